@@ -1,0 +1,51 @@
+//! `ringfort-bench`: what the node's parts cost, measured and written to `results/`.
+//!
+//! Absolute times depend on the machine and on what else runs there. Each result file says on which machine, at which commit
+//! and by which command it came about, and what was not measured.
+
+mod allocations;
+mod core;
+mod machine;
+mod media;
+mod relay;
+mod report;
+mod sockets;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "ringfort-bench", version, about = "Measures the node's parts and writes the results down")]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+    /// Where results are written
+    #[arg(long, global = true, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
+    out: PathBuf,
+    /// Print JSON instead of tables
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// One relayed packet: without sockets, and on sockets of the loopback interface
+    Relay(relay::Options),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let report = match &arguments.what {
+        What::Relay(options) => relay::run(options),
+    };
+    match report.and_then(|report| report.write(&arguments.out).map(|()| report)) {
+        Ok(report) if arguments.json => println!("{}", report.json()),
+        Ok(report) => println!("{}", report.markdown()),
+        Err(error) => {
+            eprintln!("ringfort-bench: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,205 @@
+//! The whole relay on sockets of the loopback interface: CPU time of its worker thread for a packet.
+
+use crate::allocations;
+use crate::media::{BUFFER, CASES, Case, Stream, plan};
+use crate::report::{Row, Table};
+use ringfort_base::{CallId, PortId};
+use ringfort_media::plan::{RelayCommand, RelayEvent};
+use ringfort_relay::{Relay, RelayConfig};
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Packets between two pauses of the sender are what one such span asks for.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Load of one run.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Calls, each with one direction of media.
+    pub streams: usize,
+    /// Packets a second, all calls together.
+    pub rate: usize,
+    /// Measured time.
+    pub seconds: u64,
+}
+
+/// Measures the cases that a call between a browser or secure phone and a plain one has.
+pub fn run(load: Load) -> io::Result<Table> {
+    let rows = CASES.iter().take(3).map(|case| row(case, load)).collect::<io::Result<_>>()?;
+    Ok(Table {
+        title: format!("Sockets on loopback: {} calls, {} packets a second", load.streams, load.rate),
+        method: format!(
+            "One worker, epoll with recvmmsg and sendmmsg; CPU time of the worker thread by the scheduler's own account \
+             (schedstat) over {} s. Sender and receiver are other threads of the process and not counted, but on loopback a \
+             sending thread also carries the packet into the receiver's socket, so that work of the receiving side is in the \
+             figure.",
+            load.seconds
+        ),
+        columns: ["CPU, µs a packet", "packets relayed", "packets lost", "share of a core, %", "allocations a packet"]
+            .map(String::from)
+            .to_vec(),
+        rows,
+    })
+}
+
+fn row(case: &Case, load: Load) -> io::Result<Row> {
+    let mut bench = Bench::new(case, load)?;
+    bench.send(Duration::from_millis(500));
+    bench.settle();
+    let (packets, cpu, allocated) = (bench.relayed()?, bench.worker_cpu()?, allocations::count());
+    let begin = Instant::now();
+    let sent = bench.send(Duration::from_secs(load.seconds));
+    let (elapsed, allocated) = (begin.elapsed(), allocations::count() - allocated);
+    bench.settle();
+    let cpu = bench.worker_cpu()? - cpu;
+    let relayed = bench.relayed()? - packets;
+    let lost = sent.saturating_sub(relayed);
+    let per_packet = cpu.as_nanos() as f64 / 1000.0 / relayed.max(1) as f64;
+    let share = 100.0 * cpu.as_secs_f64() / elapsed.as_secs_f64();
+    let values = vec![per_packet, relayed as f64, lost as f64, share, allocated as f64 / relayed.max(1) as f64];
+    Ok(Row { case: case.name.into(), values })
+}
+
+struct Bench {
+    relay: Relay,
+    events: Receiver<RelayEvent>,
+    sender: UdpSocket,
+    /// Where to send each stream.
+    streams: Vec<(SocketAddr, Stream)>,
+    next: usize,
+    load: Load,
+    schedstat: std::path::PathBuf,
+    receiver: Sink,
+}
+
+impl Bench {
+    fn new(case: &Case, load: Load) -> io::Result<Bench> {
+        let (events_in, events) = sync_channel(4 * load.streams);
+        let events_in = Mutex::new(events_in);
+        let sink = move |event| events_in.lock().is_ok_and(|events| events.try_send(event).is_ok());
+        let relay = Relay::start(RelayConfig { workers: 1, ..RelayConfig::default() }, Arc::new(sink))?;
+        let sender = UdpSocket::bind("127.0.0.1:0")?;
+        let receiver = Sink::new()?;
+        let (from, to) = (sender.local_addr()?, receiver.address);
+        let streams = (0..load.streams).map(|n| open(&relay, case, n, from, to)).collect::<io::Result<_>>()?;
+        let schedstat = schedstat_of("relay-0")?;
+        Ok(Bench { relay, events, sender, streams, next: 0, load, schedstat, receiver })
+    }
+
+    /// Sends at the rate for `time`, streams in turn. Returns how many packets. Allocates nothing.
+    fn send(&mut self, time: Duration) -> u64 {
+        let mut buffer = [0; BUFFER];
+        let (begin, mut sent) = (Instant::now(), 0);
+        loop {
+            let elapsed = begin.elapsed().min(time);
+            let due = (elapsed.as_secs_f64() * self.load.rate as f64) as u64;
+            while sent < due {
+                let place = self.next % self.streams.len();
+                let (to, stream) = &mut self.streams[place];
+                let len = stream.next(&mut buffer);
+                // A full buffer shows as a lost packet.
+                let _ = self.sender.send_to(&buffer[..len], *to);
+                self.next += 1;
+                sent += 1;
+            }
+            if elapsed == time {
+                return sent;
+            }
+            std::thread::sleep(TICK);
+        }
+    }
+
+    /// Waits until nothing arrives any more: the worker has nothing left to do.
+    fn settle(&self) {
+        let mut before = u64::MAX;
+        while before != self.receiver.count() {
+            before = self.receiver.count();
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Packets that left by all ports so far.
+    fn relayed(&self) -> io::Result<u64> {
+        self.relay.command(RelayCommand::Report);
+        let (mut reports, mut packets) = (0, 0);
+        while reports < 2 * self.load.streams {
+            match self.events.recv_timeout(Duration::from_secs(5)).map_err(io::Error::other)? {
+                RelayEvent::Counters { counters, .. } => {
+                    reports += 1;
+                    packets += counters.rtp_out;
+                }
+                RelayEvent::OpenFailed { error, .. } => return Err(io::Error::other(error)),
+                _ => {}
+            }
+        }
+        Ok(packets)
+    }
+
+    /// CPU time of the worker thread so far: the first number of its schedstat, nanoseconds.
+    fn worker_cpu(&self) -> io::Result<Duration> {
+        let text = std::fs::read_to_string(&self.schedstat)?;
+        let nanoseconds = text.split_whitespace().next().and_then(|first| first.parse().ok());
+        nanoseconds.map(Duration::from_nanos).ok_or_else(|| io::Error::other("schedstat has no number"))
+    }
+}
+
+/// Opens the two ports of a call and returns where its caller sends.
+fn open(relay: &Relay, case: &Case, n: usize, from: SocketAddr, to: SocketAddr) -> io::Result<(SocketAddr, Stream)> {
+    let (a, b, call) = (PortId(2 * n as u64), PortId(2 * n as u64 + 1), CallId(n as u64));
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    for (port, peer, profile, other) in [(a, from, case.from, b), (b, to, case.to, a)] {
+        relay.command(RelayCommand::Open { port, call, rtp: any, rtcp: None });
+        relay.command(RelayCommand::Plan { port, plan: plan(peer, profile, other) });
+    }
+    let local = relay.local(a).ok_or_else(|| io::Error::other("no socket; is the limit of open files too low?"))?;
+    Ok((local.rtp, Stream::new(n, case.from)))
+}
+
+/// The schedstat file of the thread called `name`.
+fn schedstat_of(name: &str) -> io::Result<std::path::PathBuf> {
+    let mut threads = std::fs::read_dir("/proc/self/task")?.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_named = |path: &std::path::PathBuf| std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name);
+    let thread = threads.find(is_named).ok_or_else(|| io::Error::other("no worker thread"))?;
+    Ok(thread.join("schedstat"))
+}
+
+/// A socket that is read until the bench ends, so that the kernel does the work of a delivery and not of a drop.
+struct Sink {
+    address: SocketAddr,
+    socket: UdpSocket,
+    received: Arc<AtomicU64>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Sink {
+    fn new() -> io::Result<Sink> {
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        let (address, reader, received) = (socket.local_addr()?, socket.try_clone()?, Arc::<AtomicU64>::default());
+        let counter = received.clone();
+        let thread = std::thread::spawn(move || {
+            let mut buffer = [0; BUFFER];
+            // An empty datagram from itself ends it.
+            while !reader.recv_from(&mut buffer).is_ok_and(|(len, from)| len == 0 && from == address) {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Ok(Sink { address, socket, received, thread: Some(thread) })
+    }
+
+    /// Packets so far.
+    fn count(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        if self.socket.send_to(&[], self.address).is_ok() {
+            let _ = self.thread.take().map(std::thread::JoinHandle::join);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Formatting and lints; says which of them this machine cannot run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+skipped=()
+if cargo fmt --version >/dev/null 2>&1; then
+  cargo fmt --all --check
+else
+  skipped+=("cargo fmt (rustfmt is not installed)")
+fi
+if cargo clippy --version >/dev/null 2>&1; then
+  cargo clippy --workspace --all-targets --quiet -- -D warnings
+else
+  skipped+=("cargo clippy (clippy is not installed)")
+fi
+for script in scripts/*.sh .ci/run; do
+  bash -n "$script"
+done
+for skip in "${skipped[@]}"; do
+  echo "check: SKIPPED $skip"
+done
+echo "check: done"

@@ -1,0 +1,281 @@
+//! Events are declared once. Log, metrics, call records, timeline and test assertions subscribe to them.
+//!
+//! Numbers, names and addresses of people are wrapped in [`Pii`].
+
+use crate::ids::CallId;
+use crate::net::Transport;
+use crate::pii::Pii;
+use crate::time::Wall;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// How loudly an event is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// For whoever follows one call.
+    Debug,
+    /// The normal course of things.
+    Info,
+    /// Somebody should look at it during the day.
+    Warning,
+    /// Somebody's call failed, or the node lost something that it needs.
+    Error,
+}
+
+/// Whether the node leans on the cloud.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// No cloud is configured: the node is the PBX's registrar and router itself.
+    #[default]
+    Standalone,
+    /// The cloud answers; it owns registrations and routes.
+    Normal,
+    /// The cloud does not answer; the node routes by itself.
+    Survivable,
+}
+
+impl Mode {
+    /// The word used in configuration, API and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Standalone => "standalone",
+            Mode::Normal => "normal",
+            Mode::Survivable => "survivable",
+        }
+    }
+}
+
+/// Who gave the reason why a call ended or failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Blame {
+    /// The peer broke a rule.
+    PeerMisbehaved,
+    /// The peer is sound, but the two sides have nothing in common.
+    PeerIncompatible,
+    /// The node was used wrongly: configuration or an unknown number.
+    Misused,
+    /// A limit of this node.
+    LocalLimit,
+    /// Nobody: a normal end.
+    None,
+}
+
+/// What a call did, written once when it ends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallRecord {
+    /// The call.
+    pub call: CallId,
+    /// Caller's number or user part.
+    pub from: Pii<String>,
+    /// Called number or user part, as dialled.
+    pub to: Pii<String>,
+    /// The route that was taken, or why none was.
+    pub route: String,
+    /// Mode of the node when the call began.
+    pub mode: Mode,
+    /// When the INVITE came.
+    pub started: Wall,
+    /// When it was answered, if it was.
+    pub answered: Option<Wall>,
+    /// When it ended.
+    pub ended: Wall,
+    /// SIP status of the end: 200 for an answered call.
+    pub status: u16,
+    /// Named cause, stable across releases: `normal`, `cancelled`, `busy`, `no-route`, `ice-timeout`, ...
+    pub cause: String,
+    /// Times the call moved on to another target.
+    pub reroutes: u32,
+    /// RTP packets received from caller and callee.
+    pub packets: [u64; 2],
+}
+
+/// Everything that the node tells the world.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The node runs.
+    Started {
+        /// Version of the binary.
+        version: String,
+        /// Calls read back from the journal.
+        calls_restored: usize,
+        /// Registrations read back.
+        bindings_restored: usize,
+    },
+    /// Configuration was taken or refused.
+    Reloaded {
+        /// `None` when taken; otherwise why not, naming file and line.
+        refused: Option<String>,
+    },
+    /// Normal to survivable or back.
+    ModeChanged {
+        /// Before.
+        from: Mode,
+        /// After.
+        to: Mode,
+        /// In words: `no answer to 2 OPTIONS`, `INVITE unanswered for 1500 ms`, ...
+        reason: String,
+    },
+    /// A supervised peer (cloud or trunk) became reachable or unreachable.
+    PeerState {
+        /// Configured name.
+        peer: String,
+        /// Reachable now.
+        up: bool,
+        /// In words.
+        reason: String,
+    },
+    /// A registration was made or refreshed.
+    Registered {
+        /// Address of record.
+        aor: Pii<String>,
+        /// How the device reaches the node.
+        transport: Transport,
+        /// Seconds granted.
+        expires_s: u32,
+        /// By the node itself (true) or by the cloud (false).
+        local: bool,
+        /// A refresh of a binding that exists.
+        refresh: bool,
+    },
+    /// A registration ended.
+    Unregistered {
+        /// Address of record.
+        aor: Pii<String>,
+        /// `removed`, `expired`, `flow-closed`, `replaced`.
+        reason: String,
+    },
+    /// A request failed authentication.
+    AuthFailed {
+        /// User name as given.
+        user: Pii<String>,
+        /// Source.
+        source: Pii<SocketAddr>,
+        /// `unknown-user`, `bad-response`, `stale-nonce`, `replayed-nc`, ...
+        reason: String,
+    },
+    /// A call began.
+    CallStarted {
+        /// The call.
+        call: CallId,
+        /// Caller.
+        from: Pii<String>,
+        /// Called, as dialled.
+        to: Pii<String>,
+    },
+    /// The evaluator said where it goes.
+    CallRouted {
+        /// The call.
+        call: CallId,
+        /// Rule by name.
+        route: String,
+        /// Targets in order, by name.
+        targets: Vec<String>,
+    },
+    /// A target failed and the next one is tried.
+    CallRerouted {
+        /// The call.
+        call: CallId,
+        /// Target that failed.
+        from: String,
+        /// Target tried now.
+        to: String,
+        /// Why.
+        reason: String,
+    },
+    /// The callee answered.
+    CallAnswered {
+        /// The call.
+        call: CallId,
+        /// Target that answered.
+        target: String,
+    },
+    /// A leg's media path stands: latched, or ICE and DTLS done.
+    MediaReady {
+        /// The call.
+        call: CallId,
+        /// `caller` or `callee`.
+        leg: String,
+        /// `rtp`, `dtls-srtp aes-cm-128-80`, ...
+        how: String,
+    },
+    /// A leg's media failed.
+    MediaFailed {
+        /// The call.
+        call: CallId,
+        /// `caller` or `callee`.
+        leg: String,
+        /// Named cause.
+        cause: String,
+    },
+    /// A call ended; the one record of it.
+    CallEnded(CallRecord),
+    /// A message was refused or dropped.
+    MessageRejected {
+        /// Source.
+        source: Pii<SocketAddr>,
+        /// Transport.
+        transport: Transport,
+        /// The rule it broke, stable: `bad-content-length`, `sip-version`, ...
+        rule: String,
+        /// Status answered, if any.
+        status: Option<u16>,
+    },
+    /// A local limit was met.
+    LimitReached {
+        /// Name of the limit in `limits`.
+        limit: String,
+        /// What was given up.
+        effect: String,
+    },
+    /// Something that the node needs does not work (disk, journal, socket).
+    Impaired {
+        /// Part: `journal`, `records`, `relay`, `listener`, ...
+        part: String,
+        /// In words.
+        reason: String,
+    },
+}
+
+impl Event {
+    /// Stable name, as in the serialised form.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Event::Started { .. } => "started",
+            Event::Reloaded { .. } => "reloaded",
+            Event::ModeChanged { .. } => "mode-changed",
+            Event::PeerState { .. } => "peer-state",
+            Event::Registered { .. } => "registered",
+            Event::Unregistered { .. } => "unregistered",
+            Event::AuthFailed { .. } => "auth-failed",
+            Event::CallStarted { .. } => "call-started",
+            Event::CallRouted { .. } => "call-routed",
+            Event::CallRerouted { .. } => "call-rerouted",
+            Event::CallAnswered { .. } => "call-answered",
+            Event::MediaReady { .. } => "media-ready",
+            Event::MediaFailed { .. } => "media-failed",
+            Event::CallEnded(_) => "call-ended",
+            Event::MessageRejected { .. } => "message-rejected",
+            Event::LimitReached { .. } => "limit-reached",
+            Event::Impaired { .. } => "impaired",
+        }
+    }
+
+    /// How loudly it is told.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Event::Reloaded { refused: Some(_) } | Event::Impaired { .. } => Severity::Error,
+            Event::ModeChanged { to: Mode::Survivable, .. } => Severity::Error,
+            Event::PeerState { up: false, .. }
+            | Event::MediaFailed { .. }
+            | Event::CallRerouted { .. }
+            | Event::AuthFailed { .. }
+            | Event::LimitReached { .. } => Severity::Warning,
+            Event::MessageRejected { .. } | Event::CallRouted { .. } => Severity::Debug,
+            _ => Severity::Info,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Every bound of the node, in one place. A queue, table, string or timer without a number here is a defect.
+
+use std::time::Duration;
+
+/// Largest SIP message taken from any transport, octets. A datagram cannot be larger than 65,507.
+pub const SIP_MESSAGE_MAX: usize = 65_535;
+/// Largest start line plus headers, octets. Beyond it a stream peer is cut off.
+pub const SIP_HEAD_MAX: usize = 32_768;
+/// Largest number of header lines in one message.
+pub const SIP_HEADERS_MAX: usize = 256;
+/// Largest body, octets.
+pub const SIP_BODY_MAX: usize = 32_767;
+/// Largest number of values that a list header (`Via`, `Route`, `Contact`) may carry to be looked at.
+pub const SIP_LIST_VALUES_MAX: usize = 64;
+
+/// Signalling connections open at once (TCP, TLS, WS, WSS).
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// Messages queued towards one connection before it is closed as too slow.
+pub const CONNECTION_QUEUE_MAX: usize = 256;
+/// A connection that sent nothing whole for this long is closed.
+pub const CONNECTION_IDLE: Duration = Duration::from_secs(3600);
+/// A connection must complete its TLS and WebSocket handshake in this time.
+pub const CONNECTION_HANDSHAKE: Duration = Duration::from_secs(10);
+/// Inputs queued for the core before signalling sockets stop reading.
+pub const CORE_QUEUE_MAX: usize = 8_192;
+
+/// Transactions alive at once; beyond it a new request is answered 503.
+pub const TRANSACTIONS_MAX: usize = 100_000;
+/// Calls alive at once.
+pub const CALLS_MAX: usize = 10_000;
+/// Targets tried one after another for one call.
+pub const CALL_TARGETS_MAX: usize = 8;
+/// Bindings of all AoRs together.
+pub const BINDINGS_MAX: usize = 50_000;
+/// Bindings of one AoR.
+pub const BINDINGS_PER_AOR_MAX: usize = 10;
+/// Digest nonces remembered at once; older ones become stale.
+pub const NONCES_MAX: usize = 100_000;
+
+/// A callee may ring this long before the call is given up.
+pub const RING_MAX: Duration = Duration::from_secs(180);
+/// A browser must complete ICE and DTLS within this time after the answer.
+pub const MEDIA_SETUP_MAX: Duration = Duration::from_secs(15);
+
+/// Largest SDP body looked at, octets.
+pub const SDP_MAX: usize = 16_384;
+/// Largest number of media lines in one SDP.
+pub const SDP_MEDIA_MAX: usize = 16;
+/// Largest number of attribute lines in one SDP.
+pub const SDP_LINES_MAX: usize = 1_024;
+/// Largest number of payload formats in one media line.
+pub const SDP_FORMATS_MAX: usize = 64;
+
+/// Largest media datagram handled, octets: an Ethernet frame's worth.
+pub const MEDIA_DATAGRAM_MAX: usize = 1_500;
+/// Room that a relay buffer keeps behind a datagram for an SRTP or SRTCP trailer, octets.
+pub const SRTP_TRAILER_MAX: usize = 32;
+/// SRTP streams (SSRCs) remembered for one direction of one leg; the least recently used is forgotten.
+pub const SRTP_STREAMS_MAX: usize = 8;
+/// STUN and DTLS datagrams passed up to the core for one media port in one second; the rest are dropped and counted.
+pub const CONTROL_PER_SECOND_MAX: u32 = 200;
+/// Events queued from the relay to the core.
+pub const RELAY_EVENTS_MAX: usize = 16_384;
+/// Media ports (legs) open at once.
+pub const MEDIA_PORTS_MAX: usize = 20_000;
+/// A closed media port is not given out again for this long, so that late packets of the old call miss the new one.
+pub const PORT_QUARANTINE: Duration = Duration::from_secs(5);
+
+/// Events queued for one observer; beyond it the oldest are dropped and counted, a call never waits.
+pub const OBSERVER_QUEUE_MAX: usize = 16_384;
+/// Call records kept in memory for the status page.
+pub const RECENT_CALLS_MAX: usize = 200;
+/// Web sessions alive at once.
+pub const WEB_SESSIONS_MAX: usize = 1_000;
+/// Largest HTTP request body, octets.
+pub const HTTP_BODY_MAX: usize = 65_536;
+
+const _: () = assert!(SIP_HEAD_MAX + SIP_BODY_MAX <= SIP_MESSAGE_MAX);
+const _: () = assert!(SDP_MAX <= SIP_BODY_MAX);
+const _: () = assert!(MEDIA_PORTS_MAX >= 2 * CALLS_MAX);
+const _: () = assert!(BINDINGS_PER_AOR_MAX <= SIP_LIST_VALUES_MAX);

@@ -1,0 +1,226 @@
+//! One target after another, until one takes the call. A target that says nothing is given up in time for the next one: the very INVITE
+//! that meets a dead cloud is rerouted, not lost.
+
+use super::call::{Call, Failure, Leg, Phase, Side};
+use super::{Env, Tables, ending, media, write};
+use crate::context::Owner;
+use crate::peers::PeerName;
+use crate::route::Target;
+use crate::wake::Wake;
+use bytes::Bytes;
+use ringfort_base::{Event, Hop, Transport, limits};
+use ringfort_media::session::LegKind;
+use ringfort_sip::transaction::TransactionId;
+use std::time::Duration;
+
+/// A device that is one of several gets this long to say anything before the next one is tried.
+const DEVICE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// A target made concrete: where the INVITE goes and how.
+struct Destination {
+    hop: Hop,
+    uri: String,
+    /// Domain of From and To.
+    domain: String,
+    kind: LegKind,
+    patience: Duration,
+    by_target: bool,
+}
+
+impl Call {
+    /// Tries targets until one has been asked or none is left.
+    pub(super) fn try_next(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
+        while let Some(target) = self.waiting.pop_front() {
+            if let Target::Extension(user) = &target {
+                self.expand(env, user.clone());
+                continue;
+            }
+            if self.should_skip(env, &target) {
+                continue;
+            }
+            self.announce_reroute(env, &target);
+            self.target = Some(target.clone());
+            let tried = match &target {
+                Target::Echo => self.answer_by_echo(env, tables),
+                _ => self.ask(env, tables, &target),
+            };
+            match tried {
+                Ok(()) => return,
+                Err(failure) => self.last_failure = Some(failure),
+            }
+        }
+        self.exhausted(env, tables);
+    }
+
+    /// An extension's devices take its place, the latest registered first.
+    fn expand(&mut self, env: &Env<'_>, user: String) {
+        for binding in env.bindings.of(&user) {
+            self.waiting.push_front(Target::Device { user: user.clone(), token: binding.token.clone() });
+        }
+        if env.bindings.of(&user).is_empty() {
+            self.last_failure.get_or_insert(Failure::new(480, "Not Registered"));
+        }
+    }
+
+    /// A peer known to be dead is passed over while others are left; as the last hope it is asked all the same.
+    fn should_skip(&mut self, env: &mut Env<'_>, target: &Target) -> bool {
+        let Some(peer) = peer_of(target) else { return false };
+        let skip = !env.peers.is_up(&peer) && !self.waiting.is_empty();
+        if skip {
+            self.last_failure = Some(Failure::new(503, "Peer Unreachable"));
+        }
+        skip
+    }
+
+    fn announce_reroute(&mut self, env: &mut Env<'_>, next: &Target) {
+        let Some(previous) = &self.target else { return };
+        self.reroutes += 1;
+        let reason = self.last_failure.as_ref().map(|f| format!("{} {}", f.status, f.reason)).unwrap_or_default();
+        env.cx.event(Event::CallRerouted { call: self.id, from: previous.to_string(), to: next.to_string(), reason });
+    }
+
+    /// Sends the INVITE.
+    fn ask(&mut self, env: &mut Env<'_>, tables: &mut Tables, target: &Target) -> Result<(), Failure> {
+        let destination = destination(env, target)?;
+        let (call_id, tag) = (env.cx.entropy.token(20), env.cx.tag());
+        let mut leg = Leg::new(destination.hop, destination.by_target, call_id, tag);
+        let media = media::open(env, tables, self.id, Side::Callee, destination.kind);
+        leg.media = Some(media.ok_or(Failure::new(503, "No Media Port"))?);
+        tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (self.id, Side::Callee));
+        let sent = self.send_invite(env, &mut leg, &destination);
+        let callee = self.callee.insert(leg);
+        let (id, octets) = match sent {
+            Ok(sent) => sent,
+            Err(failure) => {
+                self.give_up_callee(env, tables);
+                return Err(failure);
+            }
+        };
+        callee.invite = Some((id, octets));
+        let now = env.cx.now.mono;
+        env.cx.timers.set(Wake::TargetSilent(self.id), now + destination.patience);
+        env.cx.timers.set(Wake::RingEnd(self.id), now + limits::RING_MAX);
+        self.pump(env, tables);
+        Ok(())
+    }
+
+    /// The INVITE with the caller's offer, as this leg's session words it.
+    fn send_invite(&self, env: &mut Env<'_>, leg: &mut Leg, to: &Destination) -> Result<(TransactionId, Bytes), Failure> {
+        let offered = self.caller.media.as_ref().and_then(|m| m.described.clone()).unwrap_or_default();
+        let session = &mut leg.media.as_mut().ok_or(Failure::new(500, "No Media"))?.session;
+        let offer = session.make_offer(env.cx.now.mono, &offered);
+        let offer = offer.map_err(|error| Failure::new(error.status(), "Offer Not Possible For Target"))?;
+        let octets = write::invite(env.cx, self, leg, &to.uri, &to.domain, offer);
+        let id = env.cx.request(to.hop, octets.clone(), Some(Owner::Call(self.id)));
+        Ok((id.ok_or(Failure::new(503, "Too Many Transactions"))?, octets))
+    }
+
+    /// The target has not even answered 100. It is a failure of the peer; the call moves on if it can, else it goes on
+    /// waiting for as long as the transaction does.
+    pub(super) fn target_silent(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
+        if self.phase != Phase::Routing || self.callee.is_none() {
+            return;
+        }
+        if let Some(peer) = self.target.as_ref().and_then(peer_of) {
+            env.peers.passive_failure(env.cx, &peer, "INVITE unanswered");
+        }
+        if !self.waiting.is_empty() {
+            self.last_failure = Some(Failure::new(408, "No Answer From Target"));
+            self.give_up_callee(env, tables);
+            self.try_next(env, tables);
+        }
+    }
+
+    /// It has rung long enough (RFC 3261 13.3.1.1 leaves the time to the UAS; nobody waits for ever).
+    pub(super) fn ring_end(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
+        if matches!(self.phase, Phase::Routing | Phase::Ringing) {
+            self.refuse(env, tables, 480, "no-answer", Vec::new());
+        }
+    }
+
+    /// A target failed: the next one, or the caller is told.
+    pub(super) fn target_failed(&mut self, env: &mut Env<'_>, tables: &mut Tables, failure: Failure) {
+        if let Some(peer) = self.target.as_ref().and_then(peer_of)
+            && matches!(failure.status, 408 | 503 | 504)
+        {
+            env.peers.passive_failure(env.cx, &peer, &format!("INVITE failed with {}", failure.status));
+        }
+        let moves_on = self.may_move_on(failure.status);
+        self.give_up_callee(env, tables);
+        env.cx.timers.stop(Wake::TargetSilent(self.id));
+        self.last_failure = Some(failure);
+        match moves_on {
+            true => self.try_next(env, tables),
+            false => self.exhausted(env, tables),
+        }
+    }
+
+    /// What a living target says of the callee is final; what says that the target itself cannot do it is not. Early media that the
+    /// caller hears already cannot be replaced within the same dialog.
+    fn may_move_on(&self, status: u16) -> bool {
+        let early = self.invite.as_ref().is_some_and(|i| i.early_answer.is_some());
+        let device = matches!(self.target, Some(Target::Device { .. }));
+        let failed = matches!(status, 408 | 500 | 502 | 503 | 504);
+        !early && (failed || (device && matches!(status, 404 | 410 | 480)))
+    }
+
+    /// No target is left: the caller gets the last one's answer.
+    fn exhausted(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
+        let failure = self.last_failure.take().unwrap_or(Failure::new(480, "No Target"));
+        self.reject_invite(env, failure.status, Some(&failure.reason), &failure.headers);
+        self.end(env, tables, ending::Cause::named(failure.status, ending::cause_of_status(failure.status)));
+    }
+}
+
+impl Failure {
+    pub(super) fn new(status: u16, reason: &str) -> Failure {
+        Failure { status, reason: reason.into(), headers: Vec::new() }
+    }
+}
+
+/// The supervised peer behind a target.
+fn peer_of(target: &Target) -> Option<PeerName> {
+    match target {
+        Target::Cloud { .. } => Some(PeerName::Cloud),
+        Target::Trunk { name, .. } => Some(PeerName::Trunk(name.clone())),
+        _ => None,
+    }
+}
+
+fn destination(env: &Env<'_>, target: &Target) -> Result<Destination, Failure> {
+    match target {
+        Target::Device { token, .. } => device(env, token),
+        Target::Cloud { number } => {
+            let domain = env.cx.snapshot.cloud_domain().to_string();
+            peer(env, &PeerName::Cloud, format!("sip:{}@{domain}", write::user(number)), domain)
+        }
+        Target::Trunk { name, number } => {
+            let name = PeerName::Trunk(name.clone());
+            let host = env.peers.find(&name).map(|p| p.address().to_string()).unwrap_or_default();
+            peer(env, &name, format!("sip:{}@{host}", write::user(number)), env.cx.own.advertised_host())
+        }
+        Target::Echo | Target::Extension(_) => Err(Failure::new(500, "Not A Destination")),
+    }
+}
+
+fn device(env: &Env<'_>, token: &str) -> Result<Destination, Failure> {
+    let binding = env.bindings.by_token(token).ok_or(Failure::new(480, "Not Registered"))?;
+    if binding.hop.transport.is_reliable() && binding.hop.flow.is_none() {
+        return Err(Failure::new(480, "Device Not Connected"));
+    }
+    let browser = matches!(binding.hop.transport, Transport::Ws | Transport::Wss);
+    Ok(Destination {
+        hop: binding.hop,
+        uri: binding.contact.clone(),
+        domain: env.cx.snapshot.node.domain.clone(),
+        kind: if browser { LegKind::Webrtc } else { LegKind::Rtp },
+        patience: DEVICE_PATIENCE,
+        by_target: false,
+    })
+}
+
+fn peer(env: &Env<'_>, name: &PeerName, uri: String, domain: String) -> Result<Destination, Failure> {
+    let peer = env.peers.find(name).ok_or(Failure::new(503, "Peer Not Configured"))?;
+    let hop = peer.hop().ok_or(Failure::new(503, "Peer Address Unknown"))?;
+    Ok(Destination { hop, uri, domain, kind: LegKind::Rtp, patience: peer.patience(), by_target: true })
+}

@@ -1,0 +1,242 @@
+//! One call: two legs, what was asked, what was decided, and how far it is. What a restart needs is serialised as it stands here;
+//! transactions are not, for only answered calls are written down.
+
+use crate::config::Snapshot;
+use crate::route::{Source, Target};
+use crate::status::CallStatus;
+use bytes::Bytes;
+use ringfort_base::event::Mode;
+use ringfort_base::{CallId, Hop, PortId, Wall};
+use ringfort_media::plan::PortCounters;
+use ringfort_media::description::Description;
+use ringfort_media::session::LegSession;
+use ringfort_sip::dialog::Dialog;
+use ringfort_sip::message::Message;
+use ringfort_sip::transaction::TransactionId;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Which leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Side {
+    /// Towards whoever sent the INVITE.
+    Caller,
+    /// Towards the target.
+    Callee,
+}
+
+impl Side {
+    /// The other one.
+    pub fn other(self) -> Side {
+        match self {
+            Side::Caller => Side::Callee,
+            Side::Callee => Side::Caller,
+        }
+    }
+
+    /// `caller` or `callee`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Side::Caller => "caller",
+            Side::Callee => "callee",
+        }
+    }
+}
+
+/// How far a call is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// A target is being asked and has not rung.
+    #[default]
+    Routing,
+    /// A target rings.
+    Ringing,
+    /// Answered.
+    Connected,
+    /// Released; the relay's last counters are awaited for the record.
+    Ending,
+    /// Recorded; nothing is left to do.
+    Over,
+}
+
+/// Who asks for what, taken from the INVITE and the evaluator's answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Request {
+    /// Who calls.
+    pub source: Source,
+    /// Caller's user part.
+    pub from: String,
+    /// Caller's name; empty: none.
+    pub from_name: String,
+    /// Number as dialled.
+    pub number: String,
+    /// Rule that decided.
+    pub rule: String,
+    /// Never refused for a limit.
+    pub emergency: bool,
+    /// Mode of the node when the call began.
+    pub mode: Mode,
+    /// Max-Forwards that the INVITE had.
+    pub max_forwards: u8,
+}
+
+/// One call.
+#[derive(Serialize, Deserialize)]
+pub struct Call {
+    /// Its id.
+    pub id: CallId,
+    /// The configuration that it began with.
+    #[serde(skip)]
+    pub(crate) snapshot: Option<Arc<Snapshot>>,
+    pub(crate) asked: Request,
+    pub(crate) phase: Phase,
+    pub(crate) caller: Leg,
+    pub(crate) callee: Option<Leg>,
+    /// Target in use or last tried.
+    pub(crate) target: Option<Target>,
+    #[serde(skip)]
+    pub(crate) waiting: VecDeque<Target>,
+    /// The INVITE that began it, until it is answered.
+    #[serde(skip)]
+    pub(crate) invite: Option<Invite>,
+    /// Server transactions of INVITEs, for as long as their ACK may be awaited.
+    #[serde(skip)]
+    pub(crate) invites: Vec<TransactionId>,
+    #[serde(skip)]
+    pub(crate) reinvite: Option<Reinvite>,
+    pub(crate) started: Wall,
+    pub(crate) answered: Option<Wall>,
+    pub(crate) reroutes: u32,
+    #[serde(skip)]
+    pub(crate) last_failure: Option<Failure>,
+    #[serde(skip)]
+    pub(crate) outcome: Option<(u16, String, Wall)>,
+}
+
+/// The caller's INVITE while it waits for a final response.
+pub(crate) struct Invite {
+    pub id: TransactionId,
+    pub message: Message,
+    /// SDP that was sent in a provisional response; the final one repeats it.
+    pub early_answer: Option<Vec<u8>>,
+}
+
+/// A re-INVITE on its way through the call.
+pub(crate) struct Reinvite {
+    /// Whence it came; the other leg is asked.
+    pub from: Side,
+    /// The request, to be answered.
+    pub id: TransactionId,
+    pub message: Message,
+    /// The one sent on; `None` before and after.
+    pub sent: Option<TransactionId>,
+    /// An answer went out; its ACK is awaited.
+    pub answered: bool,
+    /// It came without offer: the answer holds ours, the ACK the peer's answer.
+    pub without_offer: bool,
+}
+
+/// Why the last target failed, as the caller will be told when there is no other.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub status: u16,
+    pub reason: String,
+    /// Challenges and the like, passed on.
+    pub headers: Vec<(ringfort_sip::message::HeaderName, String)>,
+}
+
+/// One leg: a dialog and its media.
+#[derive(Serialize, Deserialize)]
+pub struct Leg {
+    /// How the peer was last heard, or is reached.
+    pub(crate) hop: Hop,
+    /// In-dialog requests go where the dialog's route set or remote target says (cloud, trunks), not just back where the peer was
+    /// heard (devices, which may sit behind NAT).
+    pub(crate) by_target: bool,
+    /// `None` until a response with a tag came (callee).
+    pub(crate) dialog: Option<Dialog>,
+    pub(crate) media: Option<Media>,
+    /// Node's own tag of this leg.
+    pub(crate) tag: String,
+    /// Call-ID of this leg.
+    pub(crate) call_id: String,
+    /// The INVITE sent to this leg: transaction and octets, until it is answered.
+    #[serde(skip)]
+    pub(crate) invite: Option<(TransactionId, Bytes)>,
+    /// ACK of the last 2xx of this leg, repeated when the 2xx is.
+    #[serde(skip)]
+    pub(crate) ack: Option<(TransactionId, Hop, Bytes)>,
+}
+
+/// A leg's media: its session and its port.
+#[derive(Serialize, Deserialize)]
+pub struct Media {
+    /// Its port in the relay.
+    pub(crate) port: PortId,
+    /// Offer/answer, ICE, DTLS.
+    pub(crate) session: LegSession,
+    /// As last reported by the relay.
+    pub(crate) counters: PortCounters,
+    /// The relay has said its last word about the port.
+    #[serde(skip)]
+    pub(crate) closed: bool,
+    /// UDP port number, to be given back.
+    pub(crate) number: u16,
+    /// What the peer last said of its audio.
+    pub(crate) described: Option<Description>,
+    /// SSRC of the echo service on this leg.
+    pub(crate) echo: Option<u32>,
+}
+
+impl Call {
+    /// Whether it can be forgotten.
+    pub fn is_over(&self) -> bool {
+        self.phase == Phase::Over
+    }
+
+    pub(crate) fn leg(&mut self, side: Side) -> Option<&mut Leg> {
+        match side {
+            Side::Caller => Some(&mut self.caller),
+            Side::Callee => self.callee.as_mut(),
+        }
+    }
+
+    pub(crate) fn media(&mut self, side: Side) -> Option<&mut Media> {
+        self.leg(side)?.media.as_mut()
+    }
+
+    /// Name of the target for events.
+    pub(crate) fn target_name(&self) -> String {
+        self.target.as_ref().map(Target::to_string).unwrap_or_default()
+    }
+
+    /// The row on the page.
+    pub fn status(&self) -> CallStatus {
+        let held = [Some(&self.caller), self.callee.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|leg| leg.media.as_ref().is_some_and(|m| m.session.on_hold()));
+        let state = match self.phase {
+            Phase::Routing => "routing",
+            Phase::Ringing => "ringing",
+            Phase::Connected if held => "held",
+            Phase::Connected => "connected",
+            Phase::Ending | Phase::Over => "ending",
+        };
+        let media = |leg: Option<&Leg>| leg.and_then(|l| l.media.as_ref()).map(|m| m.session.describe().to_string()).unwrap_or_default();
+        let packets = |leg: Option<&Leg>| leg.and_then(|l| l.media.as_ref()).map_or(0, |m| m.counters.rtp_in);
+        CallStatus {
+            call: self.id,
+            from: self.asked.from.clone().into(),
+            to: self.asked.number.clone().into(),
+            state: state.into(),
+            route: self.asked.rule.clone(),
+            target: self.target_name(),
+            started: self.started,
+            answered: self.answered,
+            media: [media(Some(&self.caller)), media(self.callee.as_ref())],
+            packets: [packets(Some(&self.caller)), packets(self.callee.as_ref())],
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Calls: each is one value with one owner, both its dialogs and both its media sessions inside. Read on in the order of a call's
+//! life: [`setup`] (an INVITE becomes a call), [`attempt`] (one target after another), [`progress`] (responses), [`within`]
+//! (requests inside a dialog), [`media`] (legs and the relay), [`ending`] (release and record).
+
+mod abandoned;
+mod attempt;
+mod call;
+mod ending;
+mod media;
+mod ports;
+mod progress;
+mod reinvite;
+mod restore;
+mod setup;
+mod within;
+mod write;
+
+pub use call::{Call, Leg, Phase, Side};
+pub use ports::PortAllocator;
+pub use setup::Incoming;
+
+use crate::auth::Authenticator;
+use crate::context::Context;
+use crate::peers::{PeerName, Peers};
+use crate::registrar::BindingTable;
+use crate::route::Target;
+use crate::status::CallStatus;
+use abandoned::Abandoned;
+use ringfort_base::event::{CallRecord, Mode};
+use ringfort_base::{CallId, Hop, PortId, limits};
+use ringfort_media::plan::RelayEvent;
+use ringfort_sip::message::Message;
+use ringfort_sip::transaction::TransactionId;
+use std::collections::{HashMap, VecDeque};
+
+/// What a call needs of the node while it handles something.
+pub struct Env<'a> {
+    /// Time, configuration, transactions, outputs.
+    pub cx: &'a mut Context,
+    /// Digest.
+    pub auth: &'a mut Authenticator,
+    /// Cloud and trunks.
+    pub peers: &'a mut Peers,
+    /// Devices.
+    pub bindings: &'a BindingTable,
+    /// Mode now.
+    pub mode: Mode,
+}
+
+/// Where calls are found by, and what they share.
+pub(crate) struct Tables {
+    /// By Call-ID and the node's own tag.
+    dialogs: HashMap<(String, String), (CallId, Side)>,
+    ports: HashMap<PortId, (CallId, Side)>,
+    invites: HashMap<TransactionId, CallId>,
+    allocator: PortAllocator,
+    abandoned: Abandoned,
+    recent: VecDeque<CallRecord>,
+    next_id: u64,
+}
+
+/// All calls.
+pub struct Calls {
+    live: HashMap<CallId, Call>,
+    tables: Tables,
+}
+
+impl Calls {
+    /// None yet; ids begin behind `first_id`.
+    pub fn new(allocator: PortAllocator, first_id: u64) -> Calls {
+        let tables = Tables {
+            dialogs: HashMap::new(),
+            ports: HashMap::new(),
+            invites: HashMap::new(),
+            allocator,
+            abandoned: Abandoned::default(),
+            recent: VecDeque::new(),
+            next_id: first_id,
+        };
+        Calls { live: HashMap::new(), tables }
+    }
+
+    /// How many are alive.
+    pub fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Whether none is alive.
+    pub fn is_empty(&self) -> bool {
+        self.live.is_empty()
+    }
+
+    /// Media ports in use. Zero when no call is alive, or a port was lost.
+    pub fn ports_in_use(&self) -> usize {
+        self.tables.allocator.in_use()
+    }
+
+    /// Takes the call out, lets `act` change it, and puts it back unless it is over.
+    fn with(&mut self, env: &mut Env<'_>, id: CallId, act: impl FnOnce(&mut Call, &mut Env<'_>, &mut Tables)) {
+        let Some(mut call) = self.live.remove(&id) else { return };
+        act(&mut call, env, &mut self.tables);
+        if call.is_over() {
+            self.tables.forget(&call);
+        } else {
+            self.live.insert(id, call);
+        }
+    }
+
+    /// An INVITE outside any dialog.
+    pub fn invited(&mut self, env: &mut Env<'_>, incoming: Incoming) {
+        let full = self.live.len() >= limits::CALLS_MAX;
+        if let Some(call) = setup::begin(env, &mut self.tables, incoming, full) {
+            let id = call.id;
+            self.live.insert(id, call);
+            self.with(env, id, |call, env, tables| {
+                if call.phase == Phase::Routing {
+                    call.try_next(env, tables);
+                }
+            });
+        }
+    }
+
+    /// A request inside a dialog. False: no such dialog.
+    pub fn within(&mut self, env: &mut Env<'_>, id: TransactionId, hop: Hop, request: Message) -> bool {
+        let Some((call, side)) = self.dialog_of(&request) else { return false };
+        self.with(env, call, |call, env, tables| call.requested(env, tables, side, within::Asked { id, hop, request }));
+        true
+    }
+
+    /// An ACK to a 2xx.
+    pub fn acknowledged(&mut self, env: &mut Env<'_>, ack: &Message) {
+        if let Some((call, side)) = self.dialog_of(ack) {
+            self.with(env, call, |call, env, tables| call.acknowledged(env, tables, side, ack));
+        }
+    }
+
+    /// A CANCEL for this INVITE.
+    pub fn cancelled(&mut self, env: &mut Env<'_>, invite: TransactionId) {
+        if let Some(call) = self.tables.invites.get(&invite).copied() {
+            self.with(env, call, |call, env, tables| call.cancelled(env, tables, invite));
+        }
+    }
+
+    /// A response to a request of this call.
+    pub fn answered(&mut self, env: &mut Env<'_>, call: CallId, id: TransactionId, hop: Hop, response: &Message) {
+        self.with(env, call, |call, env, tables| call.response(env, tables, id, hop, response));
+    }
+
+    /// A response to an INVITE that its call gave up. False: not one of those.
+    pub fn answered_abandoned(&mut self, env: &mut Env<'_>, id: TransactionId, response: &Message) -> bool {
+        self.tables.abandoned.answered(env.cx, id, response)
+    }
+
+    /// A request of this call got no answer.
+    pub fn failed(&mut self, env: &mut Env<'_>, call: CallId, id: TransactionId, what: &str) {
+        self.with(env, call, |call, env, tables| call.request_failed(env, tables, id, what));
+    }
+
+    /// Nobody acknowledged the final response to this INVITE (RFC 3261 13.3.1.4: the session ends with a BYE).
+    pub fn unacknowledged(&mut self, env: &mut Env<'_>, invite: TransactionId) {
+        if let Some(call) = self.tables.invites.get(&invite).copied() {
+            self.with(env, call, |call, env, tables| call.unacknowledged(env, tables, invite));
+        }
+    }
+
+    /// A transaction layer's entry for an INVITE of a call that was given up is gone.
+    pub fn abandoned_over(&mut self, id: TransactionId) {
+        self.tables.abandoned.over(id);
+    }
+
+    /// The relay told something.
+    pub fn relayed(&mut self, env: &mut Env<'_>, event: RelayEvent) {
+        let port = match &event {
+            RelayEvent::OpenFailed { port, .. }
+            | RelayEvent::Control { port, .. }
+            | RelayEvent::Latched { port, .. }
+            | RelayEvent::Counters { port, .. } => *port,
+        };
+        if let Some((call, side)) = self.tables.ports.get(&port).copied() {
+            self.with(env, call, |call, env, tables| call.relayed(env, tables, side, event));
+        }
+    }
+
+    /// The operator ends a call. False: no such call.
+    pub fn hang_up(&mut self, env: &mut Env<'_>, id: CallId) -> bool {
+        let known = self.live.contains_key(&id);
+        self.with(env, id, |call, env, tables| call.end(env, tables, ending::Cause::named(480, "operator")));
+        known
+    }
+
+    /// The target of a call is silent.
+    pub fn target_silent(&mut self, env: &mut Env<'_>, id: CallId) {
+        self.with(env, id, Call::target_silent);
+    }
+
+    /// It has rung long enough.
+    pub fn ring_end(&mut self, env: &mut Env<'_>, id: CallId) {
+        self.with(env, id, Call::ring_end);
+    }
+
+    /// A leg's ICE, DTLS or deadline.
+    pub fn media_timeout(&mut self, env: &mut Env<'_>, id: CallId, side: Side) {
+        self.with(env, id, |call, env, tables| call.media_timeout(env, tables, side));
+    }
+
+    /// The counters of an ended call did not come: its record is written without them.
+    pub fn record_overdue(&mut self, env: &mut Env<'_>, id: CallId) {
+        self.with(env, id, Call::record_overdue);
+    }
+
+    /// How many calls go through this peer.
+    pub fn through(&self, peer: &PeerName) -> usize {
+        let uses = |target: &Target| match (target, peer) {
+            (Target::Cloud { .. }, PeerName::Cloud) => true,
+            (Target::Trunk { name, .. }, PeerName::Trunk(wanted)) => name == wanted,
+            _ => false,
+        };
+        self.live.values().filter(|c| c.target.as_ref().is_some_and(uses)).count()
+    }
+
+    /// For the page, oldest first.
+    pub fn status(&self) -> Vec<CallStatus> {
+        let mut rows: Vec<CallStatus> = self.live.values().map(Call::status).collect();
+        rows.sort_by_key(|row| row.call);
+        rows
+    }
+
+    /// Calls that ended, newest first.
+    pub fn recent(&self) -> Vec<CallRecord> {
+        self.tables.recent.iter().rev().cloned().collect()
+    }
+
+    /// Port allocation follows a new configuration; ports in use stay until their calls end.
+    pub fn set_ports(&mut self, first: u16, last: u16) {
+        self.tables.allocator.set_range(first, last);
+    }
+
+    fn dialog_of(&self, message: &Message) -> Option<(CallId, Side)> {
+        let tag = message.to().ok()?.tag()?.to_string();
+        self.tables.dialogs.get(&(message.call_id().ok()?.to_string(), tag)).copied()
+    }
+}
+
+impl Tables {
+    fn fresh_id(&mut self) -> CallId {
+        self.next_id += 1;
+        CallId(self.next_id)
+    }
+
+    /// Nothing of the call can be found any more.
+    fn forget(&mut self, call: &Call) {
+        [Some(&call.caller), call.callee.as_ref()].into_iter().flatten().for_each(|leg| self.forget_leg(leg));
+        for invite in &call.invites {
+            self.invites.remove(invite);
+        }
+    }
+
+    fn forget_leg(&mut self, leg: &Leg) {
+        self.dialogs.remove(&(leg.call_id.clone(), leg.tag.clone()));
+        if let Some(media) = &leg.media {
+            self.ports.remove(&media.port);
+        }
+    }
+}

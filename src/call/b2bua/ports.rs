@@ -1,0 +1,88 @@
+//! Media port numbers: even for RTP, the next odd one for RTCP (RFC 3550 11). A number that was given back rests a while, so that
+//! late packets of an old call do not meet a new one.
+
+use ringfort_base::{Time, limits};
+use std::collections::{HashSet, VecDeque};
+
+/// Numbers free, in use and resting.
+#[derive(Debug)]
+pub struct PortAllocator {
+    first: u16,
+    last: u16,
+    next: u16,
+    used: HashSet<u16>,
+    resting: VecDeque<(Time, u16)>,
+}
+
+impl PortAllocator {
+    /// Pairs from `first` to `last`, both within.
+    pub fn new(first: u16, last: u16) -> PortAllocator {
+        let first = first + first % 2;
+        PortAllocator { first, last, next: first, used: HashSet::new(), resting: VecDeque::new() }
+    }
+
+    /// Another range for what is given out from now on.
+    pub fn set_range(&mut self, first: u16, last: u16) {
+        self.first = first + first % 2;
+        self.last = last;
+        self.next = self.first;
+    }
+
+    /// An even number whose successor is free too. `None`: all in use or resting.
+    pub fn take(&mut self, now: Time) -> Option<u16> {
+        while self.resting.front().is_some_and(|(until, _)| *until <= now) {
+            if let Some((_, number)) = self.resting.pop_front() {
+                self.used.remove(&number);
+            }
+        }
+        let pairs = (self.last.saturating_sub(self.first) + 1) / 2;
+        for _ in 0..pairs {
+            let number = self.next;
+            self.next = if u32::from(number) + 3 > u32::from(self.last) { self.first } else { number + 2 };
+            if self.used.insert(number) {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    /// This very number, for a call read back after a restart. False: in use.
+    pub fn reserve(&mut self, number: u16) -> bool {
+        self.used.insert(number)
+    }
+
+    /// Gives a number back.
+    pub fn give_back(&mut self, now: Time, number: u16) {
+        if self.used.contains(&number) {
+            self.resting.push_back((now + limits::PORT_QUARANTINE, number));
+        }
+    }
+
+    /// Numbers that belong to a call now.
+    pub fn in_use(&self) -> usize {
+        self.used.len() - self.resting.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn even_pairs_within_the_range_and_no_more() {
+        let mut ports = PortAllocator::new(20_001, 20_007);
+        let taken: Vec<_> = std::iter::from_fn(|| ports.take(Time::ZERO)).collect();
+        assert_eq!(taken, [20_002, 20_004, 20_006]);
+        assert_eq!(ports.in_use(), 3);
+    }
+
+    #[test]
+    fn a_number_rests_before_it_is_given_out_again() {
+        let mut ports = PortAllocator::new(20_000, 20_001);
+        let number = ports.take(Time::ZERO).expect("free");
+        ports.give_back(Time::ZERO, number);
+        assert_eq!(ports.in_use(), 0);
+        assert_eq!(ports.take(Time::ZERO + limits::PORT_QUARANTINE / 2), None);
+        assert_eq!(ports.take(Time::ZERO + limits::PORT_QUARANTINE), Some(number));
+    }
+}

@@ -1,0 +1,65 @@
+//! Writing a call down and taking it over after a restart. What is written is the call itself: there is no second representation.
+
+use super::call::{Call, Media, Phase, Side};
+use super::ending::{self, Cause};
+use super::{Calls, Env, Tables};
+use ringfort_base::{CallId, Hop, PortId};
+use ringfort_media::plan::RelayCommand;
+use ringfort_media::session::LegKind;
+
+impl Call {
+    /// Writes an answered call down.
+    pub(super) fn write_down(&self, env: &mut Env<'_>) {
+        if self.phase == Phase::Connected {
+            env.cx.persist(ending::key(self.id), serde_json::to_vec(self).ok());
+        }
+    }
+
+    /// Opens the ports again and gives the relay its plans.
+    fn take_over(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
+        self.snapshot = Some(env.cx.snapshot.clone());
+        let mut lost = false;
+        for side in [Side::Caller, Side::Callee] {
+            let id = self.id;
+            let Some(leg) = self.leg(side) else { continue };
+            leg.hop.flow = leg.hop.flow.filter(|_| !leg.hop.transport.is_reliable());
+            tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (id, side));
+            lost |= !survives(&leg.hop, leg.media.as_ref());
+            if let Some(media) = &leg.media {
+                tables.ports.insert(media.port, (id, side));
+                lost |= !tables.allocator.reserve(media.number);
+                let address = media.session.address();
+                env.cx.relay(RelayCommand::Open { port: media.port, call: id, rtp: address.rtp, rtcp: address.rtcp });
+            }
+        }
+        match lost {
+            true => self.end(env, tables, Cause::named(500, "restart")),
+            false => self.replan(env),
+        }
+    }
+}
+
+/// Whether a leg lives through a restart: its signalling needs no connection, and its media no association, that died with the process.
+fn survives(hop: &Hop, media: Option<&Media>) -> bool {
+    !hop.transport.is_reliable() && media.is_none_or(|m| m.session.kind() == LegKind::Rtp)
+}
+
+impl Calls {
+    /// Takes over calls that an earlier process wrote down; those that cannot go on are released properly. Returns how many go on.
+    pub fn restore(&mut self, env: &mut Env<'_>, calls: Vec<Call>) -> usize {
+        for call in calls {
+            let id = call.id;
+            self.tables.next_id = self.tables.next_id.max(highest_id(&call));
+            self.live.insert(id, call);
+            self.with(env, id, |call, env, tables| call.take_over(env, tables));
+        }
+        self.live.values().filter(|c| c.phase == Phase::Connected).count()
+    }
+}
+
+fn highest_id(call: &Call) -> u64 {
+    let port = |media: Option<&Media>| media.map_or(0, |m| { let PortId(id) = m.port; id });
+    let CallId(id) = call.id;
+    let callee = call.callee.as_ref().and_then(|c| c.media.as_ref());
+    id.max(port(call.caller.media.as_ref())).max(port(callee))
+}

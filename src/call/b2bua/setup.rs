@@ -1,0 +1,164 @@
+//! An INVITE becomes a call: who sends it, what it offers, where it goes.
+
+use super::call::{Call, Invite, Leg, Phase, Request, Side};
+use super::{Env, Tables, media, write};
+use crate::identity::{self, Stranger};
+use crate::route::{self, NoRoute, Question, Source};
+use ringfort_base::{Event, Hop};
+use ringfort_media::sdp::Sdp;
+use ringfort_media::session::{LegKind, kind_of_offer};
+use ringfort_sip::message::{Builder, HeaderName, Message};
+use ringfort_sip::transaction::TransactionId;
+use ringfort_sip::uri::Uri;
+use std::collections::VecDeque;
+
+/// An INVITE outside any dialog.
+pub struct Incoming {
+    /// Its transaction.
+    pub id: TransactionId,
+    /// Whence it came.
+    pub hop: Hop,
+    /// The request.
+    pub invite: Message,
+}
+
+/// The call, ended already when it cannot be routed or its offer is refused; `None` when the INVITE comes from nobody who may call.
+pub(super) fn begin(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, full: bool) -> Option<Call> {
+    let source = match identity::source_of(env, &incoming.hop, &incoming.invite) {
+        Ok(source) => source,
+        Err(stranger) => return turn_away(env, &incoming, stranger),
+    };
+    let number = dialled(env, &incoming.invite);
+    let bindings = env.bindings;
+    let is_registered = |user: &str| !bindings.of(user).is_empty();
+    let question = Question { source: &source, number: &number, mode: env.mode, is_registered: &is_registered };
+    let decision = route::evaluate(&env.cx.snapshot, &question);
+    if full && !decision.emergency {
+        env.cx.event(Event::LimitReached { limit: "CALLS_MAX".into(), effect: "INVITE answered 503".into() });
+        return refuse(env, &incoming, 503, None, &[(HeaderName::RetryAfter, "10".into())]);
+    }
+    let (from, from_name) = caller(env, &incoming.invite, &source);
+    let asked = Request {
+        source,
+        from,
+        from_name,
+        number,
+        rule: decision.rule,
+        emergency: decision.emergency,
+        mode: env.mode,
+        max_forwards: incoming.invite.max_forwards().ok().flatten().unwrap_or(70),
+    };
+    let targets = match decision.targets {
+        Ok(targets) => targets,
+        Err(reason) => {
+            let (status, cause) = match reason {
+                NoRoute::NotRegistered => (480, "not-registered"),
+                NoRoute::UnknownNumber => (404, "no-route"),
+            };
+            let mut call = new_call(env, tables, incoming, asked);
+            announce(env, &call, Vec::new());
+            call.refuse(env, tables, status, cause, Vec::new());
+            return Some(call);
+        }
+    };
+    let mut call = new_call(env, tables, incoming, asked);
+    announce(env, &call, targets.iter().map(ToString::to_string).collect());
+    call.waiting = VecDeque::from(targets);
+    take_offer(env, tables, &mut call);
+    Some(call)
+}
+
+/// The number dialled: the user part of the request URI. The cloud reaches a device by the contact that the node gave it, whose
+/// token names the binding.
+fn dialled(env: &Env<'_>, invite: &Message) -> String {
+    let Some(uri) = invite.request_uri().and_then(|u| Uri::parse(u).ok()) else { return String::new() };
+    let of_token = uri.param("rf").and_then(|token| env.bindings.by_token(token)).map(|b| b.user.clone());
+    of_token.unwrap_or_else(|| uri.dialled().unwrap_or_default().into_owned())
+}
+
+/// Caller's user part and name: an account's own, otherwise as told.
+fn caller(env: &Env<'_>, invite: &Message, source: &Source) -> (String, String) {
+    let from = invite.from().ok();
+    let told = || from.as_ref().and_then(|f| f.display_name()).map(|name| name.into_owned()).unwrap_or_default();
+    if let Source::Account(user) = source {
+        let known = env.cx.snapshot.accounts.get(user).map(|a| a.display_name.clone()).filter(|n| !n.is_empty());
+        return (user.clone(), known.unwrap_or_else(told));
+    }
+    let uri = from.as_ref().and_then(|f| Uri::parse(f.uri).ok());
+    let user = uri.as_ref().and_then(Uri::dialled).unwrap_or("anonymous".into());
+    (user.into_owned(), told())
+}
+
+fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: Request) -> Call {
+    let id = tables.fresh_id();
+    let tag = env.cx.tag();
+    let call_id = incoming.invite.call_id().unwrap_or_default().to_string();
+    tables.invites.insert(incoming.id, id);
+    tables.dialogs.insert((call_id.clone(), tag.clone()), (id, Side::Caller));
+    env.cx.totals.calls += 1;
+    Call {
+        id,
+        snapshot: Some(env.cx.snapshot.clone()),
+        asked,
+        phase: Phase::Routing,
+        caller: Leg::new(incoming.hop, false, call_id, tag),
+        callee: None,
+        target: None,
+        waiting: VecDeque::new(),
+        invites: vec![incoming.id],
+        invite: Some(Invite { id: incoming.id, message: incoming.invite, early_answer: None }),
+        reinvite: None,
+        started: env.cx.now.wall,
+        answered: None,
+        reroutes: 0,
+        last_failure: None,
+        outcome: None,
+    }
+}
+
+fn announce(env: &mut Env<'_>, call: &Call, targets: Vec<String>) {
+    let (from, to) = (call.asked.from.clone().into(), call.asked.number.clone().into());
+    env.cx.event(Event::CallStarted { call: call.id, from, to });
+    env.cx.event(Event::CallRouted { call: call.id, route: call.asked.rule.clone(), targets });
+}
+
+/// The caller's media session from its offer; a call whose offer is refused ends here.
+fn take_offer(env: &mut Env<'_>, tables: &mut Tables, call: &mut Call) {
+    let Some(invite) = &call.invite else { return };
+    let body = invite.message.body().to_vec();
+    let kind = Sdp::parse(&body).map_or(LegKind::Rtp, |sdp| kind_of_offer(&sdp));
+    let Some(mut media) = media::open(env, tables, call.id, Side::Caller, kind) else {
+        return call.refuse(env, tables, 503, "no-media-port", Vec::new());
+    };
+    let offer = media.session.receive_offer(env.cx.now.mono, &body);
+    media.described = offer.as_ref().ok().cloned();
+    call.caller.media = Some(media);
+    if let Err(error) = offer {
+        let warning = write::warning(env.cx, &error);
+        call.refuse(env, tables, error.status(), "bad-sdp", vec![(HeaderName::Warning, warning)]);
+    }
+}
+
+fn turn_away(env: &mut Env<'_>, incoming: &Incoming, stranger: Stranger) -> Option<Call> {
+    match stranger {
+        Stranger::Forbidden => refuse(env, incoming, 403, Some("From Is Not Your Account"), &[]),
+        Stranger::Challenge(values) => {
+            let headers: Vec<_> = values.into_iter().map(|v| (HeaderName::ProxyAuthenticate, v)).collect();
+            refuse(env, incoming, 407, None, &headers)
+        }
+    }
+}
+
+fn refuse(
+    env: &mut Env<'_>,
+    incoming: &Incoming,
+    status: u16,
+    reason: Option<&str>,
+    headers: &[(HeaderName, String)],
+) -> Option<Call> {
+    let tag = env.cx.tag();
+    let reply = Builder::reply(&incoming.invite, status, reason, Some(&tag));
+    let octets = headers.iter().fold(reply, |b, (name, value)| b.header(*name, value)).build();
+    env.cx.respond(incoming.id, octets);
+    None
+}

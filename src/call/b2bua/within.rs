@@ -1,0 +1,87 @@
+//! Requests inside a dialog: BYE, re-INVITE, OPTIONS; and CANCEL and ACK of the INVITEs that the call answers.
+
+use super::call::{Call, Phase, Side};
+use super::ending::Cause;
+use super::{Env, Tables, progress};
+use ringfort_base::Hop;
+use ringfort_sip::message::{Builder, HeaderName, Message, Method};
+use ringfort_sip::transaction::TransactionId;
+
+/// A request inside a dialog.
+pub(super) struct Asked {
+    pub id: TransactionId,
+    pub hop: Hop,
+    pub request: Message,
+}
+
+impl Asked {
+    /// Answers it without body.
+    pub fn reply(&self, env: &mut Env<'_>, status: u16, headers: &[(HeaderName, String)]) {
+        let reply = Builder::reply(&self.request, status, None, None);
+        let octets = headers.iter().fold(reply, |b, (name, value)| b.header(*name, value)).build();
+        env.cx.respond(self.id, octets);
+    }
+}
+
+impl Call {
+    /// A request inside this side's dialog.
+    pub(super) fn requested(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side, asked: Asked) {
+        let method = asked.request.method();
+        if self.phase == Phase::Ending {
+            // Both sides hung up at once: the other's BYE is answered all the same.
+            let status = if method == Method::Bye { 200 } else { 481 };
+            return asked.reply(env, status, &[]);
+        }
+        let Some(leg) = self.leg(side) else { return asked.reply(env, 481, &[]) };
+        if let Some(dialog) = &mut leg.dialog
+            && dialog.accept_request(&asked.request).is_err()
+        {
+            // RFC 3261 12.2.2: a lower CSeq than one seen before.
+            return asked.reply(env, 500, &[(HeaderName::RetryAfter, "1".into())]);
+        }
+        if !leg.by_target {
+            // A device that sits behind NAT may come from a new address; what it is sent goes there.
+            leg.hop = asked.hop;
+        }
+        match method {
+            Method::Bye => self.released(env, tables, side, &asked),
+            Method::Invite => self.reinvited(env, tables, side, asked),
+            Method::Options => asked.reply(env, 200, &[(HeaderName::Allow, crate::ALLOW.into())]),
+            _ => asked.reply(env, 405, &[(HeaderName::Allow, crate::ALLOW.into())]),
+        }
+    }
+
+    /// BYE. In an early dialog the caller's BYE means what its CANCEL would (RFC 3261 15).
+    fn released(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side, asked: &Asked) {
+        asked.reply(env, 200, &[]);
+        let cause = if self.answered.is_some() { Cause::normal(side) } else { Cause::named(487, "cancelled") };
+        self.end(env, tables, cause);
+    }
+
+    /// CANCEL of the first INVITE or of a re-INVITE. The transaction layer has answered the CANCEL itself.
+    pub(super) fn cancelled(&mut self, env: &mut Env<'_>, tables: &mut Tables, invite: TransactionId) {
+        if self.invite.as_ref().is_some_and(|i| i.id == invite) {
+            return self.refuse(env, tables, 487, "cancelled", Vec::new());
+        }
+        if self.reinvite.as_ref().is_some_and(|r| r.id == invite && !r.answered) {
+            self.cancel_reinvite(env, tables);
+        }
+    }
+
+    /// ACK of a 2xx: the layer stops repeating it.
+    pub(super) fn acknowledged(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side, ack: &Message) {
+        let now = env.cx.now.mono;
+        for id in self.invites.drain(..) {
+            env.cx.transactions.ack_received(now, id);
+            tables.invites.remove(&id);
+        }
+        self.reinvite_acknowledged(env, tables, side, progress::sdp_of(ack));
+    }
+
+    /// No ACK came (RFC 3261 13.3.1.4): a 2xx that nobody acknowledges ends the call.
+    pub(super) fn unacknowledged(&mut self, env: &mut Env<'_>, tables: &mut Tables, _invite: TransactionId) {
+        if self.answered.is_some() {
+            self.end(env, tables, Cause::named(408, "no-ack"));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Messages that a call sends. Nothing of one leg's signalling addresses, tags or Call-ID appears on the other: each is made here
+//! from the node's own (topology hiding).
+
+use super::call::{Call, Leg};
+use crate::context::Context;
+use crate::route::{Source, Target};
+use bytes::Bytes;
+use ringfort_base::Hop;
+use ringfort_media::error::MediaError;
+use ringfort_sip::dialog::{Dialog, DialogState, NewVia};
+use ringfort_sip::message::{Builder, HeaderName, Message, Method};
+use ringfort_sip::uri::{self, Uri};
+use std::net::SocketAddr;
+
+/// Header fields of the caller's INVITE that are passed to the target as they are: they concern people, not the path.
+const PASSED_ON: [HeaderName; 4] = [HeaderName::Subject, HeaderName::Privacy, HeaderName::AcceptLanguage, HeaderName::Date];
+
+/// The node's Contact towards a peer.
+pub(super) fn contact(cx: &Context, hop: &Hop) -> String {
+    format!("<sip:ringfort@{};transport={}>", cx.own.sent_by(hop.transport), hop.transport.uri_token())
+}
+
+/// Why a description was refused, for Warning (RFC 3261 20.43).
+pub(super) fn warning(cx: &Context, error: &MediaError) -> String {
+    let (code, text) = error.warning();
+    format!("{code} {} \"{}\"", cx.own.advertised_host(), text.replace(['\\', '"'], ""))
+}
+
+/// A user part, escaped where needed (RFC 3261 19.1.2).
+pub(super) fn user(text: &str) -> String {
+    uri::escape_user(text).into_owned()
+}
+
+/// The INVITE to a target.
+pub(super) fn invite(cx: &mut Context, call: &Call, leg: &Leg, uri: &str, domain: &str, sdp: Vec<u8>) -> Bytes {
+    let asked = &call.asked;
+    let name = match asked.from_name.is_empty() {
+        true => String::new(),
+        false => format!("\"{}\" ", asked.from_name.replace(['\\', '"'], "")),
+    };
+    let from = format!("{name}<sip:{}@{domain}>", user(&asked.from));
+    let to = format!("<sip:{}@{domain}>", user(&asked.number));
+    let branch = cx.branch();
+    let mut builder = Builder::request(&Method::Invite, uri)
+        .via(leg.hop.transport, cx.own.sent_by(leg.hop.transport), &branch, true)
+        .header(HeaderName::MaxForwards, asked.max_forwards.saturating_sub(1))
+        .header(HeaderName::From, format!("{from};tag={}", leg.tag))
+        .header(HeaderName::To, to)
+        .header(HeaderName::CallId, &leg.call_id)
+        .header(HeaderName::CSeq, "1 INVITE")
+        .header(HeaderName::Contact, contact(cx, &leg.hop))
+        .header(HeaderName::Allow, crate::ALLOW)
+        .header(HeaderName::UserAgent, crate::PRODUCT);
+    if let Some(invite) = &call.invite {
+        builder = PASSED_ON.into_iter().fold(builder, |b, name| b.copy(&invite.message, name));
+        builder = credentials(builder, call, &invite.message);
+    }
+    builder.body("application/sdp", sdp).build()
+}
+
+/// An account's answer to the cloud's challenge goes to the cloud and to nobody else.
+fn credentials(builder: Builder, call: &Call, invite: &Message) -> Builder {
+    let own = matches!(call.asked.source, Source::Account(_)) && matches!(call.target, Some(Target::Cloud { .. }));
+    if !own {
+        return builder;
+    }
+    [HeaderName::Authorization, HeaderName::ProxyAuthorization].into_iter().fold(builder, |b, n| b.copy(invite, n))
+}
+
+/// A request inside a dialog, with a new CSeq.
+pub(super) fn inside(cx: &mut Context, dialog: &mut Dialog, method: &Method) -> Builder {
+    let (transport, branch) = (dialog.hop.transport, cx.branch());
+    let via = NewVia { transport, sent_by: &cx.own.sent_by(transport), branch: &branch, rport: true };
+    dialog.request(method, via).header(HeaderName::UserAgent, crate::PRODUCT)
+}
+
+/// ACK to the last INVITE's 2xx. `None`: this side sent no INVITE.
+pub(super) fn ack(cx: &mut Context, dialog: &Dialog) -> Option<Bytes> {
+    let (transport, branch) = (dialog.hop.transport, cx.branch());
+    let via = NewVia { transport, sent_by: &cx.own.sent_by(transport), branch: &branch, rport: true };
+    dialog.ack(via).map(Builder::build)
+}
+
+impl Leg {
+    /// A leg without dialog yet.
+    pub(super) fn new(hop: Hop, by_target: bool, call_id: String, tag: String) -> Leg {
+        Leg { hop, by_target, dialog: None, media: None, tag, call_id, invite: None, ack: None }
+    }
+
+    /// Whether its dialog stands.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.dialog.as_ref().is_some_and(|d| d.state == DialogState::Confirmed)
+    }
+
+    /// A request inside this leg's dialog. `None`: there is no dialog.
+    pub(super) fn inside(&mut self, cx: &mut Context, method: &Method) -> Option<Builder> {
+        self.dialog.as_mut().map(|dialog| inside(cx, dialog, method))
+    }
+
+    /// Where requests inside the dialog go: for cloud and trunks where the route set or the remote target says, if that is an address
+    /// (RFC 3261 12.2.1.1); otherwise where the peer was last heard.
+    pub(super) fn next_hop(&self) -> Hop {
+        let named = self.dialog.as_ref().filter(|_| self.by_target).and_then(|d| Uri::parse(d.next_hop()).ok());
+        let address = named.and_then(|uri| {
+            let default = if self.hop.transport.is_secure() { 5061 } else { 5060 };
+            Some(SocketAddr::new(uri.host.ip()?, uri.port.unwrap_or(default)))
+        });
+        match address {
+            Some(remote) if remote != self.hop.remote => Hop { remote, flow: None, ..self.hop },
+            _ => self.hop,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The configuration: one TOML file, typed and closed, a section a file. A [`Snapshot`] is the checked, immutable form that
+//! every evaluation uses; a reload makes a new one and calls in progress keep theirs.
+
+mod account;
+mod error;
+mod peer;
+mod route;
+mod sections;
+mod snapshot;
+
+pub use account::{Account, AccountSection};
+pub use error::ConfigError;
+pub use peer::{CloudSection, PeerAddress, Supervision, TrunkSection};
+pub use route::{ModeFilter, Pattern, RouteSection, RouteSource, TargetName};
+pub use sections::{EmergencySection, ListenAddress, MediaSection, NodeSection, ServicesSection, SipSection, WebSection};
+pub use snapshot::Snapshot;
+
+use serde::Deserialize;
+
+/// The file as written, before checks across sections.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Who the node is.
+    #[serde(default)]
+    pub node: NodeSection,
+    /// Signalling.
+    #[serde(default)]
+    pub sip: SipSection,
+    /// Page and API.
+    #[serde(default)]
+    pub web: WebSection,
+    /// Audio.
+    #[serde(default)]
+    pub media: MediaSection,
+    /// The hosted PBX, where there is one.
+    pub cloud: Option<CloudSection>,
+    /// Carriers.
+    #[serde(default)]
+    pub trunk: Vec<TrunkSection>,
+    /// People and devices.
+    #[serde(default)]
+    pub account: Vec<AccountSection>,
+    /// Where calls go, first match first.
+    #[serde(default)]
+    pub route: Vec<RouteSection>,
+    /// Numbers that go before all else.
+    #[serde(default)]
+    pub emergency: EmergencySection,
+    /// The node's own services.
+    #[serde(default)]
+    pub services: ServicesSection,
+}
+
+impl Config {
+    /// Reads the file's text; `name` is what errors call it.
+    pub fn parse(name: &str, text: &str) -> Result<Config, ConfigError> {
+        toml::from_str(text).map_err(|e| ConfigError::from_toml(name, text, &e))
+    }
+}

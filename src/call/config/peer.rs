@@ -1,0 +1,153 @@
+//! Sections of supervised peers: the cloud and the trunks.
+
+use ringfort_base::Transport;
+use ringfort_sip::uri::Host;
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// `host:port` of a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PeerAddress {
+    /// Name or IP address, an IPv6 address without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+impl PeerAddress {
+    /// The address itself where the host is one and needs no look-up.
+    pub fn literal(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.host.parse().ok()?, self.port))
+    }
+}
+
+impl PeerAddress {
+    /// The host as URIs name it.
+    pub fn uri_host(&self) -> Host {
+        self.host.parse::<IpAddr>().map_or_else(|_| Host::Domain(self.host.clone()), Host::from)
+    }
+}
+
+impl fmt::Display for PeerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for PeerAddress {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        let wrong = || de::Error::custom(format!("`{text}` is not host:port"));
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port = port.parse().ok().filter(|p| *p != 0).ok_or_else(wrong)?;
+        if host.is_empty() || host.contains(|c: char| c.is_whitespace() || "<>\"/@;".contains(c)) {
+            return Err(wrong());
+        }
+        Ok(PeerAddress { host: host.to_string(), port })
+    }
+}
+
+/// How a peer is watched: OPTIONS at an interval, and what calls find out (passive failures).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Supervision {
+    /// Time between two OPTIONS.
+    pub interval: Duration,
+    /// An OPTIONS or a call without any answer after this time counts as a failure.
+    pub patience: Duration,
+    /// So many failures in a row make the peer unreachable.
+    pub failures: u32,
+    /// So long must it answer again before it is trusted.
+    pub hold_down: Duration,
+}
+
+fn udp() -> Transport {
+    Transport::Udp
+}
+fn interval() -> u32 {
+    2_000
+}
+fn patience() -> u32 {
+    1_000
+}
+fn failures() -> u32 {
+    2
+}
+fn hold_down() -> u32 {
+    10_000
+}
+
+/// `[cloud]`: the hosted PBX that owns registrations and routes while it answers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloudSection {
+    /// `host:port`.
+    pub address: PeerAddress,
+    /// Transport.
+    #[serde(default = "udp")]
+    pub transport: Transport,
+    /// Domain that the cloud knows its users by; absent: `node.domain`.
+    pub domain: Option<String>,
+    /// OPTIONS each so many milliseconds.
+    #[serde(default = "interval")]
+    pub options_interval_ms: u32,
+    /// Without any answer for so many milliseconds, an OPTIONS or INVITE counts as failed.
+    #[serde(default = "patience")]
+    pub patience_ms: u32,
+    /// Failures in a row that make the node survivable.
+    #[serde(default = "failures")]
+    pub failures: u32,
+    /// So long must the cloud answer again before the node returns to normal.
+    #[serde(default = "hold_down")]
+    pub hold_down_ms: u32,
+}
+
+/// `[[trunk]]`: a carrier.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrunkSection {
+    /// Name in routes: `trunk:NAME`.
+    pub name: String,
+    /// `host:port`.
+    pub address: PeerAddress,
+    /// Transport.
+    #[serde(default = "udp")]
+    pub transport: Transport,
+    /// OPTIONS each so many milliseconds; 0: not supervised, always taken as reachable.
+    #[serde(default = "interval")]
+    pub options_interval_ms: u32,
+    /// Without any answer for so many milliseconds, an OPTIONS or INVITE counts as failed.
+    #[serde(default = "patience")]
+    pub patience_ms: u32,
+    /// Failures in a row that make it unreachable.
+    #[serde(default = "failures")]
+    pub failures: u32,
+    /// So long must it answer again before it is trusted.
+    #[serde(default = "hold_down")]
+    pub hold_down_ms: u32,
+}
+
+macro_rules! supervision {
+    ($section:ty) => {
+        impl $section {
+            /// How it is watched.
+            pub fn supervision(&self) -> Supervision {
+                let ms = |v: u32| Duration::from_millis(v.into());
+                Supervision {
+                    interval: ms(self.options_interval_ms),
+                    patience: ms(self.patience_ms),
+                    failures: self.failures.max(1),
+                    hold_down: ms(self.hold_down_ms),
+                }
+            }
+        }
+    };
+}
+supervision!(CloudSection);
+supervision!(TrunkSection);

@@ -1,0 +1,148 @@
+//! `[[route]]`: where calls go, first match first.
+
+use ringfort_base::event::Mode;
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
+use std::fmt;
+
+/// `[[route]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteSection {
+    /// Name in events and explanations.
+    pub name: String,
+    /// Dialled numbers: `+49*` a prefix, `112` exactly this, `0XX` with X for one digit, `*` any number.
+    pub number: Pattern,
+    /// Whose calls: `any` (default), `accounts`, `cloud`, `trunk:NAME`.
+    #[serde(default)]
+    pub source: RouteSource,
+    /// Modes in which it applies; absent: all.
+    #[serde(default)]
+    pub mode: ModeFilter,
+    /// Digits taken off the front.
+    #[serde(default)]
+    pub strip: u8,
+    /// Put in front afterwards.
+    #[serde(default)]
+    pub prepend: String,
+    /// Targets in order: `trunk:NAME`, `cloud`, `extension`, `echo`.
+    pub to: Vec<TargetName>,
+}
+
+/// A pattern of dialled numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// Whether `number` fits.
+    pub fn matches(&self, number: &str) -> bool {
+        let (body, open) = match self.0.strip_suffix('*') {
+            Some(body) => (body, true),
+            None => (self.0.as_str(), false),
+        };
+        let fits = |(p, n): (u8, u8)| if p == b'X' { n.is_ascii_digit() } else { p == n };
+        let enough = if open { number.len() >= body.len() } else { number.len() == body.len() };
+        enough && body.bytes().zip(number.bytes()).all(fits)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        let known = |c: char| c.is_ascii_alphanumeric() || "+*#-_.".contains(c);
+        if text.is_empty() || !text.chars().all(known) {
+            return Err(de::Error::custom(format!("`{text}` is not a number pattern such as `+49*`, `0XX` or `112`")));
+        }
+        Ok(Pattern(text))
+    }
+}
+
+/// Whose calls a route takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RouteSource {
+    /// Everybody's.
+    #[default]
+    Any,
+    /// Those of registered or authenticated accounts.
+    Accounts,
+    /// Those that the cloud sends.
+    Cloud,
+    /// Those that this trunk sends.
+    Trunk(String),
+}
+
+impl<'de> Deserialize<'de> for RouteSource {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        match text.as_str() {
+            "any" => Ok(RouteSource::Any),
+            "accounts" => Ok(RouteSource::Accounts),
+            "cloud" => Ok(RouteSource::Cloud),
+            other => match other.strip_prefix("trunk:") {
+                Some(name) => Ok(RouteSource::Trunk(name.to_string())),
+                None => Err(de::Error::custom(format!("`{other}` is not any, accounts, cloud or trunk:NAME"))),
+            },
+        }
+    }
+}
+
+/// Modes in which a route applies.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub struct ModeFilter(Vec<Mode>);
+
+impl ModeFilter {
+    /// Whether the route applies in `mode`.
+    pub fn allows(&self, mode: Mode) -> bool {
+        self.0.is_empty() || self.0.contains(&mode)
+    }
+}
+
+/// A target as written in a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetName {
+    /// The cloud.
+    Cloud,
+    /// A trunk by name.
+    Trunk(String),
+    /// The registered devices of the extension that was dialled.
+    Extension,
+    /// The echo service.
+    Echo,
+}
+
+impl<'de> Deserialize<'de> for TargetName {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        match text.as_str() {
+            "cloud" => Ok(TargetName::Cloud),
+            "extension" => Ok(TargetName::Extension),
+            "echo" => Ok(TargetName::Echo),
+            other => match other.strip_prefix("trunk:") {
+                Some(name) => Ok(TargetName::Trunk(name.to_string())),
+                None => Err(de::Error::custom(format!("`{other}` is not trunk:NAME, cloud, extension or echo"))),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        let fits = |p: &str, n: &str| Pattern(p.into()).matches(n);
+        assert!(fits("+49*", "+4930123"));
+        assert!(!fits("+49*", "+4830123"));
+        assert!(fits("112", "112") && !fits("112", "1123"));
+        assert!(fits("0XX", "012") && !fits("0XX", "0a2") && !fits("0XX", "0123"));
+        assert!(fits("*", "") && fits("*", "anything"));
+    }
+}

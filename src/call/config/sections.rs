@@ -1,0 +1,151 @@
+//! Sections that stand alone: node, signalling, page, audio, emergency, services.
+
+use super::TargetName;
+use ringfort_base::Transport;
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// `[node]`: who the node is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeSection {
+    /// Name on the page and in events.
+    pub name: String,
+    /// SIP domain of the accounts, and the digest realm.
+    pub domain: String,
+    /// Disk: certificates, administrators, call records.
+    pub state_dir: PathBuf,
+    /// RAM: the journal that a restart reads.
+    pub run_dir: PathBuf,
+}
+
+impl Default for NodeSection {
+    fn default() -> Self {
+        NodeSection {
+            name: "ringfort".into(),
+            domain: "ringfort.local".into(),
+            state_dir: "/var/lib/ringfort".into(),
+            run_dir: "/run/ringfort".into(),
+        }
+    }
+}
+
+/// `[sip]`: listeners and the address that peers are told.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SipSection {
+    /// `transport:address:port` each. Port 0 asks the system for one.
+    pub listen: Vec<ListenAddress>,
+    /// Address in Via and Contact; absent: the address of the interface with the default route.
+    pub advertise: Option<IpAddr>,
+    /// Shortest registration granted, seconds.
+    pub expires_min_s: u32,
+    /// Longest registration granted, seconds.
+    pub expires_max_s: u32,
+    /// How long a digest nonce is good, seconds.
+    pub nonce_s: u32,
+    /// T1 of RFC 3261 17.1.1.1, milliseconds.
+    pub t1_ms: u32,
+}
+
+impl Default for SipSection {
+    fn default() -> Self {
+        let any = |transport, port| ListenAddress { transport, address: (Ipv4Addr::UNSPECIFIED, port).into() };
+        SipSection {
+            listen: vec![any(Transport::Udp, 5060), any(Transport::Tcp, 5060), any(Transport::Tls, 5061)],
+            advertise: None,
+            expires_min_s: 60,
+            expires_max_s: 600,
+            nonce_s: 300,
+            t1_ms: 500,
+        }
+    }
+}
+
+/// One listener, written `udp:0.0.0.0:5060`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenAddress {
+    /// Transport.
+    pub transport: Transport,
+    /// Address and port.
+    pub address: SocketAddr,
+}
+
+impl<'de> Deserialize<'de> for ListenAddress {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        let (transport, address) =
+            text.split_once(':').ok_or_else(|| de::Error::custom("a listener is `transport:address:port`"))?;
+        let transport = Transport::from_token(transport)
+            .ok_or_else(|| de::Error::custom(format!("`{transport}` is not udp, tcp, tls, ws or wss")))?;
+        let address =
+            address.parse().map_err(|_| de::Error::custom(format!("`{address}` is not address:port")))?;
+        Ok(ListenAddress { transport, address })
+    }
+}
+
+/// `[web]`: the page, the API, and SIP over WebSocket for browsers on the same port.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebSection {
+    /// Address and port of HTTPS.
+    pub listen: SocketAddr,
+    /// PEM file of a certificate chain; absent: a self-signed one is made at first start.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its key.
+    pub key: Option<PathBuf>,
+}
+
+impl Default for WebSection {
+    fn default() -> Self {
+        WebSection { listen: (Ipv4Addr::UNSPECIFIED, 8443).into(), certificate: None, key: None }
+    }
+}
+
+/// `[media]`: addresses and ports of audio.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MediaSection {
+    /// Address that sockets are bound to; absent: as advertised.
+    pub bind: Option<IpAddr>,
+    /// Address in SDP; absent: as `sip.advertise`.
+    pub advertise: Option<IpAddr>,
+    /// First port; RTP takes the even, RTCP the odd ones.
+    pub port_first: u16,
+    /// Last port.
+    pub port_last: u16,
+    /// Relay workers; 0: one a core.
+    pub workers: usize,
+}
+
+impl Default for MediaSection {
+    fn default() -> Self {
+        MediaSection { bind: None, advertise: None, port_first: 20_000, port_last: 29_999, workers: 0 }
+    }
+}
+
+/// `[emergency]`: numbers that go before all else and are never refused for a limit.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EmergencySection {
+    /// Numbers as dialled.
+    pub numbers: Vec<String>,
+    /// Where they go, in order.
+    pub to: Vec<TargetName>,
+}
+
+/// `[services]`: what the node answers itself.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServicesSection {
+    /// Number of the echo service; empty: none.
+    pub echo: String,
+}
+
+impl Default for ServicesSection {
+    fn default() -> Self {
+        ServicesSection { echo: "*43".into() }
+    }
+}

@@ -1,0 +1,255 @@
+//! The checked configuration: references resolved, numbers in range, passwords turned into digest verifiers.
+
+use super::{
+    Account, CloudSection, Config, ConfigError, EmergencySection, MediaSection, NodeSection, RouteSection, RouteSource,
+    ServicesSection, SipSection, TargetName, TrunkSection, WebSection,
+};
+use ringfort_base::limits;
+use ringfort_sip::digest::Ha1;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// One immutable configuration. Routing, explanation and replay read the same one.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Who the node is.
+    pub node: NodeSection,
+    /// Signalling.
+    pub sip: SipSection,
+    /// Page and API.
+    pub web: WebSection,
+    /// Audio.
+    pub media: MediaSection,
+    /// The hosted PBX.
+    pub cloud: Option<CloudSection>,
+    /// Carriers.
+    pub trunks: Vec<TrunkSection>,
+    /// Accounts by extension.
+    pub accounts: BTreeMap<String, Account>,
+    /// Routes, first match first.
+    pub routes: Vec<RouteSection>,
+    /// Emergency numbers.
+    pub emergency: EmergencySection,
+    /// Own services.
+    pub services: ServicesSection,
+}
+
+impl Snapshot {
+    /// Reads and checks a file's text. `secret` yields the password of an account that has none in the file.
+    pub fn load(
+        name: &str,
+        text: &str,
+        secret: &mut dyn FnMut(&str) -> Option<Zeroizing<String>>,
+    ) -> Result<Arc<Snapshot>, ConfigError> {
+        let mut config = Config::parse(name, text)?;
+        Check { name, text, config: &config }.run()?;
+        let realm = config.node.domain.clone();
+        let mut accounts = BTreeMap::new();
+        for (index, section) in std::mem::take(&mut config.account).into_iter().enumerate() {
+            let Some(password) = section.password.or_else(|| secret(&section.user)) else {
+                let message = format!("account `{}` has no password", section.user);
+                return Err(ConfigError::in_section(name, text, "account", index, message));
+            };
+            let ha1 = Ha1::new(&section.user, &realm, &password);
+            let account = Account { user: section.user.clone(), display_name: section.display_name, ha1 };
+            accounts.insert(section.user, account);
+        }
+        Ok(Arc::new(Snapshot {
+            node: config.node,
+            sip: config.sip,
+            web: config.web,
+            media: config.media,
+            cloud: config.cloud,
+            trunks: config.trunk,
+            accounts,
+            routes: config.route,
+            emergency: config.emergency,
+            services: config.services,
+        }))
+    }
+
+    /// The trunk of this name.
+    pub fn trunk(&self, name: &str) -> Option<&TrunkSection> {
+        self.trunks.iter().find(|t| t.name == name)
+    }
+
+    /// Domain that the cloud knows its users by.
+    pub fn cloud_domain(&self) -> &str {
+        self.cloud.as_ref().and_then(|c| c.domain.as_deref()).unwrap_or(&self.node.domain)
+    }
+}
+
+/// Rules across sections.
+struct Check<'a> {
+    name: &'a str,
+    text: &'a str,
+    config: &'a Config,
+}
+
+impl Check<'_> {
+    fn run(&self) -> Result<(), ConfigError> {
+        self.ranges()?;
+        self.unique()?;
+        self.peers()?;
+        for (index, route) in self.config.route.iter().enumerate() {
+            self.route(index, route)?;
+        }
+        self.emergency()
+    }
+
+    fn fail<T>(&self, section: &str, index: usize, message: String) -> Result<T, ConfigError> {
+        Err(ConfigError::in_section(self.name, self.text, section, index, message))
+    }
+
+    fn ranges(&self) -> Result<(), ConfigError> {
+        let (sip, media) = (&self.config.sip, &self.config.media);
+        if sip.listen.is_empty() {
+            return self.fail("sip", 0, "`listen` names no listener".into());
+        }
+        if sip.expires_min_s == 0 || sip.expires_min_s > sip.expires_max_s {
+            return self.fail("sip", 0, "`expires_min_s` must be at least 1 and at most `expires_max_s`".into());
+        }
+        if !(50..=2_000).contains(&sip.t1_ms) {
+            return self.fail("sip", 0, "`t1_ms` must lie between 50 and 2000".into());
+        }
+        if media.port_first < 1024 || media.port_last < media.port_first.saturating_add(3) {
+            return self.fail("media", 0, "`port_first` must be at least 1024, with 4 ports or more to `port_last`".into());
+        }
+        if self.config.web.certificate.is_some() != self.config.web.key.is_some() {
+            return self.fail("web", 0, "`certificate` and `key` go together".into());
+        }
+        Ok(())
+    }
+
+    fn unique(&self) -> Result<(), ConfigError> {
+        let mut users = HashSet::new();
+        for (index, account) in self.config.account.iter().enumerate() {
+            let user = &account.user;
+            if user.is_empty() || !user.chars().all(|c| c.is_ascii_alphanumeric() || "+-_.".contains(c)) {
+                return self.fail("account", index, format!("`{user}` is no extension: letters, digits and + - _ . only"));
+            }
+            if !users.insert(user) {
+                return self.fail("account", index, format!("account `{user}` stands twice"));
+            }
+        }
+        let mut trunks = HashSet::new();
+        for (index, trunk) in self.config.trunk.iter().enumerate() {
+            if trunk.name.is_empty() || !trunks.insert(&trunk.name) {
+                return self.fail("trunk", index, format!("trunk name `{}` is empty or stands twice", trunk.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn peers(&self) -> Result<(), ConfigError> {
+        let bad = |interval: u32, patience: u32| (interval != 0 && interval < 100) || patience < 100;
+        if let Some(cloud) = &self.config.cloud
+            && (cloud.options_interval_ms == 0 || bad(cloud.options_interval_ms, cloud.patience_ms))
+        {
+            return self.fail("cloud", 0, "`options_interval_ms` and `patience_ms` must be at least 100".into());
+        }
+        for (index, trunk) in self.config.trunk.iter().enumerate() {
+            if bad(trunk.options_interval_ms, trunk.patience_ms) {
+                let message = "`options_interval_ms` must be 0 or at least 100, `patience_ms` at least 100";
+                return self.fail("trunk", index, message.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn route(&self, index: usize, route: &RouteSection) -> Result<(), ConfigError> {
+        if let RouteSource::Trunk(name) = &route.source {
+            self.known_trunk("route", index, name)?;
+        }
+        self.targets("route", index, &route.to)
+    }
+
+    fn emergency(&self) -> Result<(), ConfigError> {
+        let section = &self.config.emergency;
+        if section.numbers.is_empty() != section.to.is_empty() {
+            return self.fail("emergency", 0, "`numbers` and `to` go together".into());
+        }
+        if section.numbers.is_empty() { Ok(()) } else { self.targets("emergency", 0, &section.to) }
+    }
+
+    fn targets(&self, section: &str, index: usize, targets: &[TargetName]) -> Result<(), ConfigError> {
+        if targets.is_empty() || targets.len() > limits::CALL_TARGETS_MAX {
+            let message = format!("`to` must name 1 to {} targets", limits::CALL_TARGETS_MAX);
+            return self.fail(section, index, message);
+        }
+        for target in targets {
+            match target {
+                TargetName::Trunk(name) => self.known_trunk(section, index, name)?,
+                TargetName::Cloud if self.config.cloud.is_none() => {
+                    return self.fail(section, index, "target `cloud`, but there is no [cloud]".into());
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn known_trunk(&self, section: &str, index: usize, name: &str) -> Result<(), ConfigError> {
+        if self.config.trunk.iter().any(|t| t.name == name) {
+            return Ok(());
+        }
+        let known: Vec<&str> = self.config.trunk.iter().map(|t| t.name.as_str()).collect();
+        self.fail(section, index, format!("no trunk is named `{name}`; known: {}", known.join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Arc<Snapshot>, ConfigError> {
+        Snapshot::load("test.toml", text, &mut |_| Some(Zeroizing::new("made".into())))
+    }
+
+    fn refusal(text: &str) -> String {
+        load(text).map(|_| ()).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn an_empty_file_is_a_whole_configuration() {
+        let snapshot = load("").expect("defaults");
+        assert_eq!(snapshot.services.echo, "*43");
+        assert!(snapshot.cloud.is_none());
+    }
+
+    #[test]
+    fn an_unknown_key_names_line_and_nearest() {
+        let refused = refusal("[node]\nname = \"a\"\n\n[sip]\nlistn = []\n");
+        assert_eq!(refused, "test.toml:5: unknown key `listn` (did you mean `listen`?)");
+        let refused = refusal("[[trunk]]\nname=\"a\"\naddress=\"10.0.0.1:5060\"\noption_interval_ms=5\n");
+        assert!(refused.starts_with("test.toml:4:") && refused.contains("`options_interval_ms`"), "{refused}");
+    }
+
+    #[test]
+    fn an_unknown_section_is_refused() {
+        assert!(refusal("[sips]\n").contains("did you mean `sip`?"));
+    }
+
+    #[test]
+    fn references_are_checked_with_their_line() {
+        let text = "[[trunk]]\nname=\"a\"\naddress=\"10.0.0.1:5060\"\n[[route]]\nname=\"out\"\nnumber=\"0*\"\nto=[\"trunk:b\"]\n";
+        assert_eq!(refusal(text), "test.toml:4: no trunk is named `b`; known: a");
+        assert!(refusal("[[route]]\nname=\"c\"\nnumber=\"*\"\nto=[\"cloud\"]\n").contains("there is no [cloud]"));
+    }
+
+    #[test]
+    fn duplicates_and_ranges() {
+        let twice = "[[account]]\nuser=\"101\"\n# again\n[[account]]\nuser=\"101\"\n";
+        assert_eq!(refusal(twice), "test.toml:4: account `101` stands twice");
+        assert!(refusal("[media]\nport_first=2000\nport_last=2001\n").contains("4 ports"));
+        assert!(refusal("[sip]\nlisten=[\"upd:0.0.0.0:5060\"]\n").contains("`upd` is not udp"));
+        assert!(refusal("[cloud]\naddress=\"nowhere\"\n").contains("not host:port"));
+    }
+
+    #[test]
+    fn debug_shows_no_password() {
+        let snapshot = load("[[account]]\nuser=\"101\"\npassword=\"s3cret-word\"\n").expect("good");
+        assert!(!format!("{snapshot:?}").contains("s3cret-word"));
+    }
+}

@@ -1,0 +1,28 @@
+//! The product's brain: calls, policy, routes, registrations, survivability. Pure: no IO, no clock.
+//!
+//! Read [`node`] first: it routes each input to one owner. Then follow a call: [`identity`] (who), [`route`] (where),
+//! [`b2bua`] (the call itself), [`registrar`] and [`survive`] (who can be reached, and by whom).
+
+pub mod auth;
+pub mod b2bua;
+pub mod config;
+pub mod context;
+pub mod identity;
+pub mod node;
+pub mod peers;
+pub mod registrar;
+pub mod restore;
+pub mod route;
+pub mod status;
+pub mod survive;
+mod timers;
+mod wake;
+
+pub use context::{Output, OwnAddresses};
+pub use node::{Input, Node, NodeSetup};
+pub use restore::Saved;
+
+/// Name in User-Agent and Server: no version, which would help only an attacker.
+pub const PRODUCT: &str = "Ringfort";
+/// Methods that the node takes.
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER";

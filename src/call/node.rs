@@ -1,0 +1,420 @@
+//! The whole node without IO or clock. [`Node::handle`] takes one input and routes it to its one owner; [`Node::poll_output`] yields what
+//! the driver has to do, in order, until it returns `None`; then the driver arms one timer for [`Node::next_timeout`] and
+//! calls [`Node::handle_timeout`] when it fires. Times passed in never go back.
+
+use crate::ALLOW;
+use crate::auth::Authenticator;
+use crate::b2bua::{Calls, Env, Incoming, PortAllocator};
+use crate::config::Snapshot;
+use crate::context::{Context, Output, OwnAddresses, Owner};
+use crate::peers::{PeerName, Peers};
+use crate::registrar::{Registrar, Surroundings};
+use crate::restore::{Restored, Saved};
+use crate::status::{Status, Totals};
+use crate::survive::Survival;
+use crate::timers::Timers;
+use crate::wake::Wake;
+use bytes::Bytes;
+use ringfort_base::event::Mode;
+use ringfort_base::{CallId, Entropy, Event, FlowId, Hop, Now, Time};
+use ringfort_media::plan::{RelayCommand, RelayEvent};
+use ringfort_sip::message::{Builder, HeaderName, Message, Method, ParseError};
+use ringfort_sip::screen::uas::Uas;
+use ringfort_sip::screen::{self, Verdict};
+use ringfort_sip::transaction::{self, Step, TransactionId, Transactions};
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the relay is asked for counters while calls are alive.
+const REPORT_INTERVAL: Duration = Duration::from_secs(2);
+
+/// What can happen to a node.
+#[derive(Debug)]
+pub enum Input {
+    /// A message, framed and parsed by its transport.
+    Message {
+        /// Whence.
+        hop: Hop,
+        /// The message.
+        message: Message,
+    },
+    /// Octets that are no message.
+    Unparsed {
+        /// Whence.
+        hop: Hop,
+        /// The octets.
+        octets: Bytes,
+        /// Which rule they break.
+        error: ParseError,
+    },
+    /// A connection ended.
+    FlowClosed(FlowId),
+    /// Something could not be sent to this hop.
+    SendFailed(Hop),
+    /// The relay told something.
+    Relay(RelayEvent),
+    /// A look-up's answer; empty when it failed.
+    Resolved {
+        /// Name.
+        host: String,
+        /// Addresses; their port is of no meaning.
+        addresses: Vec<SocketAddr>,
+    },
+    /// Another configuration, for calls from now on.
+    Reload(Arc<Snapshot>),
+    /// The operator ends a call.
+    HangUp(CallId),
+}
+
+/// What a node is made with.
+pub struct NodeSetup {
+    /// Configuration.
+    pub snapshot: Arc<Snapshot>,
+    /// Own addresses.
+    pub own: OwnAddresses,
+    /// Randomness.
+    pub entropy: Box<dyn Entropy>,
+    /// What an earlier process wrote down.
+    pub saved: Vec<Saved>,
+    /// Version for events.
+    pub version: String,
+}
+
+/// The node.
+pub struct Node {
+    cx: Context,
+    auth: Authenticator,
+    peers: Peers,
+    survival: Survival,
+    registrar: Registrar,
+    calls: Calls,
+}
+
+impl Node {
+    /// A node that has taken over what an earlier process wrote down.
+    pub fn new(now: Now, mut setup: NodeSetup) -> Node {
+        let mut key = [0; 32];
+        setup.entropy.fill(&mut key);
+        let timers = transaction::Timers { t1: Duration::from_millis(setup.snapshot.sip.t1_ms.into()), ..Default::default() };
+        let transactions = Transactions::new(timers, &mut *setup.entropy);
+        let media = &setup.snapshot.media;
+        let allocator = PortAllocator::new(media.port_first, media.port_last);
+        let cx = Context {
+            now,
+            snapshot: setup.snapshot,
+            own: setup.own,
+            entropy: setup.entropy,
+            transactions,
+            owners: HashMap::new(),
+            timers: Timers::default(),
+            outputs: VecDeque::new(),
+            totals: Totals::default(),
+        };
+        // Ids rise with civil time, so that those of an earlier process are not met again.
+        let calls = Calls::new(allocator, now.wall.0 << 12);
+        let (survival, registrar) = (Survival::default(), Registrar::default());
+        let mut node = Node { cx, auth: Authenticator::new(key), peers: Peers::default(), survival, registrar, calls };
+        node.begin(setup.saved, setup.version);
+        node
+    }
+
+    fn begin(&mut self, saved: Vec<Saved>, version: String) {
+        let Restored { calls, bindings, mode, broken } = Restored::sort(saved);
+        for key in broken {
+            let reason = format!("entry `{key}` of an earlier process cannot be read");
+            self.cx.event(Event::Impaired { part: "journal".into(), reason });
+            self.cx.persist(key, None);
+        }
+        let snapshot = self.cx.snapshot.clone();
+        self.peers.configure(&mut self.cx, &snapshot);
+        if mode == Some(Mode::Survivable) {
+            self.peers.assume_down(&PeerName::Cloud, self.cx.now.wall, "unreachable before the restart");
+        }
+        self.survival.follow(&mut self.cx, &self.peers);
+        let bindings_restored = self.registrar.restore(&mut self.cx, bindings);
+        let (table, env) = self.parts();
+        let mut env = env;
+        let calls_restored = table.restore(&mut env, calls);
+        self.cx.event(Event::Started { version, calls_restored, bindings_restored });
+        self.cx.timers.set(Wake::ReportMedia, self.cx.now.mono + REPORT_INTERVAL);
+        self.settle();
+    }
+
+    /// The calls, and what they need of the rest.
+    fn parts(&mut self) -> (&mut Calls, Env<'_>) {
+        let env = Env {
+            cx: &mut self.cx,
+            auth: &mut self.auth,
+            peers: &mut self.peers,
+            bindings: &self.registrar.table,
+            mode: self.survival.mode,
+        };
+        (&mut self.calls, env)
+    }
+
+    /// The registrar, and what it needs of the rest.
+    fn registry(&mut self) -> (&mut Registrar, &mut Context, Surroundings<'_>) {
+        let around = Surroundings { auth: &mut self.auth, peers: &mut self.peers, mode: self.survival.mode };
+        (&mut self.registrar, &mut self.cx, around)
+    }
+
+    /// Takes one input.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        self.cx.now = now;
+        match input {
+            Input::Message { hop, message } => self.received(hop, message),
+            Input::Unparsed { hop, octets, error } => {
+                self.cx.totals.messages_in += 1;
+                let tag = self.cx.tag();
+                let reply = |status, reason: &str| screen::reply_unparsed(&octets, status, reason, &tag);
+                self.rejected(hop, screen::screen_unparsed(&octets, error), reply);
+            }
+            Input::FlowClosed(flow) => {
+                self.cx.transactions.flow_closed(now.mono, flow);
+                self.registrar.flow_closed(&mut self.cx, flow);
+            }
+            Input::SendFailed(hop) => self.cx.transactions.transport_failed(now.mono, hop),
+            Input::Relay(event) => {
+                let (calls, mut env) = self.parts();
+                calls.relayed(&mut env, event);
+            }
+            Input::Resolved { host, addresses } => self.peers.resolved(&mut self.cx, &host, &addresses),
+            Input::Reload(snapshot) => self.reload(snapshot),
+            Input::HangUp(call) => {
+                let (calls, mut env) = self.parts();
+                calls.hang_up(&mut env, call);
+            }
+        }
+        self.settle();
+    }
+
+    /// Fires the timers that are due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.cx.now = now;
+        self.cx.transactions.handle_timeout(now.mono);
+        self.settle();
+        while let Some(wake) = self.cx.timers.fire(now.mono) {
+            self.woken(wake);
+            self.settle();
+        }
+    }
+
+    /// When [`Node::handle_timeout`] wants to be called next.
+    pub fn next_timeout(&self) -> Time {
+        self.cx.transactions.next_timeout().min(self.cx.timers.next())
+    }
+
+    /// What the driver has to do next.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.cx.outputs.pop_front()
+    }
+
+    fn received(&mut self, hop: Hop, message: Message) {
+        self.cx.totals.messages_in += 1;
+        match screen::screen(&message) {
+            Verdict::Accept => self.cx.transactions.receive(self.cx.now.mono, hop, message),
+            verdict => {
+                let tag = self.cx.tag();
+                // The Via of a request tells where its sender wants the answer only after it says where it came from.
+                let stamped = message.received_from(hop.remote);
+                let reply = |status, reason: &str| Some(Builder::reply(&stamped, status, Some(reason), Some(&tag)).build());
+                self.rejected(hop, verdict, reply);
+            }
+        }
+    }
+
+    /// A message that breaks a rule: answered where the peer is owed an answer, counted always.
+    fn rejected(&mut self, hop: Hop, verdict: Verdict, reply: impl FnOnce(u16, &str) -> Option<Bytes>) {
+        let (rule, status) = match verdict {
+            Verdict::Accept => return,
+            Verdict::Drop { rule } => (rule, None),
+            Verdict::Reply { rule, status, reason } => {
+                if let Some(octets) = reply(status, &reason) {
+                    self.cx.send(hop, octets);
+                }
+                (rule, Some(status))
+            }
+        };
+        self.cx.totals.messages_rejected += 1;
+        let (source, transport) = (hop.remote.into(), hop.transport);
+        self.cx.event(Event::MessageRejected { source, transport, rule: rule.into(), status });
+    }
+
+    /// Hands every step of the transaction layer to its owner, until nothing moves any more; then the mode follows the peers.
+    fn settle(&mut self) {
+        while let Some(step) = self.cx.transactions.poll_step() {
+            self.step(step);
+        }
+        self.survival.follow(&mut self.cx, &self.peers);
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Send { hop, octets } => self.cx.send(hop, octets),
+            Step::Request { id, hop, message } => self.requested(id, hop, message),
+            Step::Response { id, hop, message } => self.answered(id, hop, &message),
+            Step::Failed { id, cause } => self.failed(id, &cause.to_string()),
+            Step::Ack { message, .. } => {
+                let (calls, mut env) = self.parts();
+                calls.acknowledged(&mut env, &message);
+            }
+            Step::Cancel { invite, .. } => {
+                let (calls, mut env) = self.parts();
+                calls.cancelled(&mut env, invite);
+            }
+            Step::NoAck { id } => {
+                let (calls, mut env) = self.parts();
+                calls.unacknowledged(&mut env, id);
+            }
+            Step::Ended { id } => {
+                self.cx.owners.remove(&id);
+                self.calls.abandoned_over(id);
+            }
+            // Counted by the layer. A late 2xx of an INVITE that both layers forgot is not acknowledged; its sender gives up.
+            Step::StrayResponse { .. } => {}
+        }
+    }
+
+    /// A new request, by where it belongs: inside a dialog, or by method.
+    fn requested(&mut self, id: TransactionId, hop: Hop, message: Message) {
+        if let Verdict::Reply { status, rule, reason } = UAS.screen(&message) {
+            let tag = self.cx.tag();
+            let octets = UAS.refuse(&message, status, &reason, &tag).build();
+            self.cx.respond(id, octets);
+            return self.rejected(hop, Verdict::Reply { status, rule, reason }, |_, _| None);
+        }
+        if message.to().is_ok_and(|to| to.tag().is_some()) {
+            let reply_to = message.clone();
+            let (calls, mut env) = self.parts();
+            if !calls.within(&mut env, id, hop, message) {
+                self.reply(id, &reply_to, 481, Vec::new());
+            }
+            return;
+        }
+        match message.method() {
+            Method::Invite => {
+                let (calls, mut env) = self.parts();
+                calls.invited(&mut env, Incoming { id, hop, invite: message });
+            }
+            Method::Register => {
+                let (registrar, cx, around) = self.registry();
+                registrar.handle(cx, around, id, hop, &message);
+            }
+            Method::Options => self.reply(id, &message, 200, vec![(HeaderName::Allow, ALLOW.into()), (HeaderName::Accept, "application/sdp".into())]),
+            // RFC 3261 9.2, 15.1.2: nothing here matches them.
+            Method::Bye | Method::Cancel => self.reply(id, &message, 481, Vec::new()),
+            _ => self.reply(id, &message, 405, vec![(HeaderName::Allow, ALLOW.into())]),
+        }
+    }
+
+    fn reply(&mut self, id: TransactionId, request: &Message, status: u16, headers: Vec<(HeaderName, String)>) {
+        let tag = self.cx.tag();
+        let reply = Builder::reply(request, status, None, Some(&tag));
+        let octets = headers.iter().fold(reply, |b, (name, value)| b.header(*name, value)).build();
+        self.cx.respond(id, octets);
+    }
+
+    /// A response, to whoever sent the request.
+    fn answered(&mut self, id: TransactionId, hop: Hop, response: &Message) {
+        match self.cx.owners.get(&id).cloned() {
+            Some(Owner::Probe(peer)) => {
+                let status = response.status().unwrap_or(500);
+                self.peers.answered(&mut self.cx, peer, id, status);
+            }
+            Some(Owner::Registration(pending)) => {
+                let (registrar, cx, around) = self.registry();
+                registrar.relayed_answer(cx, around, pending, response);
+            }
+            Some(Owner::Call(call)) => {
+                let (calls, mut env) = self.parts();
+                calls.answered(&mut env, call, id, hop, response);
+            }
+            None => {
+                let (calls, mut env) = self.parts();
+                calls.answered_abandoned(&mut env, id, response);
+            }
+        }
+    }
+
+    /// A request that will have no answer, to whoever sent it.
+    fn failed(&mut self, id: TransactionId, what: &str) {
+        match self.cx.owners.get(&id).cloned() {
+            Some(Owner::Probe(peer)) => self.peers.overdue(&mut self.cx, peer),
+            Some(Owner::Registration(pending)) => {
+                let (registrar, cx, around) = self.registry();
+                registrar.relayed_overdue(cx, around, pending, "REGISTER failed");
+            }
+            Some(Owner::Call(call)) => {
+                let (calls, mut env) = self.parts();
+                calls.failed(&mut env, call, id, what);
+            }
+            None => {}
+        }
+    }
+
+    /// A timer above the transaction layer.
+    fn woken(&mut self, wake: Wake) {
+        match wake {
+            Wake::ProbePeer(peer) => self.peers.probe(&mut self.cx, peer),
+            Wake::ProbeOverdue(peer) => self.peers.overdue(&mut self.cx, peer),
+            Wake::ExpireBindings => self.registrar.expire(&mut self.cx),
+            Wake::RegisterOverdue(pending) => {
+                let (registrar, cx, around) = self.registry();
+                registrar.relayed_overdue(cx, around, pending, "REGISTER unanswered");
+            }
+            Wake::ReportMedia => {
+                if !self.calls.is_empty() {
+                    self.cx.relay(RelayCommand::Report);
+                }
+                self.cx.timers.set(Wake::ReportMedia, self.cx.now.mono + REPORT_INTERVAL);
+            }
+            Wake::TargetSilent(call) => self.on_call(|calls, env| calls.target_silent(env, call)),
+            Wake::RingEnd(call) => self.on_call(|calls, env| calls.ring_end(env, call)),
+            Wake::Media(call, side) => self.on_call(|calls, env| calls.media_timeout(env, call, side)),
+            Wake::RecordOverdue(call) => self.on_call(|calls, env| calls.record_overdue(env, call)),
+        }
+    }
+
+    fn on_call(&mut self, act: impl FnOnce(&mut Calls, &mut Env<'_>)) {
+        let (calls, mut env) = self.parts();
+        act(calls, &mut env);
+    }
+
+    fn reload(&mut self, snapshot: Arc<Snapshot>) {
+        self.cx.snapshot = snapshot.clone();
+        self.peers.configure(&mut self.cx, &snapshot);
+        self.calls.set_ports(snapshot.media.port_first, snapshot.media.port_last);
+        self.cx.event(Event::Reloaded { refused: None });
+    }
+
+    /// The node as the page shows it.
+    pub fn status(&self) -> Status {
+        let (cloud, trunks) = self.peers.status(|peer| self.calls.through(peer));
+        Status {
+            node: self.cx.snapshot.node.name.clone(),
+            mode: self.survival.mode,
+            mode_since: self.survival.since,
+            mode_reason: self.survival.reason.clone(),
+            cloud,
+            trunks,
+            registrations: self.registrar.status(&self.cx.snapshot.node.domain),
+            calls: self.calls.status(),
+            recent: self.calls.recent(),
+            totals: self.cx.totals,
+        }
+    }
+
+    /// What must be empty when nothing is going on: calls, media ports, transactions. For tests that look for leaks.
+    pub fn residue(&self) -> [usize; 3] {
+        [self.calls.len(), self.calls.ports_in_use(), self.cx.transactions.len()]
+    }
+}
+
+/// What this node takes as a user agent server (RFC 3261 8.2).
+const UAS: Uas<'static> = Uas {
+    methods: &[Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options, Method::Register],
+    extensions: &[],
+    content_types: &["application/sdp"],
+};

@@ -1,0 +1,143 @@
+//! The node as registrar itself: standalone, and while the cloud is gone.
+
+use super::request::{Wanted, WantedContact};
+use super::{Asked, Binding, Registrar, Surroundings, forgotten, reply};
+use crate::auth::Refusal;
+use crate::context::Context;
+use ringfort_base::event::Mode;
+use ringfort_base::{Event, Wall};
+use ringfort_sip::message::HeaderName;
+use std::time::Duration;
+
+impl Registrar {
+    /// Authenticates and grants, or challenges.
+    pub(super) fn grant_locally(&mut self, cx: &mut Context, around: Surroundings<'_>, asked: Asked) {
+        match around.auth.check(cx, &asked.message, HeaderName::Authorization, &asked.hop) {
+            Ok(account) if account.user == asked.request.user => {}
+            Ok(_) => return reply(cx, asked.id, &asked.message, 403, Some("Not Your Address Of Record"), &[]),
+            Err(Refusal::Missing) if self.is_known_refresh(cx, around.mode, &asked) => {}
+            Err(refusal) => {
+                let stale = matches!(refusal, Refusal::Stale(_));
+                let challenges = around.auth.challenges(cx, stale).into_iter();
+                let headers: Vec<_> = challenges.map(|c| (HeaderName::WwwAuthenticate, c)).collect();
+                return reply(cx, asked.id, &asked.message, 401, None, &headers);
+            }
+        }
+        self.apply(cx, asked);
+    }
+
+    /// While the cloud is gone, a device that has no local account may refresh, and only refresh, what the cloud granted before:
+    /// the same device from the same address.
+    fn is_known_refresh(&self, cx: &Context, mode: Mode, asked: &Asked) -> bool {
+        let Wanted::These(wanted) = &asked.request.contacts else { return false };
+        let known = |contact: &WantedContact| {
+            self.table.of(&asked.request.user).iter().any(|b| {
+                b.by_cloud && b.is_of(&contact.uri, contact.instance.as_deref()) && b.hop.remote.ip() == asked.hop.remote.ip()
+            })
+        };
+        mode == Mode::Survivable && !cx.snapshot.accounts.contains_key(&asked.request.user) && wanted.iter().all(known)
+    }
+
+    fn apply(&mut self, cx: &mut Context, asked: Asked) {
+        let (min, max) = (cx.snapshot.sip.expires_min_s, cx.snapshot.sip.expires_max_s);
+        match &asked.request.contacts {
+            Wanted::Nothing => {}
+            Wanted::RemoveAll => self.remove(cx, |b| b.user == asked.request.user),
+            Wanted::These(list) => {
+                // RFC 3261 10.3 step 7: too brief.
+                if list.iter().any(|c| c.expires_s.is_some_and(|s| s > 0 && s < min)) {
+                    return reply(cx, asked.id, &asked.message, 423, None, &[(HeaderName::MinExpires, min.to_string())]);
+                }
+                if list.iter().any(|c| self.is_out_of_order(&asked, c)) {
+                    return reply(cx, asked.id, &asked.message, 500, Some("CSeq Out Of Order"), &[]);
+                }
+                for contact in list {
+                    let granted = contact.expires_s.unwrap_or(max).min(max);
+                    if !self.bind(cx, &asked, contact, granted, None) {
+                        return reply(cx, asked.id, &asked.message, 403, Some("Too Many Bindings"), &[]);
+                    }
+                }
+            }
+        }
+        self.confirm(cx, &asked);
+    }
+
+    /// RFC 3261 10.3 step 7: the same Call-ID must come with a higher CSeq.
+    fn is_out_of_order(&self, asked: &Asked, contact: &WantedContact) -> bool {
+        self.table.of(&asked.request.user).iter().any(|b| {
+            b.is_of(&contact.uri, contact.instance.as_deref())
+                && b.call_id == asked.request.call_id
+                && b.cseq >= asked.request.cseq
+        })
+    }
+
+    /// Makes, refreshes or (0 seconds) removes one binding; `cloud` holds the token of one that the cloud granted.
+    /// False: no room.
+    pub(super) fn bind(
+        &mut self,
+        cx: &mut Context,
+        asked: &Asked,
+        contact: &WantedContact,
+        granted_s: u32,
+        cloud: Option<String>,
+    ) -> bool {
+        let user = &asked.request.user;
+        let same = |b: &Binding| b.user == *user && b.is_of(&contact.uri, contact.instance.as_deref());
+        let known = self.table.of(user).iter().find(|b| same(b)).map(|b| b.token.clone());
+        if granted_s == 0 {
+            self.remove(cx, same);
+            return true;
+        }
+        if known.is_none() && !self.table.has_room(user) {
+            return false;
+        }
+        let by_cloud = cloud.is_some();
+        let refresh = known.is_some();
+        let token = cloud.or(known).unwrap_or_else(|| cx.entropy.token(16));
+        if refresh {
+            self.table.remove_where(|b| same(b) && b.token != token).iter().for_each(|b| cx.persist(b.key(), None));
+        }
+        let binding = Binding {
+            user: user.clone(),
+            token,
+            contact: contact.uri.clone(),
+            instance: contact.instance.clone(),
+            hop: asked.hop,
+            user_agent: asked.request.user_agent.clone(),
+            call_id: asked.request.call_id.clone(),
+            cseq: asked.request.cseq,
+            expires: cx.now.wall.plus(Duration::from_secs(granted_s.into())),
+            by_cloud,
+        };
+        cx.totals.registers += 1;
+        cx.event(Event::Registered {
+            aor: user.clone().into(),
+            transport: asked.hop.transport,
+            expires_s: granted_s,
+            local: !by_cloud,
+            refresh,
+        });
+        cx.persist(binding.key(), serde_json::to_vec(&binding).ok());
+        self.table.put(binding);
+        true
+    }
+
+    pub(super) fn remove(&mut self, cx: &mut Context, fits: impl Fn(&Binding) -> bool) {
+        for binding in self.table.remove_where(fits) {
+            forgotten(cx, &binding, "removed");
+        }
+    }
+
+    /// 200 with every binding of the address of record (RFC 3261 10.3 step 8).
+    pub(super) fn confirm(&mut self, cx: &mut Context, asked: &Asked) {
+        let left = |expires: Wall| expires.left(cx.now.wall).as_secs();
+        let contacts: Vec<_> = self
+            .table
+            .of(&asked.request.user)
+            .iter()
+            .map(|b| (HeaderName::Contact, format!("<{}>;expires={}", b.contact, left(b.expires))))
+            .collect();
+        reply(cx, asked.id, &asked.message, 200, None, &contacts);
+        self.arm(cx);
+    }
+}

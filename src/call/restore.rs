@@ -1,0 +1,49 @@
+//! What an earlier process wrote down, sorted by what it is. An entry that cannot be read is dropped by name: one broken
+//! entry costs one call, not the start.
+
+use crate::b2bua::Call;
+use crate::registrar::Binding;
+use crate::survive::MODE_KEY;
+use ringfort_base::event::Mode;
+
+/// One entry of the journal.
+#[derive(Clone, Debug)]
+pub struct Saved {
+    /// Key as given to [`crate::context::Output::Persist`].
+    pub key: String,
+    /// Value.
+    pub value: Vec<u8>,
+}
+
+/// The entries by kind.
+#[derive(Default)]
+pub(crate) struct Restored {
+    pub calls: Vec<Call>,
+    pub bindings: Vec<Binding>,
+    pub mode: Option<Mode>,
+    /// Keys whose value could not be read.
+    pub broken: Vec<String>,
+}
+
+impl Restored {
+    /// Reads every entry.
+    pub fn sort(saved: Vec<Saved>) -> Restored {
+        let mut restored = Restored::default();
+        for entry in saved {
+            if !restored.take(&entry) {
+                restored.broken.push(entry.key);
+            }
+        }
+        restored
+    }
+
+    fn take(&mut self, entry: &Saved) -> bool {
+        let kind = entry.key.split('/').next().unwrap_or_default();
+        match kind {
+            "call" => serde_json::from_slice(&entry.value).map(|call| self.calls.push(call)).is_ok(),
+            "binding" => serde_json::from_slice(&entry.value).map(|binding| self.bindings.push(binding)).is_ok(),
+            MODE_KEY => serde_json::from_slice(&entry.value).map(|mode| self.mode = Some(mode)).is_ok(),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What the node looks like now: one snapshot for the page, the command line and the metrics.
+
+use ringfort_base::event::{CallRecord, Mode};
+use ringfort_base::{CallId, Pii, Transport, Wall};
+use serde::{Deserialize, Serialize};
+
+/// The whole node at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Configured name of the node.
+    pub node: String,
+    /// Mode now.
+    pub mode: Mode,
+    /// Since when.
+    pub mode_since: Wall,
+    /// Why, in words.
+    pub mode_reason: String,
+    /// The cloud, where one is configured.
+    pub cloud: Option<PeerStatus>,
+    /// Trunks in the order of the configuration.
+    pub trunks: Vec<PeerStatus>,
+    /// Registrations, sorted by address of record.
+    pub registrations: Vec<RegistrationStatus>,
+    /// Calls live, oldest first.
+    pub calls: Vec<CallStatus>,
+    /// Calls that ended, newest first, at most `limits::RECENT_CALLS_MAX`.
+    pub recent: Vec<CallRecord>,
+    /// Totals since the process started.
+    pub totals: Totals,
+}
+
+/// A supervised peer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Configured name.
+    pub name: String,
+    /// `host:port` as configured.
+    pub address: String,
+    /// Transport.
+    pub transport: Transport,
+    /// Reachable now.
+    pub up: bool,
+    /// Since when.
+    pub since: Wall,
+    /// Why, in words.
+    pub reason: String,
+    /// Round trip of the last answered OPTIONS, milliseconds.
+    pub round_trip_ms: Option<u32>,
+    /// Calls that go through it now.
+    pub calls: usize,
+}
+
+/// One binding of one address of record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RegistrationStatus {
+    /// `101@example.com`.
+    pub aor: Pii<String>,
+    /// How the device is reached.
+    pub transport: Transport,
+    /// Where it is, `address:port`.
+    pub source: Pii<String>,
+    /// `User-Agent` as told.
+    pub user_agent: String,
+    /// When it runs out.
+    pub expires: Wall,
+    /// Accepted by the cloud (true) or by the node itself.
+    pub by_cloud: bool,
+}
+
+/// One call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallStatus {
+    /// The call.
+    pub call: CallId,
+    /// Caller.
+    pub from: Pii<String>,
+    /// Called, as dialled.
+    pub to: Pii<String>,
+    /// `routing`, `ringing`, `connected`, `held`, `ending`.
+    pub state: String,
+    /// Route by name.
+    pub route: String,
+    /// Target in use, by name: `trunk:carrier`, `extension:102`, `echo`, `cloud`.
+    pub target: String,
+    /// When it began.
+    pub started: Wall,
+    /// When it was answered.
+    pub answered: Option<Wall>,
+    /// Media of both legs in words, caller first: `dtls-srtp`, `rtp`, ...
+    pub media: [String; 2],
+    /// RTP packets received from caller and callee, as last reported.
+    pub packets: [u64; 2],
+}
+
+/// Counters since the process started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// SIP messages received.
+    pub messages_in: u64,
+    /// SIP messages sent.
+    pub messages_out: u64,
+    /// Messages refused or dropped.
+    pub messages_rejected: u64,
+    /// Calls that began.
+    pub calls: u64,
+    /// Calls that were answered.
+    pub calls_answered: u64,
+    /// Calls that failed.
+    pub calls_failed: u64,
+    /// REGISTER requests that were granted.
+    pub registers: u64,
+    /// Requests that failed authentication.
+    pub auth_failures: u64,
+}

@@ -1,0 +1,27 @@
+//! Why the brain wants to be woken: each timer above the transaction layer has a name.
+
+use crate::b2bua::Side;
+use ringfort_base::CallId;
+
+/// A timer's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wake {
+    /// Send the next OPTIONS to this peer.
+    ProbePeer(usize),
+    /// The OPTIONS to this peer is overdue.
+    ProbeOverdue(usize),
+    /// A relayed REGISTER is overdue.
+    RegisterOverdue(u64),
+    /// Look for bindings that ran out.
+    ExpireBindings,
+    /// The target of this call has not even answered 100.
+    TargetSilent(CallId),
+    /// It has rung long enough.
+    RingEnd(CallId),
+    /// A leg's ICE, DTLS or deadline.
+    Media(CallId, Side),
+    /// The counters of an ended call have not come.
+    RecordOverdue(CallId),
+    /// Ask the relay for counters.
+    ReportMedia,
+}

@@ -1,0 +1,155 @@
+//! The descriptions that the node writes: its own `o=`, `s=` and addresses, one audio line, every other line refused.
+
+use crate::description::{Description, Format};
+use crate::hiding::names_a_place;
+use crate::remote::LineShape;
+use crate::sdp::{Fingerprint, Line, Media, MediaLine, Sdp, Setup, attribute_line};
+use crate::session::MediaAddress;
+use crate::webrtc::IceCredentials;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// Priority of the only candidate: host type, the only interface, RTP component (RFC 8445 5.1.2.1).
+const HOST_PRIORITY: u32 = (126 << 24) + (65_535 << 8) + 255;
+
+/// What the node told or will tell one peer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Local {
+    /// All media lines in order.
+    pub lines: Vec<LineShape>,
+    /// Place of the carried audio line.
+    pub audio: usize,
+    /// Formats, direction and attributes.
+    pub description: Description,
+    /// `a=rtcp-mux` is written.
+    pub rtcp_mux: bool,
+    /// The audio line is named in a BUNDLE group.
+    pub bundled: bool,
+    /// `a=setup`, for a browser.
+    pub setup: Option<Setup>,
+}
+
+/// The node's own identifiers and addresses towards one peer.
+pub(crate) struct Hop<'a> {
+    /// Session id of `o=`.
+    pub session_id: u64,
+    /// Session version of `o=`.
+    pub version: u64,
+    /// Addresses of the port.
+    pub address: MediaAddress,
+    /// Name of the audio track (RFC 8830).
+    pub track: &'a str,
+    /// For a browser.
+    pub webrtc: Option<(&'a IceCredentials, &'a Fingerprint)>,
+}
+
+/// Writes a description.
+pub(crate) fn compose(local: &Local, hop: &Hop<'_>) -> Vec<u8> {
+    let place = address_text(hop.address.advertised);
+    let mut session = vec![
+        Line::new('v', "0"),
+        Line::new('o', format!("- {} {} {place}", hop.session_id, hop.version)),
+        Line::new('s', "-"),
+        Line::new('c', &place),
+        Line::new('t', "0 0"),
+    ];
+    let mid = local.lines.get(local.audio).and_then(|line| line.mid.as_deref());
+    if let (true, Some(mid)) = (local.bundled, mid) {
+        session.push(attribute_line("group", Some(&format!("BUNDLE {mid}"))));
+    }
+    if hop.webrtc.is_some() {
+        session.push(attribute_line("ice-lite", None));
+    }
+    let section = |(index, shape): (usize, &LineShape)| match index == local.audio {
+        true => audio_section(local, shape, hop),
+        false => refusal(shape),
+    };
+    Sdp { session, media: local.lines.iter().enumerate().map(section).collect() }.write()
+}
+
+fn address_text(ip: IpAddr) -> String {
+    let kind = if ip.is_ipv4() { "IP4" } else { "IP6" };
+    format!("IN {kind} {ip}")
+}
+
+/// RFC 3264 6: port 0, at least one format, the offer's transport; the identification tag stays (RFC 8829 5.3.1).
+fn refusal(shape: &LineShape) -> Media {
+    let (kind, proto) = (shape.kind.clone(), shape.proto.clone());
+    let mut media = Media::new(MediaLine { kind, port: 0, ports: None, proto, formats: vec![shape.format.clone()] });
+    if let Some(mid) = &shape.mid {
+        media.attribute("mid", Some(mid));
+    }
+    media
+}
+
+fn audio_section(local: &Local, shape: &LineShape, hop: &Hop<'_>) -> Media {
+    let description = &local.description;
+    let formats = description.formats.iter().map(|format| format.payload.to_string()).collect();
+    let (kind, proto, port) = (shape.kind.clone(), shape.proto.clone(), hop.address.rtp.port());
+    let mut media = Media::new(MediaLine { kind, port, ports: None, proto, formats });
+    description.formats.iter().for_each(|format| write_format(&mut media, format));
+    if let Some(ptime) = description.ptime {
+        media.attribute("ptime", Some(&ptime.to_string()));
+    }
+    if let Some(maxptime) = description.maxptime {
+        media.attribute("maxptime", Some(&maxptime.to_string()));
+    }
+    description.attributes.iter().for_each(|text| media.lines.push(Line::new('a', text)));
+    media.attribute(description.direction.as_str(), None);
+    if let Some(mid) = &shape.mid {
+        media.attribute("mid", Some(mid));
+    }
+    write_rtcp(&mut media, local, hop);
+    if let Some((credentials, fingerprint)) = hop.webrtc {
+        write_webrtc(&mut media, local, hop, credentials, fingerprint);
+    }
+    media
+}
+
+fn write_format(media: &mut Media, format: &Format) {
+    if let Some(encoding) = &format.encoding {
+        media.attribute("rtpmap", Some(&format!("{} {encoding}", format.payload)));
+    }
+    for parameters in &format.parameters {
+        media.attribute("fmtp", Some(&format!("{} {parameters}", format.payload)));
+    }
+}
+
+/// `a=rtcp` only where RTCP is not on the port behind RTP's (RFC 3605 2.1).
+fn write_rtcp(media: &mut Media, local: &Local, hop: &Hop<'_>) {
+    if local.rtcp_mux {
+        media.attribute("rtcp-mux", None);
+    }
+    match hop.address.rtcp {
+        Some(rtcp) if !local.rtcp_mux && Some(rtcp.port()) != hop.address.rtp.port().checked_add(1) => {
+            media.attribute("rtcp", Some(&rtcp.port().to_string()));
+        }
+        _ => {}
+    }
+}
+
+/// What a browser needs to open the transport (RFC 8829 5.2.1). No `a=ssrc`: the streams are the other peer's and their numbers
+/// are not known yet; a browser finds them by the only media line. `a=msid` gives its application a track.
+fn write_webrtc(media: &mut Media, local: &Local, hop: &Hop<'_>, credentials: &IceCredentials, fingerprint: &Fingerprint) {
+    if local.description.direction.sends() {
+        media.attribute("msid", Some(&format!("- {}", hop.track)));
+    }
+    media.attribute("ice-ufrag", Some(&credentials.ufrag));
+    media.attribute("ice-pwd", Some(&credentials.pwd));
+    media.attribute("fingerprint", Some(&fingerprint.to_string()));
+    if let Some(setup) = local.setup {
+        media.attribute("setup", Some(setup.as_str()));
+    }
+    let (ip, port) = (hop.address.advertised, hop.address.rtp.port());
+    media.attribute("candidate", Some(&format!("1 1 udp {HOST_PRIORITY} {ip} {port} typ host")));
+    media.attribute("end-of-candidates", None);
+}
+
+/// A description from elsewhere (a journal, another member) is held to what a peer's is: nothing in it names a place.
+pub(crate) fn cleaned(description: &Description) -> Description {
+    let mut clean = description.clone();
+    clean.attributes.retain(|text| !names_a_place(text));
+    clean.formats.retain(|format| !format.encoding.as_deref().is_some_and(names_a_place));
+    clean.formats.iter_mut().for_each(|format| format.parameters.retain(|text| !names_a_place(text)));
+    clean
+}

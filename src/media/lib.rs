@@ -1,0 +1,22 @@
+//! Media control without IO or clock: SDP and offer/answer, ICE, DTLS, SRTP, and one leg's session compiled to the
+//! [`plan::FlowPlan`] that the relay executes.
+
+mod clock;
+mod compose;
+pub mod demux;
+pub mod description;
+pub mod error;
+mod hiding;
+mod negotiation;
+pub mod plan;
+mod remote;
+mod reserve;
+pub mod sdp;
+pub mod session;
+pub mod srtp;
+pub mod webrtc;
+
+pub use description::Description;
+pub use error::{MediaCause, MediaError};
+pub use session::{LegKind, LegOutput, LegSession, MediaAddress, kind_of_offer};
+pub use webrtc::DtlsIdentity;

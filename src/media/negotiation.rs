@@ -1,0 +1,123 @@
+//! The offer/answer rules of RFC 3264 and RFC 8842 as functions of what both sides said.
+
+use crate::compose::{Local, cleaned};
+use crate::description::{Description, Format};
+use crate::error::MediaError;
+use crate::remote::{LineShape, Remote};
+use crate::sdp::Setup;
+use crate::session::LegKind;
+use serde::{Deserialize, Serialize};
+
+/// An offer that waits for its answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Pending {
+    /// The peer's.
+    Received(Remote),
+    /// The node's.
+    Sent(Local),
+}
+
+/// What both sides agreed on last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Agreed {
+    /// The node's side.
+    pub local: Local,
+    /// The peer's side.
+    pub remote: Remote,
+    /// The peer made the offer.
+    pub peer_offered: bool,
+}
+
+impl Agreed {
+    /// The node may send to the peer.
+    pub fn to_peer(&self) -> bool {
+        self.local.description.direction.sends() && self.remote.description.direction.receives()
+    }
+
+    /// The peer may send to the node.
+    pub fn from_peer(&self) -> bool {
+        self.remote.description.direction.sends() && self.local.description.direction.receives()
+    }
+
+    /// RTP and RTCP share a port (RFC 5761 5.1.1: both must say so).
+    pub fn rtcp_mux(&self) -> bool {
+        self.local.rtcp_mux && self.remote.rtcp_mux
+    }
+}
+
+/// An offer that tells what the other leg's peer said. `before`: what is agreed with this peer, whose media lines all have to be
+/// offered again (RFC 3264 8).
+pub(crate) fn offer(kind: LegKind, description: &Description, before: Option<&Local>, mux: bool) -> Result<Local, MediaError> {
+    let description = cleaned(description);
+    if !description.has_speech() {
+        return Err(MediaError::NoCommonFormat);
+    }
+    let webrtc = kind == LegKind::Webrtc;
+    let (lines, audio, bundled) = match before {
+        Some(local) => (local.lines.clone(), local.audio, local.bundled),
+        None => (vec![first_line(webrtc)], 0, webrtc),
+    };
+    let setup = webrtc.then_some(Setup::Actpass);
+    Ok(Local { lines, audio, description, rtcp_mux: webrtc || mux, bundled, setup })
+}
+
+fn first_line(webrtc: bool) -> LineShape {
+    let proto = if webrtc { "UDP/TLS/RTP/SAVPF" } else { "RTP/AVP" };
+    let mid = webrtc.then(|| "0".to_owned());
+    LineShape { kind: "audio".to_owned(), proto: proto.to_owned(), format: "0".to_owned(), mid }
+}
+
+/// The answer to `remote` that tells what the other leg's peer said, cut to what was offered (RFC 3264 6.1).
+pub(crate) fn answer(remote: &Remote, description: &Description, setup: Option<Setup>) -> Result<Local, MediaError> {
+    let mut description = cleaned(description);
+    description.formats = common(description.formats, &remote.description.formats);
+    if !description.has_speech() {
+        return Err(MediaError::NoCommonFormat);
+    }
+    description.direction = description.direction.and(remote.description.direction.reversed());
+    Ok(Local {
+        lines: remote.lines.clone(),
+        audio: remote.audio,
+        description,
+        rtcp_mux: remote.rtcp_mux,
+        bundled: remote.bundled,
+        setup,
+    })
+}
+
+/// Holds an answer to the offer it answers: formats that were not offered and directions that do not fit are left out.
+pub(crate) fn admit_answer(mut remote: Remote, offered: &Local) -> Result<Remote, MediaError> {
+    let description = &mut remote.description;
+    description.formats = common(std::mem::take(&mut description.formats), &offered.description.formats);
+    if !description.has_speech() {
+        return Err(MediaError::NoCommonFormat);
+    }
+    description.direction = description.direction.and(offered.description.direction.reversed());
+    Ok(remote)
+}
+
+fn common(mut formats: Vec<Format>, offered: &[Format]) -> Vec<Format> {
+    formats.retain(|format| offered.iter().any(|other| format.same_codec(other)));
+    formats
+}
+
+/// The node's role in its answer, and whether it is the DTLS client (RFC 8842 5.3). It prefers to be server: a browser then opens
+/// the handshake as soon as its checks succeed, which an ICE-lite node learns last. An association that goes on keeps its roles.
+pub(crate) fn answer_setup(offered: Option<Setup>, client_before: Option<bool>) -> Result<(Setup, bool), MediaError> {
+    match (offered, client_before) {
+        (Some(Setup::Passive), _) | (Some(Setup::Actpass), Some(true)) => Ok((Setup::Active, true)),
+        // Without the attribute an offerer is active (RFC 4145 4).
+        (Some(Setup::Actpass | Setup::Active) | None, _) => Ok((Setup::Passive, false)),
+        (Some(role @ Setup::Holdconn), _) => Err(MediaError::SetupRole { role: role.as_str() }),
+    }
+}
+
+/// Whether the node is the DTLS client after its `actpass` was answered (RFC 8842 5.4).
+pub(crate) fn role_by_answer(answered: Option<Setup>) -> Result<bool, MediaError> {
+    match answered {
+        Some(Setup::Active) => Ok(false),
+        Some(Setup::Passive) => Ok(true),
+        Some(role) => Err(MediaError::SetupRole { role: role.as_str() }),
+        None => Err(MediaError::Missing { attribute: "setup" }),
+    }
+}

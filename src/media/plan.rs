@@ -1,0 +1,232 @@
+//! What the relay executes: one [`FlowPlan`] for each media port, compiled by the slow path whenever something changes.
+//!
+//! A packet that arrives on port A is judged by A's [`Receive`], goes where A's [`Destination`] says, and leaves from the
+//! destination port B as B's [`Transmit`] says. So each leg's session compiles its own plan and knows nothing of the other's
+//! keys or addresses. Plans are plain data: they are written to the journal and read back after a restart.
+
+use ringfort_base::{CallId, PortId};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// SRTP protection profiles (RFC 5764 4.1.2, RFC 7714 14.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SrtpProfile {
+    /// AES-CM 128 with an 80-bit HMAC-SHA1 tag, for SRTP and SRTCP.
+    Aes128CmSha1_80,
+    /// AEAD AES-128-GCM, 128-bit tag.
+    AeadAes128Gcm,
+}
+
+/// Master key and salt of one direction. Zeroised when dropped; `Debug` shows the profile only.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop, Serialize, Deserialize)]
+pub struct SrtpKeys {
+    /// Protection profile.
+    #[zeroize(skip)]
+    pub profile: SrtpProfile,
+    /// Master key, 16 octets for both profiles.
+    pub key: Vec<u8>,
+    /// Master salt: 14 octets for AES-CM, 12 for GCM.
+    pub salt: Vec<u8>,
+}
+
+impl std::fmt::Debug for SrtpKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SrtpKeys({:?})", self.profile)
+    }
+}
+
+/// Which source addresses a port takes media from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Latch {
+    /// Only this address: the ICE pair in use, or an address learned before a restart.
+    Exact(SocketAddr),
+    /// Symmetric RTP (RFC 4961) with a lock: the first source that sends valid media is kept and all others are refused.
+    /// The relay then also sends there instead of to the address in the SDP. `expected` is the address in the peer's SDP: while the
+    /// port has not latched, a packet from its IP address is preferred for the first `grace_ms` after the plan.
+    Symmetric {
+        /// Address from the peer's SDP.
+        expected: Option<SocketAddr>,
+        /// How long only `expected`'s IP address may latch, milliseconds.
+        grace_ms: u32,
+    },
+}
+
+/// How packets that arrive on this port are judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Receive {
+    /// Accepted sources.
+    pub latch: Latch,
+    /// Keys of the peer's direction; `None`: plain RTP.
+    pub srtp: Option<SrtpKeys>,
+}
+
+/// How packets leave this port.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transmit {
+    /// Where RTP goes until the port has latched. `None`: nothing can be sent before.
+    pub rtp: Option<SocketAddr>,
+    /// Where RTCP goes; `None` with `rtcp_mux` or when the peer takes none.
+    pub rtcp: Option<SocketAddr>,
+    /// RTP and RTCP share the port (RFC 5761).
+    pub rtcp_mux: bool,
+    /// Keys of the node's direction; `None`: plain RTP.
+    pub srtp: Option<SrtpKeys>,
+    /// Nothing may be sent to this peer now (it is on hold, or keys are missing).
+    pub muted: bool,
+}
+
+/// Where packets go that this port accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Destination {
+    /// Out by another port of the same call.
+    Port(PortId),
+    /// Back out of this port: the echo service. RTP only, with this SSRC, so that the sender does not meet its own.
+    Echo {
+        /// SSRC of what is sent back.
+        ssrc: u32,
+    },
+    /// Nowhere; counted under the reason.
+    Discard(DiscardReason),
+}
+
+/// Why a flow goes nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DiscardReason {
+    /// The other leg is not connected yet.
+    NotConnected,
+    /// The direction is on hold.
+    OnHold,
+    /// ICE or DTLS has not finished.
+    NotReady,
+}
+
+/// Everything that one port's worker needs to know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlowPlan {
+    /// In.
+    pub receive: Receive,
+    /// Across.
+    pub destination: Destination,
+    /// Out.
+    pub transmit: Transmit,
+}
+
+/// RTP or RTCP socket of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Component {
+    /// RTP, and RTCP where multiplexed.
+    Rtp,
+    /// RTCP on its own port.
+    Rtcp,
+}
+
+/// What the core asks of the relay. Ordered: a command takes effect after those before it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RelayCommand {
+    /// Bind sockets. Ports of one call live on one worker, so that a packet never crosses threads.
+    Open {
+        /// The port.
+        port: PortId,
+        /// Its call.
+        call: CallId,
+        /// Address of the RTP socket.
+        rtp: SocketAddr,
+        /// Address of the RTCP socket, unless RTCP is multiplexed for sure.
+        rtcp: Option<SocketAddr>,
+    },
+    /// Install or replace what happens to this port's packets. SRTP state (roll-over counters, replay windows) of a direction
+    /// whose keys did not change goes on; the latch of an unchanged `Latch` goes on.
+    Plan {
+        /// The port.
+        port: PortId,
+        /// The plan.
+        plan: Box<FlowPlan>,
+    },
+    /// Send one datagram of the slow path (STUN, DTLS).
+    Send {
+        /// The port.
+        port: PortId,
+        /// To whom.
+        to: SocketAddr,
+        /// The datagram.
+        datagram: Vec<u8>,
+    },
+    /// Close the sockets and report final counters.
+    Close {
+        /// The port.
+        port: PortId,
+    },
+    /// Report the counters of every open port by [`RelayEvent::Counters`].
+    Report,
+}
+
+/// What the relay tells the core.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RelayEvent {
+    /// Sockets could not be bound; the port does not exist.
+    OpenFailed {
+        /// The port.
+        port: PortId,
+        /// The system's words.
+        error: String,
+    },
+    /// A STUN or DTLS datagram (RFC 7983) for the slow path.
+    Control {
+        /// The port.
+        port: PortId,
+        /// Source.
+        from: SocketAddr,
+        /// The datagram.
+        datagram: Vec<u8>,
+    },
+    /// The port locked on a source. Written to the journal, so that a restart takes up where it was.
+    Latched {
+        /// The port.
+        port: PortId,
+        /// RTP or RTCP.
+        component: Component,
+        /// The source.
+        source: SocketAddr,
+    },
+    /// Counters, on [`RelayCommand::Report`] and for the last time on [`RelayCommand::Close`].
+    Counters {
+        /// The port.
+        port: PortId,
+        /// Since it was opened.
+        counters: Box<PortCounters>,
+        /// The port is closed; nothing follows.
+        last: bool,
+    },
+}
+
+/// Counters of one port, since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortCounters {
+    /// RTP packets taken from the peer.
+    pub rtp_in: u64,
+    /// Their octets on the wire without UDP and IP.
+    pub rtp_in_octets: u64,
+    /// RTP packets sent to the peer.
+    pub rtp_out: u64,
+    /// RTCP packets taken from the peer.
+    pub rtcp_in: u64,
+    /// RTCP packets sent to the peer.
+    pub rtcp_out: u64,
+    /// Datagrams passed up to the core.
+    pub control_in: u64,
+    /// Refused: the source is not the latched one.
+    pub stray_source: u64,
+    /// Refused: SRTP authentication failed.
+    pub auth_failed: u64,
+    /// Refused: SRTP packet seen before or too old.
+    pub replayed: u64,
+    /// Refused: neither RTP, RTCP, STUN nor DTLS, or too short.
+    pub malformed: u64,
+    /// Not sent: discarded by plan (hold, not connected, not ready).
+    pub discarded: u64,
+    /// Not sent: no address to send to, or the system refused.
+    pub send_failed: u64,
+    /// Not passed up: more control datagrams a second than allowed.
+    pub control_dropped: u64,
+}

@@ -1,0 +1,231 @@
+//! A peer's description, read for one leg: the shape of its media lines, the carried audio line, and where and how it takes media.
+
+use crate::description::{Description, Format};
+use crate::error::MediaError;
+use crate::hiding::Secrets;
+use crate::sdp::{Connection, Direction, Fingerprint, MediaLine, Rule, Sdp, SdpError, Section, Setup, payload_type};
+use crate::session::LegKind;
+use crate::webrtc::IceCredentials;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, SocketAddr};
+
+/// What has to be repeated of a media line when it is answered or offered again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LineShape {
+    /// `audio`, `video`, ...
+    pub kind: String,
+    /// Transport as written.
+    pub proto: String,
+    /// The first format, which a refusal repeats.
+    pub format: String,
+    /// `a=mid`.
+    pub mid: Option<String>,
+}
+
+/// A peer's description as one leg needs it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Remote {
+    /// All media lines in order.
+    pub lines: Vec<LineShape>,
+    /// Place of the carried audio line.
+    pub audio: usize,
+    /// What the other leg is told.
+    pub description: Description,
+    /// Where RTP goes; `None` for a host name, for `0.0.0.0` and for browsers.
+    pub rtp: Option<SocketAddr>,
+    /// Where RTCP goes unless multiplexed.
+    pub rtcp: Option<SocketAddr>,
+    /// `a=rtcp-mux`.
+    pub rtcp_mux: bool,
+    /// The audio line is in a BUNDLE group (RFC 9143 7).
+    pub bundled: bool,
+    /// What a browser needs besides.
+    pub webrtc: Option<RemoteWebrtc>,
+}
+
+/// ICE and DTLS of a browser's description.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RemoteWebrtc {
+    pub credentials: IceCredentials,
+    pub fingerprints: Vec<Fingerprint>,
+    pub setup: Option<Setup>,
+}
+
+/// Whether a leg of this kind carries an audio line of this transport. `RTP/SAVPF` without `UDP/TLS` is what browsers wrote before
+/// RFC 8829; it is theirs only together with a fingerprint, since SDES writes the same.
+pub(crate) fn carries(kind: LegKind, sdp: &Sdp, index: usize) -> bool {
+    let (Some(media), Some(section)) = (sdp.media.get(index), sdp.media_section(index)) else { return false };
+    let keyed = || section.has("fingerprint") || sdp.session_section().has("fingerprint");
+    match (kind, media.line().proto.as_str()) {
+        (LegKind::Rtp, "RTP/AVP" | "RTP/AVPF") => true,
+        (LegKind::Webrtc, "UDP/TLS/RTP/SAVPF" | "UDP/TLS/RTP/SAVP") => true,
+        (LegKind::Webrtc, "RTP/SAVPF") => keyed(),
+        _ => false,
+    }
+}
+
+fn is_live_audio(line: &MediaLine) -> bool {
+    line.kind == "audio" && line.port != 0
+}
+
+/// The audio line of an offer that this leg carries: the first that it can. Some peers offer the same audio twice, secured and
+/// plain (RFC 5939 was meant to end this).
+fn choose_audio(sdp: &Sdp, kind: LegKind) -> Result<usize, MediaError> {
+    let live: Vec<usize> = (0..sdp.media.len()).filter(|&index| is_live_audio(sdp.media[index].line())).collect();
+    let first = live.first().ok_or(MediaError::NoAudio)?;
+    live.iter().copied().find(|&index| carries(kind, sdp, index)).ok_or_else(|| MediaError::UnsupportedTransport {
+        proto: sdp.media[*first].line().proto.clone(),
+    })
+}
+
+impl Remote {
+    /// Reads an offer.
+    pub fn of_offer(sdp: &Sdp, kind: LegKind) -> Result<Remote, MediaError> {
+        let audio = choose_audio(sdp, kind)?;
+        Remote::read(sdp, kind, audio)
+    }
+
+    /// Reads an answer to an offer with these lines (RFC 3264 6): same number, same kinds, same order.
+    pub fn of_answer(sdp: &Sdp, kind: LegKind, offered: &[LineShape], audio: usize) -> Result<Remote, MediaError> {
+        if sdp.media.len() != offered.len() {
+            return Err(MediaError::LineCount { offered: offered.len(), answered: sdp.media.len() });
+        }
+        let mut lines = sdp.media.iter().zip(offered);
+        if let Some(index) = lines.position(|(answer, offer)| answer.line().kind != offer.kind) {
+            return Err(MediaError::LineOrder { index });
+        }
+        let line = sdp.media.get(audio).map(|media| media.line()).ok_or(MediaError::NoAudio)?;
+        if line.port == 0 {
+            return Err(MediaError::Refused);
+        }
+        if !carries(kind, sdp, audio) {
+            return Err(MediaError::UnsupportedTransport { proto: line.proto.clone() });
+        }
+        Remote::read(sdp, kind, audio)
+    }
+
+    fn read(sdp: &Sdp, kind: LegKind, audio: usize) -> Result<Remote, MediaError> {
+        let section = sdp.media_section(audio).ok_or(MediaError::NoAudio)?;
+        let line = sdp.media.get(audio).ok_or(MediaError::NoAudio)?.line();
+        let head = sdp.media_line_number(audio);
+        let description = read_description(sdp, line, section, head)?;
+        let mut remote = Remote {
+            lines: shapes(sdp),
+            audio,
+            description,
+            rtp: None,
+            rtcp: None,
+            rtcp_mux: section.has("rtcp-mux"),
+            bundled: is_bundled(sdp, section)?,
+            webrtc: None,
+        };
+        match kind {
+            LegKind::Rtp => remote.read_addresses(sdp, section, line.port, head)?,
+            LegKind::Webrtc => remote.webrtc = Some(read_webrtc(sdp, section)?),
+        }
+        Ok(remote)
+    }
+
+    /// `c=`, port and `a=rtcp` of a plain RTP peer.
+    fn read_addresses(&mut self, sdp: &Sdp, section: Section<'_>, port: u16, head: usize) -> Result<(), MediaError> {
+        let connection = section.connection()?.map_or_else(|| sdp.session_section().connection(), |own| Ok(Some(own)))?;
+        // RFC 8866 5.7: a c= in every media section or in the session.
+        let ip = address_of(connection.ok_or(SdpError { line: head, rule: Rule::Connection })?)?;
+        if ip.is_some_and(|ip| ip.is_unspecified()) {
+            // RFC 3264 8.4: the hold of RFC 2543. The peer can be sent nothing; what it sends is another matter.
+            self.description.direction = self.description.direction.and(Direction::SendOnly);
+        }
+        let ip = ip.filter(|ip| !ip.is_unspecified());
+        self.rtp = ip.map(|ip| SocketAddr::new(ip, port));
+        self.rtcp = self.rtp.and_then(|rtp| Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?)));
+        if let Some(rtcp) = section.rtcp()? {
+            let own = rtcp.address.map(address_of).transpose()?.flatten().filter(|ip| !ip.is_unspecified());
+            self.rtcp = own.or(ip).filter(|_| rtcp.port != 0).map(|ip| SocketAddr::new(ip, rtcp.port));
+        }
+        Ok(())
+    }
+}
+
+/// `None` for a host name: the peer is then found by what it sends (RFC 4961).
+fn address_of(connection: Connection<'_>) -> Result<Option<IpAddr>, MediaError> {
+    match connection {
+        Connection::Address(ip) if ip.is_multicast() => Err(MediaError::Multicast),
+        Connection::Address(ip) => Ok(Some(ip)),
+        Connection::Host(_) => Ok(None),
+        Connection::Foreign => Err(MediaError::UnsupportedAddress),
+    }
+}
+
+fn shapes(sdp: &Sdp) -> Vec<LineShape> {
+    let shape = |(index, media): (usize, &crate::sdp::Media)| {
+        let line = media.line();
+        LineShape {
+            kind: line.kind.clone(),
+            proto: line.proto.clone(),
+            format: line.formats.first().cloned().unwrap_or_else(|| "0".to_owned()),
+            mid: sdp.media_section(index).and_then(|section| section.mid()).map(str::to_owned),
+        }
+    };
+    sdp.media.iter().enumerate().map(shape).collect()
+}
+
+fn is_bundled(sdp: &Sdp, section: Section<'_>) -> Result<bool, SdpError> {
+    let Some(mid) = section.mid() else { return Ok(false) };
+    let groups = sdp.session_section().groups()?;
+    Ok(groups.iter().any(|group| group.semantics == "BUNDLE" && group.mids().any(|member| member == mid)))
+}
+
+fn read_description(sdp: &Sdp, line: &MediaLine, section: Section<'_>, head: usize) -> Result<Description, SdpError> {
+    let secrets = Secrets::of(sdp);
+    let session = sdp.session_section();
+    let texts = section.attributes().map(|attribute| (attribute.name, attribute.text()));
+    let attributes = texts.filter(|(name, text)| secrets.permit(name, text)).map(|(_, text)| text).collect();
+    Ok(Description {
+        formats: read_formats(line, section, head, &secrets)?,
+        direction: section.direction().or_else(|| session.direction()).unwrap_or_default(),
+        ptime: section.ptime()?,
+        maxptime: section.maxptime()?,
+        attributes,
+    })
+}
+
+fn read_formats(line: &MediaLine, section: Section<'_>, head: usize, secrets: &Secrets) -> Result<Vec<Format>, SdpError> {
+    let (maps, fmtps) = (section.rtpmaps()?, section.fmtps()?);
+    let mut formats: Vec<Format> = Vec::new();
+    for text in &line.formats {
+        // RFC 8866 5.14: the formats of an RTP line are payload types.
+        let payload = payload_type(text).ok_or(SdpError { line: head, rule: Rule::MediaLine })?;
+        if formats.iter().any(|format| format.payload == payload) {
+            continue;
+        }
+        let encoding = maps.iter().find(|map| map.payload == payload).map(|map| map.encoding.to_owned());
+        let own = fmtps.iter().filter(|fmtp| fmtp.format == text.as_str() && !fmtp.parameters.is_empty());
+        let shown = own.map(|fmtp| fmtp.parameters.to_owned()).filter(|parameters| !secrets.show_in(parameters));
+        formats.push(Format { payload, encoding, parameters: shown.collect() });
+    }
+    Ok(formats)
+}
+
+/// RFC 8827 6.5 and RFC 8834 4.5: ICE credentials, a SHA-256 fingerprint and rtcp-mux; each in the media section or, but for the
+/// last, in the session (RFC 8839 4.2, RFC 8122 5).
+fn read_webrtc(sdp: &Sdp, section: Section<'_>) -> Result<RemoteWebrtc, MediaError> {
+    let session = sdp.session_section();
+    let missing = |attribute| MediaError::Missing { attribute };
+    let ufrag = section.ice_ufrag()?.map_or_else(|| session.ice_ufrag(), |own| Ok(Some(own)))?.ok_or(missing("ice-ufrag"))?;
+    let pwd = section.ice_pwd()?.map_or_else(|| session.ice_pwd(), |own| Ok(Some(own)))?.ok_or(missing("ice-pwd"))?;
+    let own = section.fingerprints()?;
+    let all = if own.is_empty() { session.fingerprints()? } else { own };
+    if all.is_empty() {
+        return Err(missing("fingerprint"));
+    }
+    let fingerprints: Vec<Fingerprint> = all.into_iter().filter(|fingerprint| fingerprint.hash == "sha-256").collect();
+    if fingerprints.is_empty() {
+        return Err(MediaError::NoSha256);
+    }
+    if !section.has("rtcp-mux") {
+        return Err(missing("rtcp-mux"));
+    }
+    let setup = section.setup()?.map_or_else(|| session.setup(), |own| Ok(Some(own)))?;
+    let credentials = IceCredentials { ufrag: ufrag.to_owned(), pwd: pwd.to_owned() };
+    Ok(RemoteWebrtc { credentials, fingerprints, setup })
+}

@@ -1,0 +1,143 @@
+//! Numbers that others published.
+
+use super::super::gcm::Gcm;
+use super::super::header::{RtpHeader, rtcp_ssrc};
+use super::super::{SrtpPositions, SrtpReceiver, SrtpSender};
+use super::*;
+use std::path::PathBuf;
+
+/// The data set beside the project, for whoever has it.
+fn data(path: &str) -> Option<String> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/testdata");
+    let text = std::fs::read_to_string(root.join(path));
+    if text.is_err() {
+        println!("skipped: no {path}");
+    }
+    text.ok()
+}
+
+fn cm_keys() -> SrtpKeys {
+    let (key, salt) = (hex("e1f97a0d3e018be0d64fa32c06de4139"), hex("0ec675ad498afeebb6960b3aabe6"));
+    SrtpKeys { profile: SrtpProfile::Aes128CmSha1_80, key, salt }
+}
+
+fn gcm_keys() -> SrtpKeys {
+    let (key, salt) = (hex("000102030405060708090a0b0c0d0e0f"), hex("a0a1a2a3a4a5a6a7a8a9aaab"));
+    SrtpKeys { profile: SrtpProfile::AeadAes128Gcm, key, salt }
+}
+
+/// Both ways: the sender makes `secret` of `plain`, and the receiver `plain` of `secret`.
+fn check(keys: &SrtpKeys, plain: &str, secret: &str, rtcp_index: u32) {
+    let (plain, secret) = (hex(plain), hex(secret));
+    let mut sender = SrtpSender::new(keys).unwrap();
+    for _ in 0..rtcp_index {
+        protected(&mut sender, &rtcp(1, 0));
+    }
+    assert_eq!(protected(&mut sender, &plain), secret);
+    assert_eq!(unprotected(&mut SrtpReceiver::new(keys).unwrap(), &secret).unwrap(), plain);
+}
+
+const RTP: &str = "800f1234decafbadcafebabeabababababababababababababababab";
+const RTCP: &str = "81c8000bcafebabeabababababababababababababababab";
+
+/// Published with libsrtp, in wide use as a first check of interworking.
+#[test]
+fn packets_of_libsrtp() {
+    check(&cm_keys(), RTP, "800f1234decafbadcafebabe4e55dc4ce79978d88ca4d215949d2402b78d6acc99ea179b8dbb", 0);
+    check(&cm_keys(), RTCP, "81c8000bcafebabe7128035be487b9bdbef89041f977a5a880000001993e08cd54d6c1230798", 1);
+    let rtp = "800f1234decafbadcafebabec5002ede04cfdd2eb91159e0880aa06ed2976826f796b201df3131a127e8a392";
+    let rtcp = "81c8000bcafebabec98b8b5df0392a55852b6c21ac8e7025c52c6fbea2b3b446ea31123ba88ce61e80000001";
+    check(&gcm_keys(), RTP, rtp, 0);
+    check(&gcm_keys(), RTCP, rtcp, 1);
+}
+
+#[test]
+fn packets_of_the_data_set() {
+    let Some(text) = data("rfc-vectors/srtp-aes-cm.json") else { return };
+    let vectors: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let vectors = vectors.as_array().unwrap().iter();
+    let vector = vectors.into_iter().find(|v| v["name"] == "srtp_aes_128_cm_hmac_sha1_80").unwrap();
+    let field = |name: &str| vector[name].as_str().unwrap();
+    let keys = SrtpKeys { profile: SrtpProfile::Aes128CmSha1_80, key: hex(field("master_key")), salt: hex(field("master_salt")) };
+    check(&keys, field("rtp_plain"), field("srtp_packet"), 0);
+    check(&keys, field("srtcp_plain"), field("srtcp_packet"), vector["srtcp_index"].as_u64().unwrap() as u32);
+}
+
+/// The session key and salt of RFC 7714 16 and 17, which give no master key.
+fn gcm_session() -> Gcm {
+    Gcm::with_session(&hex("000102030405060708090a0b0c0d0e0f"), hex("517569642070726f2071756f").try_into().unwrap())
+}
+
+const GALLIA: &str = "8040f17b8041f8d35501a0b247616c6c696120657374206f6d6e69732064697669736120696e207061727465732074726573";
+
+/// RFC 7714 16.1.
+#[test]
+fn srtp_of_rfc_7714() {
+    let secret = hex("8040f17b8041f8d35501a0b2f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf8833\
+         899d7f27beb16a9152cf765ee4390cce");
+    let mut packet = hex(GALLIA);
+    let (len, header) = (packet.len(), RtpHeader::parse(&packet).unwrap());
+    packet.resize(len + 16, 0);
+    assert_eq!(gcm_session().seal_rtp(&mut packet, len, header, header.sequence.into()), Ok(secret.len()));
+    assert_eq!(packet, secret);
+    assert_eq!(gcm_session().open_rtp(&mut packet, header, header.sequence.into()), Ok(len));
+    assert_eq!(packet[..len], hex(GALLIA));
+}
+
+/// The blocks of hexadecimal words after each line that holds `heading`.
+fn blocks(text: &str, heading: &str) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.contains(heading) {
+            let block: Vec<&str> =
+                lines.by_ref().skip_while(|l| l.trim().is_empty()).take_while(|l| !l.trim().is_empty()).collect();
+            found.push(hex(&block.concat()));
+        }
+    }
+    found
+}
+
+/// Section 17.1 (encrypted) and 17.3 (tagged only) as the RFC has them.
+#[test]
+fn srtcp_of_rfc_7714() {
+    let Some(text) = data("rfc7714-srtp-gcm/rtcp-vectors.txt") else { return };
+    let encrypted = section(&text, "17.1.", "17.2.");
+    let plain = blocks(encrypted, "Encrypting the following packet").remove(0);
+    let secret = blocks(encrypted, "Encrypted and tagged packet").remove(0);
+    let mut buffer = plain.clone();
+    buffer.resize(plain.len() + 20, 0);
+    let ssrc = rtcp_ssrc(&plain).unwrap();
+    assert_eq!(gcm_session().seal_rtcp(&mut buffer, plain.len(), ssrc, 0x5d4), Ok(secret.len()));
+    assert_eq!(buffer, secret);
+    let word = Gcm::rtcp_word(&buffer).unwrap();
+    assert_eq!(gcm_session().open_rtcp(&mut buffer, ssrc, word), Ok(plain.len()));
+    assert_eq!(buffer[..plain.len()], plain);
+
+    let tagged = section(&text, "17.3.", "17.4.");
+    let plain = blocks(tagged, "the following packet").remove(0);
+    let mut secret = blocks(tagged, "agged packet").pop().unwrap();
+    let (ssrc, word) = (rtcp_ssrc(&secret).unwrap(), Gcm::rtcp_word(&secret).unwrap());
+    assert_eq!(word, 0x5d4, "E bit clear");
+    assert_eq!(gcm_session().open_rtcp(&mut secret, ssrc, word), Ok(plain.len()));
+    assert_eq!(secret[..plain.len()], plain);
+}
+
+fn section<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+    let begin = text.find(&format!("\n{from}")).unwrap();
+    let end = text[begin + 1..].find(&format!("\n{to}")).map_or(text.len(), |end| begin + 1 + end);
+    &text[begin..end]
+}
+
+/// An index that no test could reach by sending.
+#[test]
+fn the_last_srtcp_index_is_the_end() {
+    for profile in PROFILES {
+        let (mut sender, mut receiver) = pair(profile);
+        sender.restore(&SrtpPositions { streams: vec![], rtcp_next: (1 << 31) - 1 - 1024 });
+        let secret = protected(&mut sender, &rtcp(9, 1));
+        assert_eq!(unprotected(&mut receiver, &secret), Ok(rtcp(9, 1)));
+        let mut buffer = [rtcp(9, 2), vec![0; 32]].concat();
+        assert_eq!(sender.protect_rtcp(&mut buffer, 32), Err(crate::srtp::SrtpError::KeyExhausted));
+    }
+}

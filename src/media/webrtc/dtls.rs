@@ -1,0 +1,161 @@
+//! The DTLS handshake that yields a leg's SRTP keys (RFC 5764), and the node's certificate.
+
+use super::provider;
+use crate::clock;
+use crate::error::MediaCause;
+use crate::sdp::Fingerprint;
+use ringfort_base::Time;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use str0m::crypto::dtls::{DtlsCert, DtlsImplError, DtlsInstance, DtlsOutput, DtlsVersion, KeyingMaterial, SrtpProfile};
+
+/// Largest handshake datagram: below the IPv6 minimum MTU with headers, so that no flight is fragmented.
+const DTLS_MTU: usize = 1_200;
+/// Output buffer; a record is never larger.
+const RECORD_MAX: usize = 17 * 1024;
+/// A timer that is already due is given this much, so that a driver never spins.
+const TIMER_STEP: Duration = Duration::from_millis(1);
+
+/// The certificate with which the node meets browsers, and its fingerprint.
+///
+/// One for each process: a browser trusts it by the fingerprint in the SDP alone, and making one costs more than a handshake.
+/// Its key, like the key exchange of every handshake, is drawn from the system's generator inside the crypto provider, not from
+/// the `Entropy` argument: key material must never depend on a seed that a caller chose, and the provider offers no other way.
+pub struct DtlsIdentity {
+    certificate: DtlsCert,
+    fingerprint: Fingerprint,
+}
+
+impl DtlsIdentity {
+    /// A new self-signed certificate (ECDSA P-256); `None` when the system's generator failed.
+    pub fn generate() -> Option<DtlsIdentity> {
+        let certificate = provider().dtls_provider.generate_certificate()?;
+        let fingerprint = sha256_fingerprint(&certificate.certificate);
+        Some(DtlsIdentity { certificate, fingerprint })
+    }
+
+    /// The process's own, made at the first call.
+    pub fn of_process() -> Option<Arc<DtlsIdentity>> {
+        static IDENTITY: OnceLock<Option<Arc<DtlsIdentity>>> = OnceLock::new();
+        IDENTITY.get_or_init(|| DtlsIdentity::generate().map(Arc::new)).clone()
+    }
+
+    /// SHA-256 of the certificate, for `a=fingerprint`.
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+}
+
+impl fmt::Debug for DtlsIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DtlsIdentity({})", self.fingerprint)
+    }
+}
+
+fn sha256_fingerprint(certificate: &[u8]) -> Fingerprint {
+    Fingerprint { hash: "sha-256".to_owned(), digest: provider().sha256_provider.sha256(certificate).to_vec() }
+}
+
+/// One DTLS association. Feed it with [`Association::handle`] and [`Association::handle_timeout`], then drain
+/// [`Association::poll_send`] and [`Association::take_keying`].
+#[derive(Debug)]
+pub(super) struct Association {
+    instance: Box<dyn DtlsInstance>,
+    client: bool,
+    buffer: Vec<u8>,
+    outgoing: std::collections::VecDeque<Vec<u8>>,
+    peer: Option<Fingerprint>,
+    keying: Option<(KeyingMaterial, SrtpProfile)>,
+    next: Time,
+}
+
+impl Association {
+    /// `client`: the node opens the handshake. The version is the highest that both sides have: 1.3 or 1.2.
+    pub fn new(identity: &DtlsIdentity, now: Time, client: bool) -> Result<Association, MediaCause> {
+        let mut instance = provider()
+            .dtls_provider
+            .new_dtls(&identity.certificate, clock::instant(now), DtlsVersion::Auto, Some(DTLS_MTU))
+            .map_err(|_| MediaCause::DtlsFailed)?;
+        instance.set_active(client);
+        let outgoing = std::collections::VecDeque::new();
+        let buffer = vec![0; 2 * 1024];
+        let mut association = Association { instance, client, buffer, outgoing, peer: None, keying: None, next: now };
+        association.handle_timeout(now)?;
+        Ok(association)
+    }
+
+    /// Takes a DTLS datagram. What does not fit the handshake's state is dropped, so that a forged record does not end it
+    /// (RFC 6347 4.1.2.7); what shows that the two sides cannot agree ends it.
+    pub fn handle(&mut self, now: Time, datagram: &[u8]) -> Result<(), MediaCause> {
+        self.check(|instance| instance.handle_timeout(clock::instant(now)))?;
+        self.check(|instance| instance.handle_packet(datagram))?;
+        self.drain(now)
+    }
+
+    pub fn handle_timeout(&mut self, now: Time) -> Result<(), MediaCause> {
+        self.check(|instance| instance.handle_timeout(clock::instant(now)))?;
+        self.drain(now)
+    }
+
+    pub fn next_timeout(&self) -> Time {
+        self.next
+    }
+
+    pub fn poll_send(&mut self) -> Option<Vec<u8>> {
+        self.outgoing.pop_front()
+    }
+
+    /// Fingerprint of the certificate that the peer proved to own.
+    pub fn peer(&self) -> Option<&Fingerprint> {
+        self.peer.as_ref()
+    }
+
+    /// The exported keys, once.
+    pub fn take_keying(&mut self) -> Option<(KeyingMaterial, SrtpProfile)> {
+        self.keying.take()
+    }
+
+    /// Whether the node is the DTLS client.
+    pub fn is_client(&self) -> bool {
+        self.client
+    }
+
+    fn check(&mut self, act: impl FnOnce(&mut dyn DtlsInstance) -> Result<(), DtlsImplError>) -> Result<(), MediaCause> {
+        match act(self.instance.as_mut()) {
+            Err(error) if is_fatal(&error) => Err(MediaCause::DtlsFailed),
+            _ => Ok(()),
+        }
+    }
+
+    /// The engine's state is consistent only when it has been polled up to its timeout.
+    fn drain(&mut self, now: Time) -> Result<(), MediaCause> {
+        loop {
+            match self.instance.poll_output(&mut self.buffer) {
+                DtlsOutput::Packet(packet) => self.outgoing.push_back(packet.to_vec()),
+                DtlsOutput::BufferTooSmall { needed } if needed <= RECORD_MAX => self.buffer.resize(needed, 0),
+                DtlsOutput::BufferTooSmall { .. } => return Err(MediaCause::DtlsFailed),
+                DtlsOutput::PeerCert(certificate) => self.peer = Some(sha256_fingerprint(certificate)),
+                DtlsOutput::KeyingMaterial(keying, profile) => self.keying = Some((keying, profile)),
+                DtlsOutput::Timeout(at) => {
+                    self.next = clock::time(at).max(now + TIMER_STEP);
+                    return Ok(());
+                }
+                // No data channel is carried, and `Connected` adds nothing to the keys. A browser that closes the association also ends the call by SIP, or its checks
+                // cease; the call must not fail in the meantime, when a BYE is on its way.
+                _ => {}
+            }
+        }
+    }
+}
+
+fn is_fatal(error: &DtlsImplError) -> bool {
+    matches!(
+        error,
+        DtlsImplError::SecurityError(_)
+            | DtlsImplError::CryptoError(_)
+            | DtlsImplError::CertificateError(_)
+            | DtlsImplError::ConfigError(_)
+            | DtlsImplError::RenegotiationAttempt
+    )
+}

@@ -1,0 +1,186 @@
+//! ICE-lite (RFC 8445 2.5) for one leg: one host candidate, which only answers the browser's checks.
+
+use super::provider;
+use crate::clock;
+use ringfort_base::{Entropy, Time};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::SocketAddr;
+use str0m::Candidate;
+use str0m::ice::{IceAgent, IceAgentEvent, IceCreds, StunMessage, StunPacket};
+use str0m::net::Protocol;
+
+/// Addresses from which one leg's peer may send checks. A browser has a handful of interfaces; the bound keeps a peer that knows
+/// the password from growing the agent's tables.
+const SOURCES_MAX: usize = 32;
+
+/// User name fragment and password (RFC 8445 5.3).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IceCredentials {
+    /// `a=ice-ufrag`.
+    pub ufrag: String,
+    /// `a=ice-pwd`.
+    pub pwd: String,
+}
+
+impl IceCredentials {
+    /// Fresh ones: 40 and 160 bits of randomness, where RFC 8445 5.3 asks for 24 and 128.
+    pub fn generate(entropy: &mut dyn Entropy) -> IceCredentials {
+        IceCredentials { ufrag: entropy.token(8), pwd: entropy.token(32) }
+    }
+}
+
+impl From<&IceCredentials> for IceCreds {
+    fn from(credentials: &IceCredentials) -> IceCreds {
+        IceCreds { ufrag: credentials.ufrag.clone(), pass: credentials.pwd.clone() }
+    }
+}
+
+impl fmt::Debug for IceCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IceCredentials")
+    }
+}
+
+/// The agent of one leg. Feed it with [`IceLite::handle`] and [`IceLite::handle_timeout`], then drain [`IceLite::poll_send`] and
+/// [`IceLite::poll_nominated`].
+#[derive(Debug)]
+pub(super) struct IceLite {
+    agent: IceAgent,
+    local: SocketAddr,
+    sources: Vec<SocketAddr>,
+    last_check: Option<Time>,
+}
+
+impl IceLite {
+    /// `None` when `local` cannot be a host candidate: unspecified, multicast or link-local.
+    ///
+    /// The peer's own candidates are not given to the agent: ICE-lite sends no checks, and learns the peer's addresses from the
+    /// checks that arrive (RFC 8445 7.3.1.3). So nothing in a description can direct a datagram anywhere.
+    pub fn new(local: SocketAddr, ours: &IceCredentials, theirs: &IceCredentials) -> Option<IceLite> {
+        let mut agent = IceAgent::with_hmac(ours.into(), provider().sha1_hmac_provider);
+        agent.set_ice_lite(true);
+        agent.set_controlling(false);
+        // A full agent must control where the other is lite (RFC 8445 6.1.1), so a peer that claims to be controlled is put right
+        // with 487 every time. A random value would now and then make the node nominate a pair without ever checking it.
+        agent.set_control_tie_breaker(u64::MAX);
+        agent.set_remote_credentials(theirs.into());
+        agent.add_local_candidate(Candidate::host(local, Protocol::Udp).ok()?)?;
+        Some(IceLite { agent, local, sources: Vec::new(), last_check: None })
+    }
+
+    /// Takes a STUN datagram. Whatever is not an authentic check for this leg is dropped (RFC 8445 7.3).
+    pub fn handle(&mut self, now: Time, from: SocketAddr, datagram: &[u8]) {
+        if !self.is_known(from) && self.sources.len() >= SOURCES_MAX {
+            return;
+        }
+        let Ok(message) = StunMessage::parse(datagram) else { return };
+        let packet = StunPacket { proto: Protocol::Udp, source: from, destination: self.local, message };
+        if self.agent.handle_packet(clock::instant(now), packet) {
+            self.last_check = Some(now);
+            if !self.is_known(from) {
+                self.sources.push(from);
+            }
+            // Nomination is evaluated by the agent's clock, not by its input.
+            self.agent.handle_timeout(clock::instant(now));
+        }
+    }
+
+    /// Whether an authentic check came from there, so that DTLS may (RFC 8842 5.1: over the ICE pair only).
+    pub fn is_known(&self, source: SocketAddr) -> bool {
+        self.sources.contains(&source)
+    }
+
+    /// When the last authentic check arrived.
+    pub fn last_check(&self) -> Option<Time> {
+        self.last_check
+    }
+
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.agent.handle_timeout(clock::instant(now));
+    }
+
+    pub fn next_timeout(&mut self) -> Time {
+        self.agent.poll_timeout().map_or(Time::ZERO, clock::time)
+    }
+
+    /// The next datagram to send.
+    pub fn poll_send(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+        let transmit = self.agent.poll_transmit()?;
+        Some((transmit.destination, transmit.contents.into()))
+    }
+
+    /// The peer's address of the pair in use, when that has changed.
+    pub fn poll_nominated(&mut self) -> Option<SocketAddr> {
+        while let Some(event) = self.agent.poll_event() {
+            if let IceAgentEvent::NominatedSend { destination, .. } = event {
+                return Some(destination);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    const NOW: Time = Time::from_millis(1);
+
+    fn agent(pwd: &str) -> IceLite {
+        let ours = IceCredentials { ufrag: "evtj".to_owned(), pwd: pwd.to_owned() };
+        let theirs = IceCredentials { ufrag: "h6vY".to_owned(), pwd: "x".repeat(22) };
+        IceLite::new("192.0.2.1:3478".parse().unwrap(), &ours, &theirs).unwrap()
+    }
+
+    fn request() -> Option<Vec<u8>> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/testdata/rfc-vectors");
+        std::fs::read(folder.join("rfc5769-2.1-sample_request.bin")).ok()
+    }
+
+    /// RFC 5769 2.1. Its sender claims to be controlled, so the authentic answer is 487 (RFC 8445 7.3.1.1).
+    #[test]
+    fn the_sample_request_is_authentic() {
+        let Some(request) = request() else { return println!("skipped: RFC 5769 vectors are not there") };
+        let from = "192.0.2.9:40000".parse().unwrap();
+        let mut ice = agent("VOkJxbRl1RmTxUk/WvJxBt");
+        ice.handle(NOW, from, &request);
+        let (to, answer) = ice.poll_send().unwrap();
+        assert_eq!((to, ice.is_known(from), ice.last_check()), (from, true, Some(NOW)));
+        assert_eq!(StunMessage::parse(&answer).unwrap().error_code().map(|(code, _)| code), Some(487));
+        assert_eq!(ice.poll_nominated(), None);
+    }
+
+    #[test]
+    fn another_password_or_a_changed_octet_is_not() {
+        let Some(mut request) = request() else { return println!("skipped: RFC 5769 vectors are not there") };
+        let from = "192.0.2.9:40000".parse().unwrap();
+        let mut ice = agent("VOkJxbRl1RmTxUk/WvJxBu");
+        ice.handle(NOW, from, &request);
+        request[30] ^= 1;
+        let mut other = agent("VOkJxbRl1RmTxUk/WvJxBt");
+        other.handle(NOW, from, &request);
+        for ice in [&mut ice, &mut other] {
+            assert!(ice.poll_send().is_none() && !ice.is_known(from) && ice.last_check().is_none());
+        }
+    }
+
+    #[test]
+    fn sources_are_bounded() {
+        let Some(request) = request() else { return println!("skipped: RFC 5769 vectors are not there") };
+        let mut ice = agent("VOkJxbRl1RmTxUk/WvJxBt");
+        for port in 0..2 * SOURCES_MAX as u16 {
+            ice.handle(NOW, SocketAddr::from(([192, 0, 2, 9], 1000 + port)), &request);
+        }
+        assert_eq!(ice.sources.len(), SOURCES_MAX);
+    }
+
+    #[test]
+    fn a_candidate_needs_a_usable_address() {
+        let credentials = IceCredentials { ufrag: "evtj".to_owned(), pwd: "x".repeat(22) };
+        for (local, usable) in [("127.0.0.1:9", true), ("[::1]:9", true), ("10.0.0.1:9", true), ("0.0.0.0:9", false), ("224.0.0.1:9", false)] {
+            assert_eq!(IceLite::new(local.parse().unwrap(), &credentials, &credentials).is_some(), usable, "{local}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What the web needs of the node.
+
+use crate::configuration::Source;
+use crate::core::CoreHandle;
+use crate::entropy::SystemEntropy;
+use arc_swap::ArcSwap;
+use ringfort_base::{CallId, Event};
+use ringfort_call::Input;
+use ringfort_call::config::Snapshot;
+use ringfort_call::status::{PeerStatus, Status};
+use ringfort_observe::metrics::{Gauges, Metrics, PeerGauge};
+use ringfort_observe::Observers;
+use ringfort_sip::digest::Ha1;
+use ringfort_web::{Backend, PhoneAccount};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The node as the web sees it, and whoever sends SIGHUP.
+pub struct NodeBackend {
+    /// The core.
+    pub core: CoreHandle,
+    /// The page's snapshot, published by the core.
+    pub status: Arc<ArcSwap<Status>>,
+    /// The configuration in force.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Where it comes from.
+    pub source: Source,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Events.
+    pub observers: Observers,
+    /// When the process started.
+    pub started: Instant,
+}
+
+impl Backend for NodeBackend {
+    fn status(&self) -> Arc<Status> {
+        self.status.load_full()
+    }
+
+    fn uptime_s(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+
+    fn version(&self) -> String {
+        env!("CARGO_PKG_VERSION").into()
+    }
+
+    fn phone_account(&self, user: &str) -> Option<PhoneAccount> {
+        let snapshot = self.snapshot.load();
+        let account = snapshot.accounts.get(user)?;
+        let realm = snapshot.node.domain.clone();
+        Some(PhoneAccount {
+            uri: format!("sip:{user}@{realm}"),
+            realm,
+            username: user.into(),
+            display_name: account.display_name.clone(),
+            ha1_md5: account.ha1.md5_hex(),
+            ws_path: crate::serve::SIP_PATH.into(),
+        })
+    }
+
+    fn verify_user_password(&self, user: &str, password: &str) -> bool {
+        let snapshot = self.snapshot.load();
+        let given = Ha1::new(user, &snapshot.node.domain, password);
+        snapshot.accounts.get(user).is_some_and(|account| account.ha1.same_password(&given))
+    }
+
+    fn hang_up(&self, call: CallId) -> bool {
+        let known = self.status.load().calls.iter().any(|row| row.call == call);
+        known && self.core.offer(Input::HangUp(call))
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        match self.source.load(&mut SystemEntropy::new()) {
+            Ok(loaded) => {
+                self.snapshot.store(loaded.snapshot.clone());
+                if self.core.offer(Input::Reload(loaded.snapshot)) { Ok(()) } else { Err("the core is too busy; try again".into()) }
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                self.observers.publish(crate::clock::wall(), Event::Reloaded { refused: Some(reason.clone()) });
+                Err(reason)
+            }
+        }
+    }
+
+    fn metrics(&self) -> String {
+        let status = self.status.load();
+        let peers = status.cloud.iter().chain(&status.trunks).map(gauge).collect();
+        self.metrics.render(&Gauges {
+            version: self.version(),
+            uptime_s: self.uptime_s(),
+            mode: status.mode,
+            calls: status.calls.len(),
+            registrations: status.registrations.len(),
+            peers,
+            messages_in: status.totals.messages_in,
+            messages_out: status.totals.messages_out,
+            events_dropped: self.observers.dropped(),
+        })
+    }
+}
+
+fn gauge(peer: &PeerStatus) -> PeerGauge {
+    PeerGauge { name: peer.name.clone(), up: peer.up, round_trip_ms: peer.round_trip_ms }
+}

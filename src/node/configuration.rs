@@ -1,0 +1,105 @@
+//! The configuration file: where it is, what accounts without a password get, and how it is read again.
+
+use ringfort_base::Entropy;
+use ringfort_call::config::{Config, ConfigError, Snapshot};
+use ringfort_store::{FileError, StateDir, write_atomic};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// What runs when no file is named.
+const EMBEDDED: &str = include_str!("../../configs/default.toml");
+/// Characters of a password that is made, of 5 bits each.
+const PASSWORD_CHARACTERS: usize = 12;
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    file: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
+    run_dir: Option<PathBuf>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is refused.
+    #[error(transparent)]
+    Refused(#[from] ConfigError),
+    /// Made passwords could not be kept.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// A configuration, and the passwords that were made for accounts without one.
+pub struct Loaded {
+    /// The configuration.
+    pub snapshot: Arc<Snapshot>,
+    /// Account and password, of accounts that have none in the file.
+    pub made: BTreeMap<String, Zeroizing<String>>,
+}
+
+impl Source {
+    /// From a file, or the embedded one. The folders override the file's.
+    pub fn new(file: Option<PathBuf>, state_dir: Option<PathBuf>, run_dir: Option<PathBuf>) -> Source {
+        Source { file, state_dir, run_dir }
+    }
+
+    /// Reads and checks it. Accounts without a password get one, which is kept in the state directory.
+    pub fn load(&self, entropy: &mut dyn Entropy) -> Result<Loaded, SourceError> {
+        let (name, text) = self.text()?;
+        // The state directory stands in the file, so the file is read once for it and once in earnest.
+        let state_dir = self.state_dir.clone().unwrap_or(Config::parse(&name, &text)?.node.state_dir);
+        let path = state_dir.join("passwords.json");
+        let kept = read_passwords(&path);
+        let mut made = BTreeMap::new();
+        let mut secret = |user: &str| {
+            let known = kept.get(user).cloned();
+            let password = known.unwrap_or_else(|| Zeroizing::new(entropy.token(PASSWORD_CHARACTERS)));
+            made.insert(user.to_string(), password.clone());
+            Some(password)
+        };
+        let mut snapshot = Snapshot::load(&name, &text, &mut secret)?;
+        if made != kept && !made.is_empty() {
+            let json = Zeroizing::new(serde_json::to_vec_pretty(&made).unwrap_or_default());
+            StateDir::open(&state_dir)?;
+            write_atomic(&path, &json, 0o600)?;
+        }
+        let changed = Arc::make_mut(&mut snapshot);
+        changed.node.state_dir = state_dir;
+        if let Some(dir) = &self.run_dir {
+            changed.node.run_dir = dir.clone();
+        }
+        Ok(Loaded { snapshot, made })
+    }
+
+    /// Checks it without making or writing anything.
+    pub fn check(&self) -> Result<Arc<Snapshot>, SourceError> {
+        let (name, text) = self.text()?;
+        Ok(Snapshot::load(&name, &text, &mut |_| Some(Zeroizing::new(String::new())))?)
+    }
+
+    fn text(&self) -> Result<(String, String), SourceError> {
+        match &self.file {
+            None => Ok(("embedded default.toml".into(), EMBEDDED.into())),
+            Some(path) => std::fs::read_to_string(path)
+                .map(|text| (path.display().to_string(), text))
+                .map_err(|source| SourceError::Unreadable { path: path.clone(), source }),
+        }
+    }
+}
+
+/// Passwords made earlier; none when there is no file or it is damaged, then new ones are made and printed.
+fn read_passwords(path: &Path) -> BTreeMap<String, Zeroizing<String>> {
+    let octets = Zeroizing::new(std::fs::read(path).unwrap_or_default());
+    serde_json::from_slice(&octets).unwrap_or_default()
+}

@@ -1,0 +1,191 @@
+//! The core thread: owns the [`Node`], feeds it inputs and the time, performs its outputs in order.
+
+use crate::clock::Clock;
+use crate::io::Signalling;
+use crate::journal::JournalWriter;
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use ringfort_base::{Event, Hop, Time, Transport, limits};
+use ringfort_call::status::Status;
+use ringfort_call::{Input, Node, Output};
+use ringfort_observe::Observers;
+use ringfort_relay::Relay;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+
+/// Inputs handled before the status is published, at most.
+const BATCH: usize = 256;
+/// The page's snapshot is made anew at most this often.
+const STATUS_INTERVAL: Duration = Duration::from_millis(250);
+/// The longest the core sleeps; wakes that nobody asked for cost nothing.
+const SLEEP_MAX: Duration = Duration::from_secs(5);
+
+/// What the core is asked.
+enum Request {
+    Input(Box<Input>),
+    Stop,
+}
+
+/// Where inputs are handed in. Cheap to clone.
+#[derive(Clone)]
+pub struct CoreHandle {
+    queue: Sender<Request>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// The queue's other end.
+pub struct CoreQueue(Receiver<Request>);
+
+/// A bounded queue towards the core.
+pub fn queue() -> (CoreHandle, CoreQueue) {
+    let (sender, receiver) = bounded(limits::CORE_QUEUE_MAX);
+    (CoreHandle { queue: sender, dropped: Arc::default() }, CoreQueue(receiver))
+}
+
+impl CoreHandle {
+    /// Hands an input in, or drops and counts it when the core is that far behind: a datagram's sender repeats it.
+    /// False: dropped.
+    pub fn offer(&self, input: Input) -> bool {
+        let taken = self.queue.try_send(Request::Input(Box::new(input))).is_ok();
+        if !taken {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    /// Hands an input in and waits while the core is behind: what comes over a connection is not lost, its sender is slowed down.
+    pub async fn deliver(&self, input: Input) {
+        let mut request = Request::Input(Box::new(input));
+        loop {
+            match self.queue.try_send(request) {
+                Ok(()) | Err(TrySendError::Disconnected(_)) => return,
+                Err(TrySendError::Full(back)) => request = back,
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Ends the core thread after what is queued.
+    pub fn stop(&self) {
+        let _ = self.queue.send(Request::Stop);
+    }
+
+    /// Inputs dropped so far.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// Everything that the core's outputs go to.
+pub struct Performer {
+    /// Connections.
+    pub signalling: Signalling,
+    /// UDP sockets with their addresses, in the order of the configuration.
+    pub udp: Vec<(SocketAddr, UdpSocket)>,
+    /// Media.
+    pub relay: Arc<Relay>,
+    /// State for the next process.
+    pub journal: JournalWriter,
+    /// Log, metrics, records.
+    pub observers: Observers,
+    /// Look-ups and connections run there.
+    pub runtime: Handle,
+    /// Time.
+    pub clock: Clock,
+    /// The page's snapshot.
+    pub status: Arc<ArcSwap<Status>>,
+}
+
+/// Runs the node until it is told to stop.
+pub fn run(mut node: Node, queue: CoreQueue, performer: Performer) {
+    let _runtime = performer.runtime.enter();
+    let mut published = Instant::now();
+    performer.perform(&mut node);
+    performer.status.store(Arc::new(node.status()));
+    let mut dirty = false;
+    loop {
+        let due = published + STATUS_INTERVAL;
+        match queue.0.recv_timeout(performer.patience(&node, dirty.then_some(due))) {
+            Ok(Request::Input(input)) => {
+                node.handle(performer.clock.now(), *input);
+                performer.perform(&mut node);
+                for request in queue.0.try_iter().take(BATCH) {
+                    let Request::Input(input) = request else { return };
+                    node.handle(performer.clock.now(), *input);
+                    performer.perform(&mut node);
+                }
+                dirty = true;
+            }
+            Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let now = performer.clock.now();
+        if node.next_timeout() <= now.mono {
+            node.handle_timeout(now);
+            performer.perform(&mut node);
+            dirty = true;
+        }
+        if dirty && Instant::now() >= due {
+            performer.status.store(Arc::new(node.status()));
+            (published, dirty) = (Instant::now(), false);
+        }
+    }
+}
+
+impl Performer {
+    fn patience(&self, node: &Node, status_due: Option<Instant>) -> Duration {
+        let now = Instant::now();
+        let next = node.next_timeout();
+        let timer = if next == Time::NEVER { None } else { self.clock.instant(next) };
+        let until = [timer, status_due].into_iter().flatten().min();
+        until.map_or(SLEEP_MAX, |at| at.saturating_duration_since(now).min(SLEEP_MAX))
+    }
+
+    fn perform(&self, node: &mut Node) {
+        while let Some(output) = node.poll_output() {
+            match output {
+                Output::Send { hop, octets } => self.send(hop, octets),
+                Output::Relay(command) => self.relay.command(command),
+                Output::Persist { key, value } => self.persist(key, value),
+                Output::Event(event) => self.observers.publish(crate::clock::wall(), event),
+                Output::Resolve { host } => self.resolve(host),
+            }
+        }
+    }
+
+    fn send(&self, hop: Hop, octets: Bytes) {
+        if hop.transport != Transport::Udp {
+            return self.signalling.send(hop, octets);
+        }
+        let by_address = self.udp.iter().find(|(local, _)| hop.local == Some(*local));
+        let by_family = || self.udp.iter().find(|(local, _)| local.is_ipv4() == hop.remote.is_ipv4());
+        // A datagram that the system refuses is lost like one on the way; the transaction's timers repeat it.
+        let sent = by_address.or_else(by_family).map(|(_, socket)| socket.send_to(&octets, hop.remote));
+        if sent.is_none() {
+            self.signalling.core.offer(Input::SendFailed(hop));
+        }
+    }
+
+    fn persist(&self, key: String, value: Option<Vec<u8>>) {
+        if !self.journal.write(key, value) {
+            let reason = "the journal's writer is behind; a restart now would miss a change".to_string();
+            self.observers.publish(crate::clock::wall(), Event::Impaired { part: "journal".into(), reason });
+        }
+    }
+
+    /// Looks a name up without keeping anybody waiting.
+    fn resolve(&self, host: String) {
+        let core = self.signalling.core.clone();
+        self.runtime.spawn(async move {
+            let addresses = match tokio::net::lookup_host((host.as_str(), 0)).await {
+                Ok(found) => found.collect(),
+                Err(_) => Vec::new(),
+            };
+            core.deliver(Input::Resolved { host, addresses }).await;
+        });
+    }
+}

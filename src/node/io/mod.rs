@@ -1,0 +1,81 @@
+//! Signalling sockets: UDP, TCP, TLS, WebSocket. They frame and parse, hand messages to the core, and send what the core says.
+
+mod connect;
+mod flows;
+mod stream;
+mod udp;
+pub mod websocket;
+
+pub use flows::Flows;
+pub(crate) use stream::bind as bind_stream;
+
+use crate::core::CoreHandle;
+use crate::tls::Tls;
+use ringfort_base::Transport;
+use ringfort_call::config::ListenAddress;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What every signalling task needs.
+#[derive(Clone)]
+pub struct Signalling {
+    /// Where messages go.
+    pub core: CoreHandle,
+    /// Connections alive.
+    pub flows: Arc<Flows>,
+    /// Certificates.
+    pub tls: Tls,
+}
+
+/// A listener that is bound but not served yet.
+pub struct Bound {
+    transport: Transport,
+    address: SocketAddr,
+    socket: Socket,
+}
+
+enum Socket {
+    Udp(std::net::UdpSocket),
+    Stream(std::net::TcpListener),
+}
+
+impl Bound {
+    /// Binds a listener; port 0 asks the system for one.
+    pub fn bind(wanted: &ListenAddress) -> io::Result<Bound> {
+        let (socket, address) = match wanted.transport {
+            Transport::Udp => {
+                let socket = udp::bind(wanted.address)?;
+                let address = socket.local_addr()?;
+                (Socket::Udp(socket), address)
+            }
+            _ => {
+                let listener = stream::bind(wanted.address)?;
+                let address = listener.local_addr()?;
+                (Socket::Stream(listener), address)
+            }
+        };
+        Ok(Bound { transport: wanted.transport, address, socket })
+    }
+
+    /// Transport and real address.
+    pub fn address(&self) -> (Transport, SocketAddr) {
+        (self.transport, self.address)
+    }
+
+    /// A second handle of a UDP socket, for the core to send by.
+    pub fn sender(&self) -> io::Result<Option<std::net::UdpSocket>> {
+        match &self.socket {
+            Socket::Udp(socket) => socket.try_clone().map(Some),
+            Socket::Stream(_) => Ok(None),
+        }
+    }
+
+    /// Serves it until the process ends.
+    pub fn serve(self, signalling: Signalling) -> io::Result<()> {
+        match self.socket {
+            Socket::Udp(socket) => udp::serve(socket, self.address, signalling),
+            Socket::Stream(listener) => stream::serve(listener, self.transport, signalling),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! SIP over TCP and TLS: accepting, framing, writing. WebSocket listeners are accepted here too and served by [`super::websocket`].
+
+use super::{Signalling, websocket};
+use bytes::Bytes;
+use ringfort_base::{FlowId, Hop, Transport, limits};
+use ringfort_call::Input;
+use ringfort_sip::Message;
+use ringfort_sip::framing::StreamFramer;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// Octets read at once.
+const CHUNK: usize = 16_384;
+
+pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // A restarted process takes its port over while old connections linger in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+pub(super) fn serve(listener: std::net::TcpListener, transport: Transport, signalling: Signalling) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    tokio::spawn(async move {
+        loop {
+            match listener.accept().await {
+                Ok((stream, remote)) => {
+                    tokio::spawn(accepted(stream, remote, transport, signalling.clone()));
+                }
+                // Out of descriptors: those that end make room. Accepting again at once would spin.
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            }
+        }
+    });
+    Ok(())
+}
+
+/// The handshakes that a transport begins with have their time; then the connection is served.
+async fn accepted(stream: TcpStream, remote: SocketAddr, transport: Transport, signalling: Signalling) {
+    // Without it a response may wait for the peer's delayed acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let patience = limits::CONNECTION_HANDSHAKE;
+    match transport {
+        Transport::Udp => {}
+        Transport::Tcp => serve_stream(stream, remote, transport, signalling).await,
+        Transport::Tls => {
+            if let Ok(Ok(stream)) = timeout(patience, signalling.tls.acceptor().accept(stream)).await {
+                serve_stream(stream, remote, transport, signalling).await;
+            }
+        }
+        Transport::Ws => {
+            if let Ok(Some(socket)) = timeout(patience, websocket::accept(stream)).await {
+                websocket::serve(socket, remote, transport, signalling).await;
+            }
+        }
+        Transport::Wss => {
+            let Ok(Ok(stream)) = timeout(patience, signalling.tls.acceptor().accept(stream)).await else { return };
+            if let Ok(Some(socket)) = timeout(patience, websocket::accept(stream)).await {
+                websocket::serve(socket, remote, transport, signalling).await;
+            }
+        }
+    }
+}
+
+/// Serves a connection until it ends: reads messages for the core, writes what the core sends.
+pub(super) async fn serve_stream<S>(stream: S, remote: SocketAddr, transport: Transport, signalling: Signalling)
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    if let Some((flow, outgoing)) = signalling.flows.open(transport, remote) {
+        let hop = Hop { transport, remote, local: None, flow: Some(flow) };
+        serve_opened(stream, hop, flow, outgoing, signalling).await;
+    }
+}
+
+/// The same for a connection that is in the table already.
+pub(super) async fn serve_opened<S>(
+    stream: S,
+    hop: Hop,
+    flow: FlowId,
+    mut outgoing: mpsc::Receiver<Bytes>,
+    signalling: Signalling,
+) where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let reading = async {
+        let mut framer = StreamFramer::new();
+        let mut chunk = vec![0; CHUNK];
+        while let Ok(Ok(len @ 1..)) = timeout(limits::CONNECTION_IDLE, reader.read(&mut chunk)).await {
+            framer.push(&chunk[..len]);
+            if take_messages(&mut framer, hop, &signalling).await.is_err() {
+                break;
+            }
+        }
+    };
+    let writing = async {
+        while let Some(octets) = outgoing.recv().await {
+            if !matches!(timeout(limits::CONNECTION_HANDSHAKE, writer.write_all(&octets)).await, Ok(Ok(()))) {
+                break;
+            }
+        }
+    };
+    tokio::select! { () = reading => {}, () = writing => {} }
+    signalling.flows.close(flow);
+    signalling.core.deliver(Input::FlowClosed(flow)).await;
+}
+
+/// The stream cannot be framed any more.
+struct Lost;
+
+async fn take_messages(framer: &mut StreamFramer, hop: Hop, signalling: &Signalling) -> Result<(), Lost> {
+    loop {
+        let next = framer.next_message();
+        // RFC 5626 3.5.1: a ping is answered by a pong.
+        for _ in 0..framer.take_pings().min(4) {
+            if let Some((_, sender)) = signalling.flows.find(&hop) {
+                let _ = sender.try_send(Bytes::from_static(b"\r\n"));
+            }
+        }
+        match next {
+            Ok(None) => return Ok(()),
+            Ok(Some(octets)) => signalling.core.deliver(read(hop, octets)).await,
+            Err(broken) => {
+                let input = Input::Unparsed { hop, octets: broken.octets, error: broken.error };
+                signalling.core.deliver(input).await;
+                return Err(Lost);
+            }
+        }
+    }
+}
+
+/// The input that one framed message is.
+pub(super) fn read(hop: Hop, octets: Bytes) -> Input {
+    match Message::parse(octets.clone()) {
+        Ok(message) => Input::Message { hop, message },
+        Err(error) => Input::Unparsed { hop, octets, error },
+    }
+}

@@ -1,0 +1,125 @@
+//! SIP over WebSocket (RFC 7118): one message a frame, subprotocol `sip`.
+
+use super::{Signalling, stream};
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use ringfort_base::{Hop, Transport, limits};
+use ringfort_call::Input;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, interval, timeout};
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Message as Frame, Utf8Bytes};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
+
+/// A browser whose network went away is noticed by its missing pongs: NAT bindings and closed laptops say nothing.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Silence after which it is given up.
+const SILENCE_MAX: Duration = Duration::from_secs(50);
+/// The subprotocol (RFC 7118 4.1).
+pub const SUBPROTOCOL: &str = "sip";
+
+fn config() -> WebSocketConfig {
+    let size = Some(limits::SIP_MESSAGE_MAX);
+    WebSocketConfig::default().max_message_size(size).max_frame_size(size)
+}
+
+/// Whether the client offers the subprotocol.
+pub fn offers_sip(headers: &HeaderMap) -> bool {
+    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|v| v.to_str().ok());
+    offered.flat_map(|v| v.split(',')).any(|token| token.trim().eq_ignore_ascii_case(SUBPROTOCOL))
+}
+
+/// The opening handshake on a listener of its own. `None`: it failed, and the client has been told.
+pub(super) async fn accept<S>(stream: S) -> Option<WebSocketStream<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    // The size of the error is tungstenite's.
+    #[allow(clippy::result_large_err)]
+    let check = |request: &Request, mut response: Response| {
+        if !offers_sip(request.headers()) {
+            let mut refused = ErrorResponse::new(Some("subprotocol sip is needed".into()));
+            *refused.status_mut() = StatusCode::BAD_REQUEST;
+            return Err(refused);
+        }
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+        Ok(response)
+    };
+    accept_hdr_async_with_config(stream, check, Some(config())).await.ok()
+}
+
+/// A connection whose opening handshake the HTTP server did.
+pub async fn upgraded<S>(stream: S) -> WebSocketStream<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    WebSocketStream::from_raw_socket(stream, Role::Server, Some(config())).await
+}
+
+/// Serves a connection until it ends.
+pub async fn serve<S>(socket: WebSocketStream<S>, remote: SocketAddr, transport: Transport, signalling: Signalling)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Some((flow, mut outgoing)) = signalling.flows.open(transport, remote) else { return };
+    let hop = Hop { transport, remote, local: None, flow: Some(flow) };
+    let (mut sink, mut source) = socket.split();
+    let mut pings = interval(PING_INTERVAL);
+    let mut heard = Instant::now();
+    loop {
+        let frame = tokio::select! {
+            received = source.next() => {
+                let Some(Ok(frame)) = received else { break };
+                heard = Instant::now();
+                if !take(frame, hop, &signalling).await {
+                    break;
+                }
+                continue;
+            }
+            octets = outgoing.recv() => match octets {
+                Some(octets) => to_frame(octets),
+                None => break,
+            },
+            _ = pings.tick() => {
+                if heard.elapsed() > SILENCE_MAX {
+                    break;
+                }
+                Frame::Ping(Bytes::new())
+            }
+        };
+        if !matches!(timeout(limits::CONNECTION_HANDSHAKE, sink.send(frame)).await, Ok(Ok(()))) {
+            break;
+        }
+    }
+    signalling.flows.close(flow);
+    signalling.core.deliver(Input::FlowClosed(flow)).await;
+}
+
+/// Text where it is text, for browsers show it in their tools; binary otherwise (RFC 7118 5.1 allows both).
+fn to_frame(octets: Bytes) -> Frame {
+    match Utf8Bytes::try_from(octets.clone()) {
+        Ok(text) => Frame::Text(text),
+        Err(_) => Frame::Binary(octets),
+    }
+}
+
+/// Hands a frame's message to the core. False: the peer closed.
+async fn take(frame: Frame, hop: Hop, signalling: &Signalling) -> bool {
+    let octets = match frame {
+        Frame::Text(text) => Bytes::from(text),
+        Frame::Binary(octets) => octets,
+        Frame::Close(_) => return false,
+        Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => return true,
+    };
+    if octets.iter().any(|b| !matches!(b, b'\r' | b'\n')) {
+        signalling.core.deliver(stream::read(hop, octets)).await;
+    } else if let Some((_, sender)) = signalling.flows.find(&hop) {
+        // The keep-alive of RFC 5626, which some clients send over WebSocket too.
+        let _ = sender.try_send(Bytes::from_static(b"\r\n"));
+    }
+    true
+}

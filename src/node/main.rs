@@ -1,0 +1,101 @@
+//! The `ringfort` binary: sockets, TLS, clock, threads, configuration files, command line. Everything that thinks is in `ringfort-call`.
+//!
+//! Read [`start`] first: it puts the parts together in the order in which they depend on each other.
+
+mod backend;
+mod banner;
+mod clock;
+mod configuration;
+mod core;
+mod entropy;
+mod io;
+mod journal;
+mod records;
+mod serve;
+mod start;
+mod tls;
+
+use clap::{Parser, Subcommand};
+use configuration::Source;
+use entropy::SystemEntropy;
+use ringfort_web::{Admins, Hasher};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Session border controller and survivability node.
+#[derive(Parser)]
+#[command(name = "ringfort", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the node.
+    Run(Where),
+    /// Check a configuration file; nothing is changed.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Give the administrator `admin` a new one-time password.
+    ResetAdmin(Where),
+}
+
+/// Where things are.
+#[derive(clap::Args)]
+struct Where {
+    /// Configuration file; without one the embedded default runs.
+    #[arg(long, short)]
+    config: Option<PathBuf>,
+    /// Folder for certificates, administrators and records, instead of the file's.
+    #[arg(long, env = "RINGFORT_STATE_DIR")]
+    state_dir: Option<PathBuf>,
+    /// Folder in RAM for the state that a restart reads, instead of the file's.
+    #[arg(long, env = "RINGFORT_RUN_DIR")]
+    run_dir: Option<PathBuf>,
+}
+
+impl Where {
+    fn source(self) -> Source {
+        Source::new(self.config, self.state_dir, self.run_dir)
+    }
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run(place) => start::run(place.source()).map_err(|e| e.to_string()),
+        Command::Check { file } => check(file),
+        Command::ResetAdmin(place) => reset_admin(&place.source()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ringfort: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(file: PathBuf) -> Result<(), String> {
+    let snapshot = Source::new(Some(file), None, None).check().map_err(|e| e.to_string())?;
+    println!(
+        "good: {} accounts, {} trunks, {} routes, cloud {}",
+        snapshot.accounts.len(),
+        snapshot.trunks.len(),
+        snapshot.routes.len(),
+        snapshot.cloud.as_ref().map_or("none".to_string(), |c| c.address.to_string()),
+    );
+    Ok(())
+}
+
+fn reset_admin(source: &Source) -> Result<(), String> {
+    let mut entropy = SystemEntropy::new();
+    let loaded = source.load(&mut entropy).map_err(|e| e.to_string())?;
+    let state = ringfort_store::StateDir::open(&loaded.snapshot.node.state_dir).map_err(|e| e.to_string())?;
+    let hasher = Hasher::new().map_err(|e| e.to_string())?;
+    let reset = Admins::reset(&state.admins(), &hasher, &mut entropy).map_err(|e| e.to_string())?;
+    println!("administrator {}, one-time password {}", reset.name, *reset.password);
+    Ok(())
+}

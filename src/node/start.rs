@@ -1,0 +1,229 @@
+//! Start and end of the process.
+
+use crate::backend::NodeBackend;
+use crate::clock::Clock;
+use crate::configuration::{Loaded, Source, SourceError};
+use crate::core::{self, CoreHandle, Performer};
+use crate::entropy::SystemEntropy;
+use crate::io::{Bound, Flows, Signalling};
+use crate::journal::{self, JournalWriter};
+use crate::records::RecordWriter;
+use crate::tls::{Tls, TlsError};
+use crate::{banner, serve};
+use arc_swap::ArcSwap;
+use ringfort_base::Transport;
+use ringfort_call::config::{ListenAddress, Snapshot};
+use ringfort_call::status::Status;
+use ringfort_call::{Input, Node, NodeSetup, OwnAddresses};
+use ringfort_observe::log::{LogOptions, LogSubscriber};
+use ringfort_observe::metrics::Metrics;
+use ringfort_observe::{Observers, Subscriber, log};
+use ringfort_relay::{Relay, RelayConfig};
+use ringfort_store::{FileError, StateDir};
+use ringfort_web::{Admins, Hasher, WebOptions, WebState};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Why the node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No configuration.
+    #[error(transparent)]
+    Configuration(#[from] SourceError),
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    State(#[from] FileError),
+    /// No certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Administrators' accounts.
+    #[error(transparent)]
+    Admins(#[from] ringfort_web::AdminError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] ringfort_observe::log::LogError),
+    /// A listener cannot be bound.
+    #[error("cannot listen on {what}: {source}")]
+    Listen {
+        /// Transport and address.
+        what: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Threads, sockets, signals.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+    /// Metrics.
+    #[error("metrics: {0}")]
+    Metrics(String),
+}
+
+/// Runs the node until SIGTERM or SIGINT.
+pub fn run(source: Source) -> Result<(), StartError> {
+    let filter = std::env::var("RINGFORT_LOG").unwrap_or_default();
+    log::init(&LogOptions { filter, ..LogOptions::default() })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("signalling").enable_all().build()?;
+    let _entered = runtime.enter();
+    let mut entropy = SystemEntropy::new();
+    let loaded = source.load(&mut entropy)?;
+    let node = Started::start(source, &loaded, runtime.handle().clone())?;
+    let ended = runtime.block_on(node.serve_signals());
+    node.stop();
+    ended.map_err(StartError::System)
+}
+
+/// Every listener of the configuration, bound.
+struct Listeners {
+    sip: Vec<Bound>,
+    web: std::net::TcpListener,
+    own: OwnAddresses,
+    udp: Vec<(SocketAddr, UdpSocket)>,
+}
+
+struct Started {
+    backend: Arc<NodeBackend>,
+    core: CoreHandle,
+    thread: std::thread::JoinHandle<()>,
+    observers: Observers,
+}
+
+impl Started {
+    fn start(source: Source, loaded: &Loaded, runtime: tokio::runtime::Handle) -> Result<Started, StartError> {
+        let snapshot = loaded.snapshot.clone();
+        let mut entropy = SystemEntropy::new();
+        let state = StateDir::open(&snapshot.node.state_dir)?;
+        let listeners = Listeners::bind(&snapshot)?;
+        let own = listeners.own.clone();
+        let web_address = listeners.web.local_addr()?;
+        let tls = Tls::open(&snapshot.web, &state, &snapshot.node.name, &[own.advertised, Ipv4Addr::LOCALHOST.into()])?;
+        let metrics = Metrics::new().map_err(|e| StartError::Metrics(e.to_string()))?;
+        let subscribers: Vec<Box<dyn Subscriber>> = vec![
+            Box::new(LogSubscriber::default()),
+            Box::new(metrics.clone()),
+            Box::new(RecordWriter::open(&state)),
+        ];
+        let observers = Observers::start(subscribers)?;
+        let (opened, saved, damage) = journal::open(&snapshot.node.run_dir.join("state.journal"));
+        damage.into_iter().for_each(|event| observers.publish(crate::clock::wall(), event));
+        let (core, queue) = core::queue();
+        let relay = start_relay(&snapshot, core.clone())?;
+        let signalling = Signalling { core: core.clone(), flows: Arc::new(Flows::default()), tls: tls.clone() };
+        let clock = Clock::start();
+        let status = Arc::new(ArcSwap::from_pointee(Status::default()));
+        let setup = NodeSetup {
+            snapshot: snapshot.clone(),
+            own: own.clone(),
+            entropy: Box::new(SystemEntropy::new()),
+            saved,
+            version: env!("CARGO_PKG_VERSION").into(),
+        };
+        let performer = Performer {
+            signalling: signalling.clone(),
+            udp: listeners.udp,
+            relay,
+            journal: JournalWriter::start(opened, observers.clone())?,
+            observers: observers.clone(),
+            runtime,
+            clock,
+            status: status.clone(),
+        };
+        let node = Node::new(clock.now(), setup);
+        let thread = std::thread::Builder::new().name("core".into()).spawn(move || core::run(node, queue, performer))?;
+        let backend = Arc::new(NodeBackend {
+            core: core.clone(),
+            status,
+            snapshot: ArcSwap::new(snapshot.clone()),
+            source,
+            metrics,
+            observers: observers.clone(),
+            started: Instant::now(),
+        });
+        let (admins, first) = Admins::open(state.admins(), Hasher::new().map_err(ringfort_web::AdminError::from)?, &mut entropy)?;
+        let options = WebOptions {
+            admins,
+            clock: Arc::new(move || clock.now()),
+            entropy: Box::new(SystemEntropy::new()),
+            hsts: !tls.is_self_signed(),
+        };
+        let router = ringfort_web::router(WebState::new(backend.clone(), options));
+        serve::serve(listeners.web, router, signalling.clone())?;
+        for listener in listeners.sip {
+            listener.serve(signalling.clone())?;
+        }
+        banner::write_addresses(&snapshot.node.run_dir, &own, web_address);
+        println!("{}", banner::text(loaded, &own, web_address, first.as_ref(), tls.is_self_signed()));
+        Ok(Started { backend, core, thread, observers })
+    }
+
+    /// SIGHUP reads the configuration again; SIGTERM and SIGINT end the process.
+    async fn serve_signals(&self) -> std::io::Result<()> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => {
+                    let backend = self.backend.clone();
+                    // A refusal is an event, which the log shows.
+                    let _ = tokio::task::spawn_blocking(move || ringfort_web::Backend::reload(&*backend)).await;
+                }
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+            }
+        }
+    }
+
+    /// Ends the threads; what they have queued is written first.
+    fn stop(self) {
+        self.core.stop();
+        let _ = self.thread.join();
+        self.observers.close();
+    }
+}
+
+fn start_relay(snapshot: &Snapshot, core: CoreHandle) -> Result<Arc<Relay>, StartError> {
+    let mut config = RelayConfig::default();
+    if snapshot.media.workers > 0 {
+        config.workers = snapshot.media.workers;
+    }
+    let sink = Arc::new(move |event| core.offer(Input::Relay(event)));
+    Ok(Arc::new(Relay::start(config, sink)?))
+}
+
+impl Listeners {
+    fn bind(snapshot: &Snapshot) -> Result<Listeners, StartError> {
+        let bind = |wanted: &ListenAddress| {
+            let what = || format!("{} {}", wanted.transport, wanted.address);
+            Bound::bind(wanted).map_err(|source| StartError::Listen { what: what(), source })
+        };
+        let sip: Vec<Bound> = snapshot.sip.listen.iter().map(bind).collect::<Result<_, _>>()?;
+        let web = crate::io::bind_stream(snapshot.web.listen)
+            .map_err(|source| StartError::Listen { what: format!("HTTPS {}", snapshot.web.listen), source })?;
+        let mut udp = Vec::new();
+        for listener in &sip {
+            if let Some(socket) = listener.sender()? {
+                udp.push((listener.address().1, socket));
+            }
+        }
+        let mut listeners: Vec<(Transport, SocketAddr)> = sip.iter().map(Bound::address).collect();
+        if !listeners.iter().any(|(t, _)| *t == Transport::Wss) {
+            listeners.push((Transport::Wss, web.local_addr()?));
+        }
+        let advertised = snapshot.sip.advertise.unwrap_or_else(default_address);
+        let media_advertised = snapshot.media.advertise.unwrap_or(advertised);
+        let media_bind = snapshot.media.bind.unwrap_or(media_advertised);
+        let own = OwnAddresses { listeners, advertised, media_bind, media_advertised };
+        Ok(Listeners { sip, web, own, udp })
+    }
+}
+
+/// Address of the interface with the default route; loopback when there is none. Connecting a UDP socket sends nothing.
+fn default_address() -> IpAddr {
+    let found = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
+        socket.local_addr()
+    });
+    found.map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip())
+}

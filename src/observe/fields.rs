@@ -1,0 +1,203 @@
+//! An event as named text fields for a log line, with personal data masked or not.
+//!
+//! Typed personal data is masked by `Pii`. Free text (`reason`, `effect`, target names) may quote a peer or name an
+//! extension, so it is searched for what looks like an address or a number as well.
+
+use ringfort_base::event::CallRecord;
+use ringfort_base::{Event, Pii};
+use std::fmt::Display;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// Shortest run of digits that is taken for a telephone number in free text.
+const NUMBER_DIGITS: usize = 6;
+
+/// Named texts of one event.
+#[derive(Debug, Default)]
+pub struct Fields {
+    reveal: bool,
+    list: Vec<(&'static str, String)>,
+}
+
+impl Fields {
+    /// The fields of `event`. `reveal` shows personal data.
+    pub fn of(event: &Event, reveal: bool) -> Fields {
+        let mut fields = Fields { reveal, list: Vec::with_capacity(8) };
+        fields.describe(event);
+        fields
+    }
+
+    /// The text of a field.
+    pub fn find(&self, name: &str) -> Option<&str> {
+        self.list.iter().find(|(n, _)| *n == name).map(|(_, text)| text.as_str())
+    }
+
+    /// All fields, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.list.iter().map(|(name, text)| (*name, text.as_str()))
+    }
+
+    fn plain(&mut self, name: &'static str, value: impl Display) -> &mut Self {
+        self.list.push((name, value.to_string()));
+        self
+    }
+
+    fn text(&mut self, name: &'static str, value: &str) -> &mut Self {
+        let text = if self.reveal { value.to_owned() } else { scrub(value) };
+        self.plain(name, text)
+    }
+
+    fn pii<T: Display>(&mut self, name: &'static str, value: &Pii<T>) -> &mut Self {
+        if self.reveal { self.plain(name, value.reveal()) } else { self.plain(name, value) }
+    }
+
+    fn describe(&mut self, event: &Event) {
+        match event {
+            Event::Started { .. }
+            | Event::Reloaded { .. }
+            | Event::ModeChanged { .. }
+            | Event::PeerState { .. }
+            | Event::LimitReached { .. }
+            | Event::Impaired { .. } => self.node(event),
+            Event::Registered { .. }
+            | Event::Unregistered { .. }
+            | Event::AuthFailed { .. }
+            | Event::MessageRejected { .. } => self.access(event),
+            Event::CallEnded(record) => self.record(record),
+            Event::CallStarted { .. }
+            | Event::CallRouted { .. }
+            | Event::CallRerouted { .. }
+            | Event::CallAnswered { .. }
+            | Event::MediaReady { .. }
+            | Event::MediaFailed { .. } => self.call(event),
+        }
+    }
+
+    fn node(&mut self, event: &Event) {
+        match event {
+            Event::Started { version, calls_restored, bindings_restored } => self
+                .plain("version", version)
+                .plain("restored", format_args!("{calls_restored} calls, {bindings_restored} bindings")),
+            Event::Reloaded { refused } => match refused {
+                Some(reason) => self.plain("taken", false).text("reason", reason),
+                None => self.plain("taken", true),
+            },
+            Event::ModeChanged { from, to, reason } => {
+                self.plain("from", from.as_str()).plain("to", to.as_str()).text("reason", reason)
+            }
+            Event::PeerState { peer, up, reason } => self.text("peer", peer).plain("up", up).text("reason", reason),
+            Event::LimitReached { limit, effect } => self.text("limit", limit).text("effect", effect),
+            Event::Impaired { part, reason } => self.text("part", part).text("reason", reason),
+            _ => self,
+        };
+    }
+
+    fn access(&mut self, event: &Event) {
+        match event {
+            Event::Registered { aor, transport, expires_s, local, refresh } => self
+                .pii("aor", aor)
+                .plain("transport", transport)
+                .plain("expires_s", expires_s)
+                .plain("local", local)
+                .plain("refresh", refresh),
+            Event::Unregistered { aor, reason } => self.pii("aor", aor).text("reason", reason),
+            Event::AuthFailed { user, source, reason } => {
+                self.pii("user", user).pii("source", source).text("reason", reason)
+            }
+            Event::MessageRejected { source, transport, rule, status } => {
+                self.pii("source", source).plain("transport", transport).text("rule", rule);
+                status.iter().fold(self, |fields, status| fields.plain("status", status))
+            }
+            _ => self,
+        };
+    }
+
+    fn call(&mut self, event: &Event) {
+        match event {
+            Event::CallStarted { call, from, to } => self.plain("call", call).pii("from", from).pii("to", to),
+            Event::CallRouted { call, route, targets } => {
+                self.plain("call", call).text("route", route).text("targets", &targets.join(" "))
+            }
+            Event::CallRerouted { call, from, to, reason } => {
+                self.plain("call", call).text("from", from).text("to", to).text("reason", reason)
+            }
+            Event::CallAnswered { call, target } => self.plain("call", call).text("answered_by", target),
+            Event::MediaReady { call, leg, how } => self.plain("call", call).text("leg", leg).text("how", how),
+            Event::MediaFailed { call, leg, cause } => self.plain("call", call).text("leg", leg).text("cause", cause),
+            _ => self,
+        };
+    }
+
+    fn record(&mut self, record: &CallRecord) {
+        let talked_ms = record.answered.map_or(0, |at| record.ended.left(at).as_millis());
+        self.plain("call", record.call)
+            .pii("from", &record.from)
+            .pii("to", &record.to)
+            .text("route", &record.route)
+            .plain("mode", record.mode.as_str())
+            .plain("duration_ms", talked_ms)
+            .plain("status", record.status)
+            .text("cause", &record.cause)
+            .plain("reroutes", record.reroutes)
+            .plain("packets", format_args!("{}/{}", record.packets[0], record.packets[1]));
+    }
+}
+
+/// Masks what looks personal in free text: addresses of hosts, addresses of record, extensions, telephone numbers.
+pub fn scrub(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for (i, word) in text.split(' ').enumerate() {
+        if i > 0 {
+            clean.push(' ');
+        }
+        if word.starts_with("extension:") {
+            clean.push_str("extension:…");
+        } else if is_personal(word) {
+            clean.push_str(&Pii::new(word).to_string());
+        } else {
+            clean.push_str(word);
+        }
+    }
+    clean
+}
+
+fn is_personal(word: &str) -> bool {
+    let runs = |inside: fn(char) -> bool| word.split(move |c: char| !inside(c));
+    word.contains('@')
+        || word.contains("extension:")
+        || runs(|c| c.is_ascii_digit()).any(|run| run.len() >= NUMBER_DIGITS)
+        || runs(|c| c.is_ascii_digit() || c == '.').any(|run| run.trim_matches('.').parse::<Ipv4Addr>().is_ok())
+        || runs(|c| c.is_ascii_hexdigit() || c == ':' || c == '.').any(holds_ipv6)
+}
+
+/// Whether a run of hexadecimal digits and colons is an IPv6 address, perhaps with a colon of the sentence behind it.
+fn holds_ipv6(run: &str) -> bool {
+    let run = run.trim_end_matches('.');
+    run.len() > 2
+        && (run.parse::<Ipv6Addr>().is_ok()
+            || run.strip_suffix(':').is_some_and(|run| run.parse::<Ipv6Addr>().is_ok())
+            || run.strip_prefix(':').is_some_and(|run| run.parse::<Ipv6Addr>().is_ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_text_is_scrubbed() {
+        for (text, expected) in [
+            ("no answer to 2 OPTIONS", "no answer to 2 OPTIONS"),
+            ("INVITE unanswered for 1500 ms", "INVITE unanswered for 1500 ms"),
+            ("connect to 192.0.2.7:5060 failed", "connect to …60 failed"),
+            ("peer (192.0.2.7): refused", "peer …): refused"),
+            ("udp:[2001:db8::7]:5060 is down", "…60 is down"),
+            ("host 2001:db8::7: unreachable", "host …7: unreachable"),
+            ("answered 503 by +4930123456", "answered 503 by …56"),
+            ("no binding of 101@example.com", "no binding of …om"),
+            ("extension:102 trunk:carrier", "extension:… trunk:carrier"),
+            ("dtls-srtp aes-cm-128-80", "dtls-srtp aes-cm-128-80"),
+            ("version 0.1.0 at 12:30:45", "version 0.1.0 at 12:30:45"),
+        ] {
+            assert_eq!(scrub(text), expected);
+        }
+    }
+}

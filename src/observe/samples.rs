@@ -1,0 +1,108 @@
+//! One event of every kind, for tests. Every text of it quotes somebody.
+
+use ringfort_base::event::{CallRecord, Mode};
+use ringfort_base::{CallId, Event, Pii, Transport, Wall};
+use std::net::SocketAddr;
+
+/// What no log line may hold unless personal data is revealed.
+pub const PERSONAL: [&str; 6] = ["4930123456", "101@example.com", "192.0.2.7", "2001:db8::7", "extension:102", "alice"];
+
+/// Kinds of events; a new one does not compile until `kind` knows it, and fails the test until it has a sample.
+pub const KINDS: usize = 17;
+
+/// The kind of an event as a number below [`KINDS`].
+pub fn kind(event: &Event) -> usize {
+    match event {
+        Event::Started { .. } => 0,
+        Event::Reloaded { .. } => 1,
+        Event::ModeChanged { .. } => 2,
+        Event::PeerState { .. } => 3,
+        Event::Registered { .. } => 4,
+        Event::Unregistered { .. } => 5,
+        Event::AuthFailed { .. } => 6,
+        Event::CallStarted { .. } => 7,
+        Event::CallRouted { .. } => 8,
+        Event::CallRerouted { .. } => 9,
+        Event::CallAnswered { .. } => 10,
+        Event::MediaReady { .. } => 11,
+        Event::MediaFailed { .. } => 12,
+        Event::CallEnded(_) => 13,
+        Event::MessageRejected { .. } => 14,
+        Event::LimitReached { .. } => 15,
+        Event::Impaired { .. } => 16,
+    }
+}
+
+/// Free text that quotes numbers and addresses.
+fn quoting() -> String {
+    "from 192.0.2.7:5060 or [2001:db8::7]:5061, <sip:101@example.com>, tel:+4930123456 extension:102".into()
+}
+
+fn number() -> Pii<String> {
+    Pii::new("+4930123456".into())
+}
+
+fn source() -> Pii<SocketAddr> {
+    Pii::new(SocketAddr::from(([192, 0, 2, 7], 5060)))
+}
+
+/// A call that was answered after a second and lasted a minute.
+pub fn record() -> CallRecord {
+    CallRecord {
+        call: CallId(31),
+        from: number(),
+        to: Pii::new("101@example.com".into()),
+        route: "inbound".into(),
+        mode: Mode::Survivable,
+        started: Wall(1_000),
+        answered: Some(Wall(2_000)),
+        ended: Wall(62_000),
+        status: 200,
+        cause: "normal".into(),
+        reroutes: 1,
+        packets: [3_000, 2_999],
+    }
+}
+
+/// One event of every kind.
+pub fn every_event() -> Vec<Event> {
+    let call = CallId(31);
+    let reason = quoting();
+    vec![
+        Event::Started { version: "0.1.0".into(), calls_restored: 2, bindings_restored: 3 },
+        Event::Reloaded { refused: Some(quoting()) },
+        Event::ModeChanged { from: Mode::Normal, to: Mode::Survivable, reason: quoting() },
+        Event::PeerState { peer: "carrier".into(), up: false, reason: quoting() },
+        Event::Registered {
+            aor: Pii::new("101@example.com".into()),
+            transport: Transport::Wss,
+            expires_s: 300,
+            local: true,
+            refresh: false,
+        },
+        Event::Unregistered { aor: Pii::new("101@example.com".into()), reason: quoting() },
+        Event::AuthFailed { user: Pii::new("alice".into()), source: source(), reason: "bad-response".into() },
+        Event::CallStarted { call, from: number(), to: Pii::new("101@example.com".into()) },
+        Event::CallRouted { call, route: quoting(), targets: vec!["extension:102".into(), "trunk:carrier".into()] },
+        Event::CallRerouted { call, from: "cloud".into(), to: "extension:102".into(), reason: reason.clone() },
+        Event::CallAnswered { call, target: "extension:102".into() },
+        Event::MediaReady { call, leg: "caller".into(), how: reason.clone() },
+        Event::MediaFailed { call, leg: "callee".into(), cause: reason },
+        Event::CallEnded(record()),
+        Event::MessageRejected {
+            source: source(),
+            transport: Transport::Udp,
+            rule: "bad-content-length".into(),
+            status: Some(400),
+        },
+        Event::LimitReached { limit: "CALLS_MAX".into(), effect: quoting() },
+        Event::Impaired { part: "journal".into(), reason: quoting() },
+    ]
+}
+
+#[test]
+fn every_kind_has_a_sample() {
+    let mut kinds: Vec<usize> = every_event().iter().map(kind).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, (0..KINDS).collect::<Vec<_>>());
+}

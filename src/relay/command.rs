@@ -1,0 +1,220 @@
+//! What the core holds of the relay: it binds sockets and hands commands to the workers.
+
+use crate::bell::Bell;
+use crate::flow::PortPositions;
+use crate::outbox::{Outbox, Sink};
+use crate::port::Sockets;
+use crate::sys::Epoll;
+use crate::worker::{Parts, Work, Worker};
+use crossbeam_channel::{Sender, bounded};
+use ringfort_base::limits::MEDIA_PORTS_MAX;
+use ringfort_base::{CallId, PortId};
+use ringfort_media::plan::{Component, RelayCommand, RelayEvent};
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+/// Commands queued towards one worker. A worker empties its queue after each turn and never waits for the core, so whoever
+/// commands more waits for microseconds at most.
+const COMMANDS_MAX: usize = 4_096;
+/// How long [`Relay::positions`] waits for a worker.
+const REPLY_MAX: Duration = Duration::from_secs(1);
+
+/// How the relay runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelayConfig {
+    /// Threads, at least one; one for each core is right.
+    pub workers: usize,
+    /// How long a worker goes on asking for packets after the last one before it sleeps, microseconds. 0: it sleeps at once.
+    /// Anything else buys latency with a core's whole time.
+    pub spin_us: u32,
+    /// Receive buffer of each socket, octets. The system may grant less.
+    pub receive_buffer: usize,
+    /// Differentiated services code point of what is sent (RFC 4594 4.1: 46, expedited forwarding, for telephony).
+    pub dscp: u8,
+}
+
+impl Default for RelayConfig {
+    fn default() -> Self {
+        let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        RelayConfig { workers, spin_us: 0, receive_buffer: 128 * 1024, dscp: 46 }
+    }
+}
+
+/// Addresses to which a port is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalAddresses {
+    /// RTP socket.
+    pub rtp: SocketAddr,
+    /// RTCP socket, if the port has one.
+    pub rtcp: Option<SocketAddr>,
+}
+
+/// Where an open port lives.
+struct Place {
+    worker: usize,
+    local: LocalAddresses,
+}
+
+/// A worker's thread; ends with this value.
+struct Handle {
+    work: Sender<Work>,
+    bell: Arc<Bell>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Handle {
+    fn start(number: usize, config: &RelayConfig, sink: Sink) -> io::Result<Handle> {
+        let epoll = Epoll::new()?;
+        let bell = Arc::new(Bell::new(&epoll)?);
+        let (work, queue) = bounded(COMMANDS_MAX);
+        let spin = Duration::from_micros(config.spin_us.into());
+        let parts = Parts { epoll, bell: bell.clone(), work: queue, outbox: Outbox::new(sink), spin };
+        let thread = Builder::new().name(format!("relay-{number}")).spawn(move || Worker::new(parts).run())?;
+        Ok(Handle { work, bell, thread: Some(thread) })
+    }
+
+    /// Waits while the queue is full. Only a worker that has ended takes no more.
+    fn give(&self, work: Work) {
+        if self.work.send(work).is_err() {
+            tracing::error!("a relay worker has ended");
+        }
+        self.bell.ring();
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.give(Work::Stop);
+        if let Some(thread) = self.thread.take() {
+            // A worker that panicked has said so in the log.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The packet path, seen from the core. Dropping it ends the workers and closes all sockets.
+pub struct Relay {
+    workers: Vec<Handle>,
+    config: RelayConfig,
+    /// The slow path's own map of ports to workers; no packet is looked up in it.
+    places: Mutex<HashMap<PortId, Place>>,
+}
+
+impl Relay {
+    /// Starts the workers. `sink` gets their events; see [`Sink`].
+    pub fn start(config: RelayConfig, sink: Sink) -> io::Result<Relay> {
+        let workers = (0..config.workers.max(1)).map(|n| Handle::start(n, &config, sink.clone())).collect::<io::Result<_>>()?;
+        Ok(Relay { workers, config, places: Mutex::default() })
+    }
+
+    /// Has a command carried out. `Open` binds before it returns, all others take effect on the worker, in the order given.
+    pub fn command(&self, command: RelayCommand) {
+        match command {
+            RelayCommand::Open { port, call, rtp, rtcp } => self.open(port, call, rtp, rtcp),
+            RelayCommand::Plan { port, plan } => self.give(port, Work::Plan { port, plan }),
+            RelayCommand::Send { port, to, datagram } => self.give(port, Work::Send { port, to, datagram }),
+            RelayCommand::Close { port } => {
+                self.give(port, Work::Close { port });
+                self.places().remove(&port);
+            }
+            RelayCommand::Report => self.workers.iter().for_each(|worker| worker.give(Work::Report)),
+        }
+    }
+
+    /// Where a port is bound: of use when it was opened with port number 0. `None` if it is not open.
+    pub fn local(&self, port: PortId) -> Option<LocalAddresses> {
+        self.places().get(&port).map(|place| place.local)
+    }
+
+    /// How many ports are open.
+    pub fn open_ports(&self) -> usize {
+        self.places().len()
+    }
+
+    /// Where the SRTP contexts of `ports` stand, for the journal. Waits for the workers, so ask for some hundreds at once at
+    /// most; ports that are not open are left out.
+    pub fn positions(&self, ports: &[PortId]) -> Vec<(PortId, PortPositions)> {
+        let mut by_worker = vec![Vec::new(); self.workers.len()];
+        for port in ports {
+            if let Some(place) = self.places().get(port) {
+                by_worker[place.worker].push(*port);
+            }
+        }
+        let asked = self.workers.iter().zip(by_worker).filter(|(_, ports)| !ports.is_empty());
+        let replies: Vec<_> = asked.map(|(worker, ports)| ask(worker, ports)).collect();
+        replies.into_iter().filter_map(|reply| reply.recv_timeout(REPLY_MAX).ok()).flatten().collect()
+    }
+
+    /// Lets the SRTP contexts of a port go on from `positions`, after a restart: after the port was opened and given its plan.
+    pub fn restore(&self, port: PortId, positions: PortPositions) {
+        self.give(port, Work::Restore { port, positions: Box::new(positions) });
+    }
+
+    fn open(&self, port: PortId, call: CallId, rtp: SocketAddr, rtcp: Option<SocketAddr>) {
+        let worker = worker_of(call, self.workers.len());
+        if let Err(error) = self.bind(port, worker, rtp, rtcp) {
+            self.workers[worker].give(Work::Tell(RelayEvent::OpenFailed { port, error: error.to_string() }));
+        }
+    }
+
+    fn bind(&self, port: PortId, worker: usize, rtp: SocketAddr, rtcp: Option<SocketAddr>) -> io::Result<()> {
+        let mut places = self.places();
+        if places.contains_key(&port) {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the port is open already"));
+        }
+        if places.len() >= MEDIA_PORTS_MAX {
+            return Err(io::Error::other("as many media ports as the node may have are open"));
+        }
+        let sockets = Sockets::bind(rtp, rtcp, &self.config)?;
+        let bound = |component| sockets.of(component).map(|socket| socket.local_addr()).transpose();
+        let local = LocalAddresses { rtp: bound(Component::Rtp)?.unwrap_or(rtp), rtcp: bound(Component::Rtcp)? };
+        places.insert(port, Place { worker, local });
+        drop(places);
+        self.workers[worker].give(Work::Open { port, sockets });
+        Ok(())
+    }
+
+    /// Hands work to the port's worker. A port that is not open has none: the core's command crossed with a failure it will
+    /// hear of.
+    fn give(&self, port: PortId, work: Work) {
+        let worker = self.places().get(&port).map(|place| place.worker);
+        if let Some(worker) = worker.and_then(|worker| self.workers.get(worker)) {
+            worker.give(work);
+        }
+    }
+
+    /// The map is whole even if a thread panicked while it held the lock: each change is a single insertion or removal.
+    fn places(&self) -> MutexGuard<'_, HashMap<PortId, Place>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All ports of a call live on one worker. Calls are numbered, so a multiplicative hash (golden ratio) spreads them.
+fn worker_of(call: CallId, workers: usize) -> usize {
+    let hash = call.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    ((u128::from(hash) * workers as u128) >> 64) as usize
+}
+
+fn ask(worker: &Handle, ports: Vec<PortId>) -> crossbeam_channel::Receiver<Vec<(PortId, PortPositions)>> {
+    let (reply, answer) = bounded(1);
+    worker.give(Work::Positions { ports, reply });
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_spread_over_the_workers() {
+        for workers in [1, 2, 3, 8] {
+            let mut calls = vec![0; workers];
+            (0..800).for_each(|call| calls[worker_of(CallId(call), workers)] += 1);
+            assert!(calls.iter().all(|n| n * workers > 700), "{calls:?}");
+        }
+    }
+}

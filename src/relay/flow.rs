@@ -1,0 +1,328 @@
+//! One port's packets: its plan with the SRTP contexts that belong to it, its latch, its counters.
+
+use crate::latch::{LatchState, Standing};
+use crate::path::Slot;
+use crate::plausible::is_plausible;
+use crate::protection::Protection;
+use ringfort_base::limits::CONTROL_PER_SECOND_MAX;
+use ringfort_base::{PortId, Time};
+use ringfort_media::plan::{Component, Destination, FlowPlan, PortCounters, Transmit};
+use ringfort_media::srtp::{SrtpError, SrtpPositions, SrtpReceiver, SrtpSender};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What a media packet is, whichever socket carries it (RFC 5761).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// RTP.
+    Rtp,
+    /// RTCP.
+    Rtcp,
+}
+
+/// Where the SRTP contexts of a port stand; written down so that a restarted process goes on with them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortPositions {
+    /// The peer's direction.
+    pub receive: SrtpPositions,
+    /// The node's direction.
+    pub transmit: SrtpPositions,
+}
+
+/// A plan in force.
+struct Active {
+    plan: Box<FlowPlan>,
+    latch: LatchState,
+    receiver: Protection<SrtpReceiver>,
+    sender: Protection<SrtpSender>,
+    /// The destination port where it was last found.
+    across: Option<Slot>,
+}
+
+impl Active {
+    fn new(now: Time, plan: Box<FlowPlan>) -> Active {
+        Active {
+            latch: LatchState::new(now, plan.receive.latch),
+            receiver: Protection::new(plan.receive.srtp.as_ref(), SrtpReceiver::new),
+            sender: Protection::new(plan.transmit.srtp.as_ref(), SrtpSender::new),
+            across: None,
+            plan,
+        }
+    }
+
+    /// A context whose keys did not change goes on: roll-over counter and replay window belong to the keys, not to the plan.
+    fn replace(&mut self, now: Time, plan: Box<FlowPlan>) {
+        self.latch.renew(now, plan.receive.latch);
+        if self.plan.receive.srtp != plan.receive.srtp {
+            self.receiver = Protection::new(plan.receive.srtp.as_ref(), SrtpReceiver::new);
+        }
+        if self.plan.transmit.srtp != plan.transmit.srtp {
+            self.sender = Protection::new(plan.transmit.srtp.as_ref(), SrtpSender::new);
+        }
+        self.across = None;
+        self.plan = plan;
+    }
+}
+
+/// One open port.
+pub(crate) struct Flow {
+    pub(crate) port: PortId,
+    pub(crate) counters: PortCounters,
+    has_rtcp_socket: bool,
+    active: Option<Active>,
+    control: Allowance,
+}
+
+/// A packet that a port accepted.
+pub(crate) struct Accepted {
+    pub(crate) len: usize,
+    /// The packet's source was locked on just now.
+    pub(crate) latched: bool,
+}
+
+/// Where a packet leaves.
+pub(crate) struct Exit {
+    pub(crate) component: Component,
+    pub(crate) to: SocketAddr,
+    pub(crate) len: usize,
+}
+
+impl Flow {
+    pub(crate) fn new(port: PortId, has_rtcp_socket: bool) -> Flow {
+        Flow { port, counters: PortCounters::default(), has_rtcp_socket, active: None, control: Allowance::default() }
+    }
+
+    /// Installs or replaces the plan.
+    pub(crate) fn plan(&mut self, now: Time, plan: Box<FlowPlan>) {
+        match &mut self.active {
+            Some(active) => active.replace(now, plan),
+            None => self.active = Some(Active::new(now, plan)),
+        }
+    }
+
+    /// Whether one more STUN or DTLS datagram may go up to the core in this second.
+    pub(crate) fn admit_control(&mut self, now: Time) -> bool {
+        let admitted = self.control.take(now);
+        let counter = if admitted { &mut self.counters.control_in } else { &mut self.counters.control_dropped };
+        *counter += 1;
+        admitted
+    }
+
+    /// Judges a media packet in `buffer[..len]` that arrived on the socket of `component`, and unprotects it in place.
+    /// `None`: it was refused and counted. A source locks only with a packet that proved to be media (with keys: that is
+    /// authentic).
+    pub(crate) fn accept(
+        &mut self,
+        now: Time,
+        component: Component,
+        media: Media,
+        from: SocketAddr,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> Option<Accepted> {
+        let Some(active) = &mut self.active else {
+            self.counters.discarded += 1;
+            return None;
+        };
+        let standing = active.latch.judge(now, component, from);
+        if standing == Standing::Stray {
+            self.counters.stray_source += 1;
+            return None;
+        }
+        let plain_len = match active.receiver.unprotect(media, &mut buffer[..len]) {
+            Ok(plain_len) if is_plausible(media, &buffer[..plain_len]) => plain_len,
+            Ok(_) => return self.refuse(None),
+            Err(error) => return self.refuse(Some(error)),
+        };
+        let latched = standing == Standing::Candidate;
+        if latched {
+            active.latch.lock(component, from);
+        }
+        self.count_in(media, len);
+        Some(Accepted { len: plain_len, latched })
+    }
+
+    fn count_in(&mut self, media: Media, wire_len: usize) {
+        match media {
+            Media::Rtp => {
+                self.counters.rtp_in += 1;
+                self.counters.rtp_in_octets += wire_len as u64;
+            }
+            Media::Rtcp => self.counters.rtcp_in += 1,
+        }
+    }
+
+    fn refuse<T>(&mut self, error: Option<SrtpError>) -> Option<T> {
+        let counter = match error {
+            None | Some(SrtpError::TooShort | SrtpError::Version) => &mut self.counters.malformed,
+            Some(SrtpError::Replayed | SrtpError::TooOld) => &mut self.counters.replayed,
+            Some(_) => &mut self.counters.auth_failed,
+        };
+        *counter += 1;
+        None
+    }
+
+    /// Where accepted packets go, and the slot where that port was last found.
+    pub(crate) fn destination(&self) -> Option<(Destination, Option<Slot>)> {
+        self.active.as_ref().map(|active| (active.plan.destination, active.across))
+    }
+
+    /// Remembers where the destination port is.
+    pub(crate) fn found_across(&mut self, slot: Slot) {
+        if let Some(active) = &mut self.active {
+            active.across = Some(slot);
+        }
+    }
+
+    /// Lets a packet out to this port's peer: protects it in place and says where to. `None`: it does not leave, and was
+    /// counted.
+    pub(crate) fn depart(&mut self, media: Media, buffer: &mut [u8], len: usize) -> Option<Exit> {
+        let Some(active) = self.active.as_mut().filter(|active| !active.plan.transmit.muted) else {
+            self.counters.discarded += 1;
+            return None;
+        };
+        let (component, to) = match target(&active.plan.transmit, &active.latch, self.has_rtcp_socket, media) {
+            Target::At(component, to) => (component, to),
+            Target::NotTaken => {
+                self.counters.discarded += 1;
+                return None;
+            }
+            Target::Unknown => {
+                self.counters.send_failed += 1;
+                return None;
+            }
+        };
+        match active.sender.protect(media, buffer, len) {
+            Ok(len) => Some(Exit { component, to, len }),
+            Err(SrtpError::Replayed | SrtpError::TooOld) => {
+                self.counters.replayed += 1;
+                None
+            }
+            Err(_) => {
+                self.counters.send_failed += 1;
+                None
+            }
+        }
+    }
+
+    /// Counts what became of a departure.
+    pub(crate) fn sent(&mut self, media: Media, success: bool) {
+        let counter = match (success, media) {
+            (false, _) => &mut self.counters.send_failed,
+            (true, Media::Rtp) => &mut self.counters.rtp_out,
+            (true, Media::Rtcp) => &mut self.counters.rtcp_out,
+        };
+        *counter += 1;
+    }
+
+    /// Where the SRTP contexts stand.
+    pub(crate) fn positions(&self) -> PortPositions {
+        let mut positions = PortPositions::default();
+        if let Some(Active { receiver: Protection::Srtp(receiver), .. }) = &self.active {
+            positions.receive = receiver.positions();
+        }
+        if let Some(Active { sender: Protection::Srtp(sender), .. }) = &self.active {
+            positions.transmit = sender.positions();
+        }
+        positions
+    }
+
+    /// The contexts of the plan in force go on from `positions`.
+    pub(crate) fn restore(&mut self, positions: &PortPositions) {
+        let Some(active) = &mut self.active else { return };
+        if let Protection::Srtp(receiver) = &mut active.receiver {
+            receiver.restore(&positions.receive);
+        }
+        if let Protection::Srtp(sender) = &mut active.sender {
+            sender.restore(&positions.transmit);
+        }
+    }
+}
+
+enum Target {
+    At(Component, SocketAddr),
+    /// The peer takes no RTCP.
+    NotTaken,
+    Unknown,
+}
+
+/// Which of the port's sockets sends, and to which address: the latched one, else the one in the plan.
+fn target(transmit: &Transmit, latch: &LatchState, has_rtcp_socket: bool, media: Media) -> Target {
+    let at = |component, to: Option<SocketAddr>| to.map_or(Target::Unknown, |to| Target::At(component, to));
+    let rtp = latch.source(Component::Rtp);
+    if media == Media::Rtp || transmit.rtcp_mux {
+        return at(Component::Rtp, rtp.or(transmit.rtp));
+    }
+    match transmit.rtcp {
+        Some(planned) if has_rtcp_socket => {
+            let learned = latch.source(Component::Rtcp).or_else(|| behind_nat(transmit, rtp?));
+            at(Component::Rtcp, Some(learned.unwrap_or(planned)))
+        }
+        _ => Target::NotTaken,
+    }
+}
+
+/// RTP that comes from another host than the plan says comes through a NAT, where the planned RTCP address leads nowhere. The
+/// next port is the best guess until RTCP latches by itself (RFC 3550 11).
+fn behind_nat(transmit: &Transmit, rtp: SocketAddr) -> Option<SocketAddr> {
+    let planned = transmit.rtp?;
+    let port = rtp.port().checked_add(1)?;
+    (planned.ip() != rtp.ip()).then(|| SocketAddr::new(rtp.ip(), port))
+}
+
+/// Control datagrams that a port may still pass up in the current second.
+#[derive(Default)]
+struct Allowance {
+    began: Option<Time>,
+    used: u32,
+}
+
+impl Allowance {
+    fn take(&mut self, now: Time) -> bool {
+        if self.began.is_none_or(|began| now.since(began) >= Duration::from_secs(1)) {
+            *self = Allowance { began: Some(now), used: 0 };
+        }
+        self.used = self.used.saturating_add(1);
+        self.used <= CONTROL_PER_SECOND_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_is_bounded_in_each_second() {
+        let mut flow = Flow::new(PortId(1), false);
+        let admitted = |flow: &mut Flow, ms| (0..1000).filter(|_| flow.admit_control(Time::from_millis(ms))).count();
+        assert_eq!(admitted(&mut flow, 10), CONTROL_PER_SECOND_MAX as usize);
+        assert_eq!(admitted(&mut flow, 1009), 0);
+        assert_eq!(admitted(&mut flow, 1010), CONTROL_PER_SECOND_MAX as usize);
+        assert_eq!(flow.counters.control_dropped, 3000 - 2 * u64::from(CONTROL_PER_SECOND_MAX));
+    }
+
+    #[test]
+    fn rtcp_follows_rtp_through_a_nat() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let transmit = Transmit {
+            rtp: Some(at("10.0.0.1:4000")),
+            rtcp: Some(at("10.0.0.1:4001")),
+            rtcp_mux: false,
+            srtp: None,
+            muted: false,
+        };
+        let rule = ringfort_media::plan::Latch::Symmetric { expected: None, grace_ms: 0 };
+        let mut latch = LatchState::new(Time::ZERO, rule);
+        let to = |latch: &LatchState, sockets| match target(&transmit, latch, sockets, Media::Rtcp) {
+            Target::At(Component::Rtcp, to) => Some(to),
+            _ => None,
+        };
+        assert_eq!(to(&latch, true), Some(at("10.0.0.1:4001")));
+        assert_eq!(to(&latch, false), None);
+        latch.lock(Component::Rtp, at("192.0.2.1:7000"));
+        assert_eq!(to(&latch, true), Some(at("192.0.2.1:7001")));
+        latch.lock(Component::Rtcp, at("192.0.2.1:9999"));
+        assert_eq!(to(&latch, true), Some(at("192.0.2.1:9999")));
+    }
+}

@@ -1,0 +1,164 @@
+//! Symmetric RTP with a lock (RFC 4961): who may send to a port, and where the port answers.
+
+use ringfort_base::Time;
+use ringfort_media::plan::{Component, Latch};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What a source address is to a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The latched source.
+    Known,
+    /// May latch, if its packet proves to be media.
+    Candidate,
+    /// Another source than the latched one, or one that may not latch yet.
+    Stray,
+}
+
+/// The latch of one port: a lock for each component.
+#[derive(Clone, Debug)]
+pub(crate) struct LatchState {
+    rule: Latch,
+    since: Time,
+    rtp: Option<SocketAddr>,
+    rtcp: Option<SocketAddr>,
+}
+
+impl LatchState {
+    pub(crate) fn new(now: Time, rule: Latch) -> LatchState {
+        let rtp = match rule {
+            Latch::Exact(address) => Some(address),
+            Latch::Symmetric { .. } => None,
+        };
+        LatchState { rule, since: now, rtp, rtcp: None }
+    }
+
+    /// An identical rule keeps the locks; another one begins anew.
+    pub(crate) fn renew(&mut self, now: Time, rule: Latch) {
+        if self.rule != rule {
+            *self = LatchState::new(now, rule);
+        }
+    }
+
+    /// Judges the source of a packet that arrived on the socket of `component`.
+    pub(crate) fn judge(&self, now: Time, component: Component, from: SocketAddr) -> Standing {
+        let locked = match component {
+            Component::Rtp => self.rtp,
+            Component::Rtcp => self.rtcp,
+        };
+        match locked {
+            Some(source) if same(source, from) => Standing::Known,
+            Some(_) => Standing::Stray,
+            None if self.may_latch(now, from) => Standing::Candidate,
+            None => Standing::Stray,
+        }
+    }
+
+    /// RTCP on its own port comes from where RTP comes from. Before anything is locked, the address in the SDP goes first.
+    fn may_latch(&self, now: Time, from: SocketAddr) -> bool {
+        if let Some(rtp) = self.rtp {
+            return rtp.ip() == from.ip();
+        }
+        match self.rule {
+            Latch::Exact(address) => address.ip() == from.ip(),
+            Latch::Symmetric { expected: Some(expected), grace_ms } => {
+                expected.ip() == from.ip() || now.since(self.since) >= Duration::from_millis(grace_ms.into())
+            }
+            Latch::Symmetric { expected: None, .. } => true,
+        }
+    }
+
+    /// Locks on a [`Standing::Candidate`]. RTCP that locked on another host than RTP now does was a stray.
+    pub(crate) fn lock(&mut self, component: Component, source: SocketAddr) {
+        match component {
+            Component::Rtp => {
+                self.rtp = Some(source);
+                self.rtcp = self.rtcp.filter(|rtcp| rtcp.ip() == source.ip());
+            }
+            Component::Rtcp => self.rtcp = Some(source),
+        }
+    }
+
+    /// The source of `component`, once known.
+    pub(crate) fn source(&self, component: Component) -> Option<SocketAddr> {
+        match component {
+            Component::Rtp => self.rtp,
+            Component::Rtcp => self.rtcp,
+        }
+    }
+}
+
+/// Flow label and scope of an IPv6 address do not make another peer of it.
+fn same(a: SocketAddr, b: SocketAddr) -> bool {
+    a.port() == b.port() && a.ip() == b.ip()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Component::{Rtcp, Rtp};
+    use super::Standing::{Candidate, Known, Stray};
+    use super::*;
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn symmetric(expected: Option<&str>, grace_ms: u32) -> Latch {
+        Latch::Symmetric { expected: expected.map(at), grace_ms }
+    }
+
+    #[test]
+    fn exact_takes_one_address_and_rtcp_of_its_host() {
+        let mut latch = LatchState::new(Time::ZERO, Latch::Exact(at("192.0.2.1:4000")));
+        assert_eq!(latch.judge(Time::ZERO, Rtp, at("192.0.2.1:4000")), Known);
+        assert_eq!(latch.judge(Time::ZERO, Rtp, at("192.0.2.1:4001")), Stray);
+        assert_eq!(latch.judge(Time::ZERO, Rtcp, at("192.0.2.2:4001")), Stray);
+        assert_eq!(latch.judge(Time::ZERO, Rtcp, at("192.0.2.1:4001")), Candidate);
+        latch.lock(Rtcp, at("192.0.2.1:4001"));
+        assert_eq!(latch.judge(Time::ZERO, Rtcp, at("192.0.2.1:4003")), Stray);
+    }
+
+    #[test]
+    fn the_first_source_is_kept() {
+        let mut latch = LatchState::new(Time::ZERO, symmetric(None, 500));
+        assert_eq!(latch.judge(Time::ZERO, Rtp, at("192.0.2.9:1")), Candidate);
+        latch.lock(Rtp, at("192.0.2.9:1"));
+        assert_eq!(latch.judge(Time::NEVER, Rtp, at("192.0.2.9:1")), Known);
+        assert_eq!(latch.judge(Time::NEVER, Rtp, at("192.0.2.8:1")), Stray);
+    }
+
+    #[test]
+    fn grace_prefers_the_host_of_the_sdp() {
+        let latch = LatchState::new(Time::from_millis(1000), symmetric(Some("192.0.2.1:4000"), 500));
+        assert_eq!(latch.judge(Time::from_millis(1499), Rtp, at("198.51.100.1:7")), Stray);
+        assert_eq!(latch.judge(Time::from_millis(1499), Rtp, at("192.0.2.1:7")), Candidate, "another port of that host is NAT");
+        assert_eq!(latch.judge(Time::from_millis(1500), Rtp, at("198.51.100.1:7")), Candidate);
+    }
+
+    #[test]
+    fn rtp_overrules_an_rtcp_lock_of_another_host() {
+        let mut latch = LatchState::new(Time::ZERO, symmetric(None, 0));
+        latch.lock(Rtcp, at("198.51.100.1:9"));
+        latch.lock(Rtp, at("192.0.2.1:4000"));
+        assert_eq!(latch.source(Rtcp), None);
+        assert_eq!(latch.judge(Time::ZERO, Rtcp, at("198.51.100.1:9")), Stray);
+        assert_eq!(latch.judge(Time::ZERO, Rtcp, at("192.0.2.1:4001")), Candidate);
+    }
+
+    #[test]
+    fn the_same_rule_keeps_the_lock_and_another_drops_it() {
+        let mut latch = LatchState::new(Time::ZERO, symmetric(None, 500));
+        latch.lock(Rtp, at("192.0.2.9:1"));
+        latch.renew(Time::from_millis(9), symmetric(None, 500));
+        assert_eq!(latch.source(Rtp), Some(at("192.0.2.9:1")));
+        latch.renew(Time::from_millis(9), symmetric(Some("192.0.2.7:2"), 500));
+        assert_eq!(latch.source(Rtp), None);
+    }
+
+    #[test]
+    fn ipv6_scope_is_not_part_of_the_peer() {
+        let latch = LatchState::new(Time::ZERO, Latch::Exact(at("[fe80::1%3]:4000")));
+        assert_eq!(latch.judge(Time::ZERO, Rtp, at("[fe80::1%4]:4000")), Known);
+    }
+}

@@ -1,0 +1,36 @@
+//! The packet path: workers that own the media sockets and execute flow plans.
+//!
+//! A packet's way through the files, in reading order:
+//!
+//! | file | stop |
+//! |---|---|
+//! | `command.rs` | [`Relay`]: what the core holds; binds sockets, hands commands to workers |
+//! | `worker.rs` | one thread: waits on its sockets, receives into its own buffers |
+//! | `path.rs` | [`Flows`]: classify, judge, across to the destination port, out; knows no sockets |
+//! | `flow.rs`, `plausible.rs`, `protection.rs` | one port: its plan, validity checks, SRTP contexts, counters |
+//! | `latch.rs` | which source addresses it takes media from |
+//! | `outbox.rs` | events to the core |
+//! | `port.rs`, `bell.rs`, `sys.rs` | sockets, waking, and the system calls that the standard library does not offer |
+//! | `frame.rs` | whole Ethernet frames, for tiers below sockets |
+//!
+//! All ports of one call live on one worker, so a packet never crosses threads and a worker's tables are plain data that
+//! nobody else touches: there is nothing to lock. Nothing is allocated for a media packet and its payload is never copied in user
+//! space: it is received into a worker's buffer, unprotected, protected and rewritten there, and sent from there.
+
+mod bell;
+mod command;
+pub mod flow;
+pub mod frame;
+mod latch;
+mod outbox;
+pub mod path;
+mod plausible;
+mod port;
+mod protection;
+mod sys;
+mod worker;
+
+pub use command::{LocalAddresses, Relay, RelayConfig};
+pub use flow::PortPositions;
+pub use outbox::Sink;
+pub use path::Flows;

@@ -1,0 +1,321 @@
+//! A packet's path from port to port. Knows no sockets: octets and addresses in, a verdict out; so it is measured and tested
+//! without any.
+
+use crate::flow::{Exit, Flow, Media, PortPositions};
+use ringfort_base::{PortId, Time};
+use ringfort_media::demux::{Kind, classify};
+use ringfort_media::plan::{Component, Destination, FlowPlan, PortCounters};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+/// A place in the table of ports. Places are used again; the generation tells the users apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Position in the table.
+    pub index: u32,
+    /// How often the position was taken before.
+    pub generation: u32,
+}
+
+/// A datagram as it arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// The port.
+    pub slot: Slot,
+    /// The port's socket.
+    pub component: Component,
+    /// Source.
+    pub from: SocketAddr,
+    /// Octets of the datagram at the beginning of the buffer.
+    pub len: usize,
+}
+
+/// A packet that is ready to be sent from the buffer it came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Departure {
+    /// The port that sends.
+    pub slot: Slot,
+    /// The port's socket.
+    pub component: Component,
+    /// What it is.
+    pub media: Media,
+    /// Where to.
+    pub to: SocketAddr,
+    /// Octets at the beginning of the buffer.
+    pub len: usize,
+}
+
+/// What becomes of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is sent on.
+    Send(Departure),
+    /// The core gets it: STUN or DTLS.
+    Control,
+    /// Nothing; a counter says why.
+    Drop,
+}
+
+/// The verdict on one datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What becomes of it.
+    pub step: Step,
+    /// The port locked on its source just now.
+    pub latched: bool,
+}
+
+const DROP: Verdict = Verdict { step: Step::Drop, latched: false };
+
+#[derive(Default)]
+struct Entry {
+    generation: u32,
+    flow: Option<Flow>,
+}
+
+/// The ports of one worker. Plain data with one owner: no lock, no atomic.
+///
+/// Order of calls: [`open`](Flows::open), [`plan`](Flows::plan) any number of times, [`relay`](Flows::relay) for each
+/// datagram and [`sent`](Flows::sent) for each departure, [`close`](Flows::close).
+#[derive(Default)]
+pub struct Flows {
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+    by_port: HashMap<PortId, Slot>,
+}
+
+impl Flows {
+    /// An empty table.
+    pub fn new() -> Flows {
+        Flows::default()
+    }
+
+    /// Adds a port. `None` if it is open already.
+    pub fn open(&mut self, port: PortId, has_rtcp_socket: bool) -> Option<Slot> {
+        if self.by_port.contains_key(&port) {
+            return None;
+        }
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.entries.push(Entry::default());
+            self.entries.len() as u32 - 1
+        });
+        let entry = self.entries.get_mut(index as usize)?;
+        entry.flow = Some(Flow::new(port, has_rtcp_socket));
+        let slot = Slot { index, generation: entry.generation };
+        self.by_port.insert(port, slot);
+        Some(slot)
+    }
+
+    /// Removes a port and returns its final counters.
+    pub fn close(&mut self, port: PortId) -> Option<(Slot, PortCounters)> {
+        let slot = self.by_port.remove(&port)?;
+        let entry = self.entries.get_mut(slot.index as usize)?;
+        entry.generation = entry.generation.wrapping_add(1);
+        self.free.push(slot.index);
+        entry.flow.take().map(|flow| (slot, flow.counters))
+    }
+
+    /// Installs or replaces a port's plan. False if the port is not open.
+    pub fn plan(&mut self, now: Time, port: PortId, plan: Box<FlowPlan>) -> bool {
+        let Some(flow) = self.flow_of(port) else { return false };
+        flow.plan(now, plan);
+        true
+    }
+
+    /// Takes one datagram in `buffer[..arrival.len]` all the way: judged and unprotected at the port it came to, rewritten and
+    /// protected at the port it leaves by, in this buffer. Behind the datagram there must be room for an SRTP trailer.
+    pub fn relay(&mut self, now: Time, arrival: Arrival, buffer: &mut [u8]) -> Verdict {
+        let Some(flow) = self.flow(arrival.slot) else { return DROP };
+        let media = match buffer.get(..arrival.len).map(classify) {
+            Some(Kind::Rtp) if arrival.component == Component::Rtp => Media::Rtp,
+            Some(Kind::Rtcp) => Media::Rtcp,
+            Some(Kind::Stun | Kind::Dtls) if flow.admit_control(now) => {
+                return Verdict { step: Step::Control, latched: false };
+            }
+            Some(Kind::Stun | Kind::Dtls) => return DROP,
+            _ => {
+                flow.counters.malformed += 1;
+                return DROP;
+            }
+        };
+        let Some(accepted) = flow.accept(now, arrival.component, media, arrival.from, buffer, arrival.len) else {
+            return DROP;
+        };
+        let step = self.across(arrival.slot, media, buffer, accepted.len).map_or(Step::Drop, Step::Send);
+        Verdict { step, latched: accepted.latched }
+    }
+
+    /// From the port that accepted a packet to the port that sends it, and out there.
+    fn across(&mut self, from: Slot, media: Media, buffer: &mut [u8], len: usize) -> Option<Departure> {
+        let slot = self.exit_of(from, media, buffer)?;
+        let Exit { component, to, len } = self.flow(slot)?.depart(media, buffer, len)?;
+        Some(Departure { slot, component, media, to, len })
+    }
+
+    /// The port by which a packet leaves. Counts the packet where there is none.
+    fn exit_of(&mut self, from: Slot, media: Media, buffer: &mut [u8]) -> Option<Slot> {
+        let (destination, known) = self.flow(from)?.destination()?;
+        let slot = match destination {
+            Destination::Port(port) => self.find(from, port, known),
+            Destination::Echo { ssrc } if media == Media::Rtp => {
+                // RFC 3550 8.2: a sender that meets its own SSRC must take it for a collision or a loop.
+                buffer.get_mut(8..12)?.copy_from_slice(&ssrc.to_be_bytes());
+                Some(from)
+            }
+            Destination::Echo { .. } | Destination::Discard(_) => None,
+        };
+        if slot.is_none() {
+            self.flow(from)?.counters.discarded += 1;
+        }
+        slot
+    }
+
+    /// Looks a destination up by its id only when it is not where it last was.
+    fn find(&mut self, from: Slot, port: PortId, known: Option<Slot>) -> Option<Slot> {
+        if let Some(slot) = known.filter(|slot| self.flow(*slot).is_some()) {
+            return Some(slot);
+        }
+        let slot = *self.by_port.get(&port)?;
+        self.flow(from)?.found_across(slot);
+        Some(slot)
+    }
+
+    /// Counts what became of a departure.
+    pub fn sent(&mut self, departure: &Departure, success: bool) {
+        if let Some(flow) = self.flow(departure.slot) {
+            flow.sent(departure.media, success);
+        }
+    }
+
+    /// Counts a datagram that the slow path could not send.
+    pub(crate) fn send_failed(&mut self, port: PortId) {
+        if let Some(flow) = self.flow_of(port) {
+            flow.counters.send_failed += 1;
+        }
+    }
+
+    /// Counts a datagram that was longer than any that is handled.
+    pub(crate) fn too_long(&mut self, slot: Slot) {
+        if let Some(flow) = self.flow(slot) {
+            flow.counters.malformed += 1;
+        }
+    }
+
+    /// Counts a control datagram that the core had no room for, which was taken for passed up.
+    pub(crate) fn control_lost(&mut self, slot: Slot) {
+        if let Some(flow) = self.flow(slot) {
+            flow.counters.control_in -= 1;
+            flow.counters.control_dropped += 1;
+        }
+    }
+
+    /// The slot of an open port.
+    pub fn slot(&self, port: PortId) -> Option<Slot> {
+        self.by_port.get(&port).copied()
+    }
+
+    /// The port in a slot.
+    pub fn port(&self, slot: Slot) -> Option<PortId> {
+        let entry = self.entries.get(slot.index as usize).filter(|entry| entry.generation == slot.generation)?;
+        entry.flow.as_ref().map(|flow| flow.port)
+    }
+
+    /// Counters of all ports.
+    pub fn counters(&self) -> impl Iterator<Item = (PortId, PortCounters)> {
+        self.entries.iter().filter_map(|entry| entry.flow.as_ref()).map(|flow| (flow.port, flow.counters))
+    }
+
+    /// Where the SRTP contexts of a port stand. `None` if the port is not open.
+    pub fn positions(&mut self, port: PortId) -> Option<PortPositions> {
+        self.flow_of(port).map(|flow| flow.positions())
+    }
+
+    /// Lets the SRTP contexts of a port's plan go on from `positions`.
+    pub fn restore(&mut self, port: PortId, positions: &PortPositions) {
+        if let Some(flow) = self.flow_of(port) {
+            flow.restore(positions);
+        }
+    }
+
+    fn flow_of(&mut self, port: PortId) -> Option<&mut Flow> {
+        let slot = self.slot(port)?;
+        self.flow(slot)
+    }
+
+    fn flow(&mut self, slot: Slot) -> Option<&mut Flow> {
+        let entry = self.entries.get_mut(slot.index as usize)?;
+        entry.flow.as_mut().filter(|_| entry.generation == slot.generation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use ringfort_base::limits::{MEDIA_DATAGRAM_MAX, SRTP_TRAILER_MAX};
+    use ringfort_media::plan::{Latch, Receive, SrtpKeys, SrtpProfile, Transmit};
+
+    fn plan(to: PortId, keys: Option<SrtpKeys>) -> Box<FlowPlan> {
+        Box::new(FlowPlan {
+            receive: Receive { latch: Latch::Symmetric { expected: None, grace_ms: 0 }, srtp: keys.clone() },
+            destination: Destination::Port(to),
+            transmit: Transmit { rtp: "192.0.2.1:4000".parse().ok(), rtcp: None, rtcp_mux: true, srtp: keys, muted: false },
+        })
+    }
+
+    fn arrival(slot: Slot, len: usize) -> Arrival {
+        Arrival { slot, component: Component::Rtp, from: "192.0.2.2:5000".parse().unwrap(), len }
+    }
+
+    #[test]
+    fn a_place_is_used_again_under_another_generation() {
+        let mut flows = Flows::new();
+        let first = flows.open(PortId(1), false).unwrap();
+        assert_eq!(flows.open(PortId(1), false), None);
+        flows.close(PortId(1)).unwrap();
+        let second = flows.open(PortId(2), false).unwrap();
+        assert_eq!((first.index, flows.port(first)), (second.index, None));
+        assert_eq!(flows.port(second), Some(PortId(2)));
+        assert_eq!(flows.relay(Time::ZERO, arrival(first, 12), &mut [0x80; 64]), DROP);
+        assert_eq!(flows.close(PortId(1)), None);
+    }
+
+    #[test]
+    fn a_length_beyond_the_buffer_is_refused() {
+        let mut flows = Flows::new();
+        let slot = flows.open(PortId(1), false).unwrap();
+        flows.plan(Time::ZERO, PortId(1), plan(PortId(1), None));
+        assert_eq!(flows.relay(Time::ZERO, arrival(slot, 65), &mut [0x80; 64]), DROP);
+        assert_eq!(flows.close(PortId(1)).unwrap().1.malformed, 1);
+    }
+
+    proptest! {
+        /// Whatever comes in: no panic, and each datagram is counted exactly once at the port where it arrived.
+        #[test]
+        fn every_datagram_is_counted_once(
+            datagrams in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..300), 0u8..8, any::<bool>()), 0..40),
+            secure: bool,
+        ) {
+            let keys = secure.then(|| SrtpKeys { profile: SrtpProfile::AeadAes128Gcm, key: vec![1; 16], salt: vec![2; 12] });
+            let mut flows = Flows::new();
+            let slot = flows.open(PortId(1), true).unwrap();
+            flows.open(PortId(2), false).unwrap();
+            flows.plan(Time::ZERO, PortId(1), plan(PortId(2), keys));
+            flows.plan(Time::ZERO, PortId(2), plan(PortId(1), None));
+            let count = datagrams.len() as u64;
+            for (mut datagram, first, rtcp) in datagrams {
+                if let Some(octet) = datagram.first_mut() {
+                    *octet = [0x80, 0x90, 0xa0, 0x8f, 0x00, 0x16, 0xff, *octet][usize::from(first)];
+                }
+                let len = datagram.len();
+                datagram.resize(MEDIA_DATAGRAM_MAX + SRTP_TRAILER_MAX, 0);
+                let component = if rtcp { Component::Rtcp } else { Component::Rtp };
+                flows.relay(Time::ZERO, Arrival { component, ..arrival(slot, len) }, &mut datagram);
+            }
+            let c = flows.close(PortId(1)).unwrap().1;
+            let taken = c.rtp_in + c.rtcp_in + c.control_in;
+            let refused = c.stray_source + c.auth_failed + c.replayed + c.malformed + c.control_dropped;
+            prop_assert_eq!(taken + refused, count);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The relay on real sockets of the loopback interface. Nothing sleeps: every step waits for a packet or an event.
+
+mod control;
+mod latch;
+mod lifecycle;
+mod plain;
+mod srtp;
+mod world;

@@ -1,0 +1,372 @@
+//! One thread of the packet path: it waits on its sockets, receives into its own buffers and sends from them.
+
+use crate::bell::{Bell, WAKE};
+use crate::flow::PortPositions;
+use crate::outbox::Outbox;
+use crate::path::{Arrival, Departure, Flows, Slot, Step};
+use crate::port::Sockets;
+use crate::sys::{Batch, Epoll, Outgoing, Ready, Received};
+use crossbeam_channel::{Receiver, Sender};
+use ringfort_base::{PortId, Time};
+use ringfort_media::plan::{Component, FlowPlan, RelayEvent};
+use std::net::{SocketAddr, UdpSocket};
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Most datagrams taken from one socket before the others have their turn.
+const BATCH: usize = 32;
+/// Most sockets told ready by one wait.
+const READY: usize = 256;
+
+/// How long an event that had no room waits for the next try, milliseconds.
+const RETRY_MS: i32 = 10;
+
+/// What a worker is told.
+pub(crate) enum Work {
+    Open {
+        port: PortId,
+        sockets: Sockets,
+    },
+    Plan {
+        port: PortId,
+        plan: Box<FlowPlan>,
+    },
+    Send {
+        port: PortId,
+        to: SocketAddr,
+        datagram: Vec<u8>,
+    },
+    Close {
+        port: PortId,
+    },
+    Report,
+    /// Passes an event on, in order with the worker's own.
+    Tell(RelayEvent),
+    Positions {
+        ports: Vec<PortId>,
+        reply: Sender<Vec<(PortId, PortPositions)>>,
+    },
+    Restore {
+        port: PortId,
+        positions: Box<PortPositions>,
+    },
+    Stop,
+}
+
+/// What a worker is made of, put together where errors can still be returned.
+pub(crate) struct Parts {
+    pub(crate) epoll: Epoll,
+    pub(crate) bell: Arc<Bell>,
+    pub(crate) work: Receiver<Work>,
+    pub(crate) outbox: Outbox,
+    pub(crate) spin: Duration,
+}
+
+/// A port's sockets, and how eagerly each is read.
+struct Open {
+    sockets: Sockets,
+    appetite: [Appetite; 2],
+}
+
+/// How many datagrams to ask a socket for. A call's socket has one packet at a time, and asking for more costs a second look
+/// in the kernel; one that is never empty is asked for twice as many each turn.
+#[derive(Clone, Copy)]
+struct Appetite {
+    want: usize,
+    turn: u64,
+}
+
+impl Appetite {
+    /// How many to ask for in turn number `turn`.
+    fn of_turn(&mut self, turn: u64) -> usize {
+        if self.turn.wrapping_add(1) != turn {
+            self.want = 1;
+        }
+        self.turn = turn;
+        self.want
+    }
+
+    /// How many there were.
+    fn found(&mut self, count: usize) {
+        self.want = if count >= self.want { (self.want * 2).min(BATCH) } else { 1 };
+    }
+}
+
+/// The thread's state.
+pub(crate) struct Worker {
+    parts: Parts,
+    flows: Flows,
+    open: Vec<Option<Open>>,
+    batch: Batch,
+    ready: Box<[Ready]>,
+    departures: Vec<(usize, Departure)>,
+    outgoing: Vec<Outgoing>,
+    began: Instant,
+    now: Time,
+    turns: u64,
+    last_packet: Time,
+    stopped: bool,
+}
+
+impl Worker {
+    /// Allocates all that packets need.
+    pub(crate) fn new(parts: Parts) -> Worker {
+        Worker {
+            parts,
+            flows: Flows::new(),
+            open: Vec::new(),
+            batch: Batch::new(BATCH),
+            ready: vec![Ready::NONE; READY].into(),
+            departures: Vec::with_capacity(BATCH),
+            outgoing: Vec::with_capacity(BATCH),
+            began: Instant::now(),
+            now: Time::ZERO,
+            turns: 0,
+            last_packet: Time::ZERO,
+            stopped: false,
+        }
+    }
+
+    /// Until it is stopped. A defect in one turn must not end all calls of this worker: it is logged, and the next turn begins.
+    pub(crate) fn run(mut self) {
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| self.turn())) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => return,
+                Err(_) => {
+                    tracing::error!("a relay worker's turn failed");
+                    self.departures.clear();
+                }
+            }
+        }
+    }
+
+    /// Waits, then serves each ready socket once.
+    fn turn(&mut self) -> ControlFlow<()> {
+        let timeout = self.timeout();
+        let count = match self.parts.epoll.wait(&mut self.ready, timeout) {
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => 0,
+            Err(error) => {
+                // Only a programming error gets here (epoll_wait(2): EBADF, EFAULT, EINVAL); going round at full speed helps
+                // nobody.
+                tracing::error!(%error, "epoll");
+                std::thread::sleep(Duration::from_millis(RETRY_MS as u64));
+                0
+            }
+        };
+        self.now = Time::from_micros(self.began.elapsed().as_micros() as u64);
+        self.turns += 1;
+        for n in 0..count {
+            match self.ready[n].token() {
+                WAKE => self.obey(),
+                token => self.serve(token),
+            }
+        }
+        if self.parts.outbox.is_waiting() {
+            self.parts.outbox.flush();
+        }
+        if self.stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// How long to wait for the next packet.
+    fn timeout(&self) -> i32 {
+        let spins = !self.parts.spin.is_zero() && self.now.since(self.last_packet) < self.parts.spin;
+        match (spins, self.parts.outbox.is_waiting()) {
+            (true, _) => 0,
+            (_, true) => RETRY_MS,
+            _ => -1,
+        }
+    }
+
+    /// Takes what a socket has, up to its appetite, through the path and out.
+    fn serve(&mut self, token: u64) {
+        let (slot, component) = socket_of(token);
+        let Some(open) = self.open.get_mut(slot.index as usize).and_then(Option::as_mut) else { return };
+        // A port that closed in this very turn may have left its place to another one.
+        let (Some(port), Some(socket)) = (self.flows.port(slot), open.sockets.of(component)) else { return };
+        let appetite = &mut open.appetite[component as usize];
+        // An error here is one that the network reported for a packet sent before; reading it cleared it.
+        let Ok(count) = self.batch.receive(socket, appetite.of_turn(self.turns)) else { return };
+        appetite.found(count);
+        self.last_packet = self.now;
+        // A packet that was sent after the core gave a command is judged by that command.
+        if self.parts.bell.is_rung() {
+            self.obey();
+        }
+        for n in 0..count {
+            if let Some(received) = self.batch.received(n) {
+                self.relay(n, slot, component, port, received);
+            }
+        }
+        self.send();
+    }
+
+    /// One datagram in buffer `n`.
+    fn relay(&mut self, n: usize, slot: Slot, component: Component, port: PortId, received: Received) {
+        let Received { from, len, truncated } = received;
+        if truncated {
+            return self.flows.too_long(slot);
+        }
+        let arrival = Arrival { slot, component, from, len };
+        let verdict = self.flows.relay(self.now, arrival, self.batch.buffer(n));
+        if verdict.latched {
+            self.parts.outbox.tell(RelayEvent::Latched { port, component, source: from });
+        }
+        match verdict.step {
+            Step::Send(departure) => self.departures.push((n, departure)),
+            Step::Control => {
+                let datagram = self.batch.buffer(n)[..len].to_vec();
+                if !self.parts.outbox.offer(RelayEvent::Control { port, from, datagram }) {
+                    self.flows.control_lost(slot);
+                }
+            }
+            Step::Drop => {}
+        }
+    }
+
+    /// Sends the departures of one received batch: those by the same socket with one call.
+    fn send(&mut self) {
+        let mut first = 0;
+        while let Some(&(_, head)) = self.departures.get(first) {
+            let run = self.departures[first..].iter();
+            let run = run.take_while(|(_, d)| d.slot == head.slot && d.component == head.component).count();
+            self.send_run(first, run);
+            first += run;
+        }
+        self.departures.clear();
+    }
+
+    /// Sends departures `first..first + run` of one socket. A packet that the system refuses is counted and left out.
+    fn send_run(&mut self, first: usize, run: usize) {
+        let departures = &self.departures[first..first + run];
+        self.outgoing.clear();
+        self.outgoing.extend(departures.iter().map(|&(buffer, d)| Outgoing { buffer, len: d.len, to: d.to }));
+        let socket = departures.first().and_then(|(_, d)| socket(&self.open, d.slot, d.component));
+        let mut done = 0;
+        while done < run {
+            let taken = socket.and_then(|socket| self.batch.send(socket, &self.outgoing[done..]).ok()).unwrap_or(0);
+            for (n, (_, departure)) in departures[done..].iter().take(taken.max(1)).enumerate() {
+                self.flows.sent(departure, n < taken);
+            }
+            done += taken.max(1);
+        }
+    }
+
+    /// Carries out what is in the queue.
+    fn obey(&mut self) {
+        self.parts.bell.answer();
+        while let Ok(work) = self.parts.work.try_recv() {
+            match work {
+                Work::Open { port, sockets } => self.open_port(port, sockets),
+                Work::Plan { port, plan } => {
+                    self.flows.plan(self.now, port, plan);
+                }
+                Work::Send { port, to, datagram } => self.send_control(port, to, &datagram),
+                Work::Close { port } => self.close_port(port),
+                Work::Report => self.report(),
+                Work::Tell(event) => self.parts.outbox.tell(event),
+                Work::Positions { ports, reply } => self.tell_positions(&ports, &reply),
+                Work::Restore { port, positions } => self.flows.restore(port, &positions),
+                Work::Stop => self.stopped = true,
+            }
+        }
+    }
+
+    fn open_port(&mut self, port: PortId, sockets: Sockets) {
+        let rtcp = sockets.of(Component::Rtcp);
+        let Some(slot) = self.flows.open(port, rtcp.is_some()) else { return };
+        let rtp = sockets.of(Component::Rtp).map(|socket| (socket, Component::Rtp));
+        for (socket, component) in rtp.into_iter().chain(rtcp.map(|socket| (socket, Component::Rtcp))) {
+            if let Err(error) = self.parts.epoll.add(socket, token_of(slot, component)) {
+                self.flows.close(port);
+                return self.parts.outbox.tell(RelayEvent::OpenFailed { port, error: error.to_string() });
+            }
+        }
+        let index = slot.index as usize;
+        if self.open.len() <= index {
+            self.open.resize_with(index + 1, || None);
+        }
+        self.open[index] = Some(Open { sockets, appetite: [Appetite { want: 1, turn: 0 }; 2] });
+    }
+
+    fn send_control(&mut self, port: PortId, to: SocketAddr, datagram: &[u8]) {
+        let slot = self.flows.slot(port);
+        let sent = slot.and_then(|slot| socket(&self.open, slot, Component::Rtp)).map(|socket| socket.send_to(datagram, to));
+        if !matches!(sent, Some(Ok(_))) {
+            self.flows.send_failed(port);
+        }
+    }
+
+    /// Closing a socket takes it out of epoll.
+    fn close_port(&mut self, port: PortId) {
+        let Some((slot, counters)) = self.flows.close(port) else { return };
+        if let Some(place) = self.open.get_mut(slot.index as usize) {
+            *place = None;
+        }
+        self.parts.outbox.tell(RelayEvent::Counters { port, counters: Box::new(counters), last: true });
+    }
+
+    /// While the core has not taken the last report, another one would only make it later still.
+    fn report(&mut self) {
+        if self.parts.outbox.is_waiting() {
+            return;
+        }
+        for (port, counters) in self.flows.counters() {
+            self.parts.outbox.tell(RelayEvent::Counters { port, counters: Box::new(counters), last: false });
+        }
+    }
+
+    fn tell_positions(&mut self, ports: &[PortId], reply: &Sender<Vec<(PortId, PortPositions)>>) {
+        let positions = ports.iter().filter_map(|port| Some((*port, self.flows.positions(*port)?))).collect();
+        // The asker may have given up waiting.
+        let _ = reply.try_send(positions);
+    }
+}
+
+fn socket(open: &[Option<Open>], slot: Slot, component: Component) -> Option<&UdpSocket> {
+    open.get(slot.index as usize)?.as_ref()?.sockets.of(component)
+}
+
+/// A socket's token: generation, slot, component. The slot has 31 bits, of which `MEDIA_PORTS_MAX` needs few.
+fn token_of(slot: Slot, component: Component) -> u64 {
+    u64::from(slot.generation) << 32 | u64::from(slot.index) << 1 | component as u64
+}
+
+fn socket_of(token: u64) -> (Slot, Component) {
+    let component = if token & 1 == 0 { Component::Rtp } else { Component::Rtcp };
+    (Slot { index: token as u32 >> 1, generation: (token >> 32) as u32 }, component)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_come_back() {
+        for (index, generation) in [(0, 0), (1, 0), (19_999, 7), (0x7fff_fffe, u32::MAX - 1)] {
+            for component in [Component::Rtp, Component::Rtcp] {
+                let slot = Slot { index, generation };
+                assert_eq!(socket_of(token_of(slot, component)), (slot, component));
+                assert_ne!(token_of(slot, component), WAKE);
+            }
+        }
+    }
+
+    #[test]
+    fn appetite_grows_while_a_socket_stays_full() {
+        let mut appetite = Appetite { want: 1, turn: 0 };
+        let mut wants = Vec::new();
+        for turn in [5, 6, 7, 9] {
+            let want = appetite.of_turn(turn);
+            wants.push(want);
+            appetite.found(want);
+        }
+        assert_eq!(wants, [1, 2, 4, 1]);
+        appetite.of_turn(10);
+        appetite.found(0);
+        assert_eq!(appetite.of_turn(11), 1);
+    }
+}

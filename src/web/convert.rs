@@ -1,0 +1,162 @@
+//! From the node's values to the API's shapes. Every field is named on both sides, so that a field added to `Status`
+//! without a decision about the API does not compile.
+
+use crate::model::{
+    CallView, ModeView, PeerView, RecordView, RegistrationView, STATUS_LIST_MAX, StatusView, TotalsView, TransportView,
+};
+use ringfort_base::event::{CallRecord, Mode};
+use ringfort_base::{CallId, Transport};
+use ringfort_call::status::{CallStatus, PeerStatus, RegistrationStatus, Status, Totals};
+
+impl StatusView {
+    /// The view of `status` with the process's own facts. Lists are cut at [`STATUS_LIST_MAX`]; counts are whole.
+    pub fn new(status: &Status, version: String, uptime_s: u64) -> StatusView {
+        let Status { node, mode, mode_since, mode_reason, cloud, trunks, registrations, calls, recent, totals } =
+            status;
+        StatusView {
+            node: node.clone(),
+            version,
+            uptime_s,
+            mode: (*mode).into(),
+            mode_since: mode_since.0,
+            mode_reason: mode_reason.clone(),
+            cloud: cloud.as_ref().map(Into::into),
+            trunks: trunks.iter().map(Into::into).collect(),
+            registrations: registrations.iter().take(STATUS_LIST_MAX).map(Into::into).collect(),
+            registration_count: registrations.len(),
+            calls: calls.iter().take(STATUS_LIST_MAX).map(Into::into).collect(),
+            call_count: calls.len(),
+            recent: recent.iter().take(STATUS_LIST_MAX).map(Into::into).collect(),
+            totals: (*totals).into(),
+        }
+    }
+}
+
+impl From<Mode> for ModeView {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Standalone => ModeView::Standalone,
+            Mode::Normal => ModeView::Normal,
+            Mode::Survivable => ModeView::Survivable,
+        }
+    }
+}
+
+impl From<Transport> for TransportView {
+    fn from(transport: Transport) -> Self {
+        match transport {
+            Transport::Udp => TransportView::Udp,
+            Transport::Tcp => TransportView::Tcp,
+            Transport::Tls => TransportView::Tls,
+            Transport::Ws => TransportView::Ws,
+            Transport::Wss => TransportView::Wss,
+        }
+    }
+}
+
+impl From<&PeerStatus> for PeerView {
+    fn from(peer: &PeerStatus) -> Self {
+        let PeerStatus { name, address, transport, up, since, reason, round_trip_ms, calls } = peer;
+        PeerView {
+            name: name.clone(),
+            address: address.clone(),
+            transport: (*transport).into(),
+            up: *up,
+            since: since.0,
+            reason: reason.clone(),
+            round_trip_ms: *round_trip_ms,
+            calls: *calls,
+        }
+    }
+}
+
+impl From<&RegistrationStatus> for RegistrationView {
+    fn from(registration: &RegistrationStatus) -> Self {
+        let RegistrationStatus { aor, transport, source, user_agent, expires, by_cloud } = registration;
+        RegistrationView {
+            aor: aor.reveal().clone(),
+            transport: (*transport).into(),
+            source: source.reveal().clone(),
+            user_agent: user_agent.clone(),
+            expires: expires.0,
+            by_cloud: *by_cloud,
+        }
+    }
+}
+
+impl From<&CallStatus> for CallView {
+    fn from(status: &CallStatus) -> Self {
+        let CallStatus { call, from, to, state, route, target, started, answered, media, packets } = status;
+        CallView {
+            call: call.to_string(),
+            from: from.reveal().clone(),
+            to: to.reveal().clone(),
+            state: state.clone(),
+            route: route.clone(),
+            target: target.clone(),
+            started: started.0,
+            answered: answered.map(|at| at.0),
+            media: media.clone(),
+            packets: *packets,
+        }
+    }
+}
+
+impl From<&CallRecord> for RecordView {
+    fn from(record: &CallRecord) -> Self {
+        RecordView {
+            call: record.call.to_string(),
+            from: record.from.reveal().clone(),
+            to: record.to.reveal().clone(),
+            route: record.route.clone(),
+            mode: record.mode.into(),
+            started: record.started.0,
+            answered: record.answered.map(|at| at.0),
+            ended: record.ended.0,
+            status: record.status,
+            cause: record.cause.clone(),
+            reroutes: record.reroutes,
+            packets: record.packets,
+        }
+    }
+}
+
+impl From<Totals> for TotalsView {
+    fn from(totals: Totals) -> Self {
+        let Totals { messages_in, messages_out, messages_rejected, .. } = totals;
+        let Totals { calls, calls_answered, calls_failed, registers, auth_failures, .. } = totals;
+        TotalsView {
+            messages_in,
+            messages_out,
+            messages_rejected,
+            calls,
+            calls_answered,
+            calls_failed,
+            registers,
+            auth_failures,
+        }
+    }
+}
+
+/// Reads a call's id as the API writes it: `c` and hexadecimal digits.
+pub fn call_id(text: &str) -> Option<CallId> {
+    let digits = text.strip_prefix('c')?;
+    // `from_str_radix` would take a sign.
+    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    plain.then(|| u64::from_str_radix(digits, 16).ok().map(CallId)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn call_ids_round_trip() {
+        for id in [0, 31, u64::MAX] {
+            assert_eq!(call_id(&CallId(id).to_string()), Some(CallId(id)));
+        }
+        for bad in ["", "c", "1f", "c+1", "c-1", "cg", "c1ffffffffffffffff", "c1 "] {
+            assert_eq!(call_id(bad), None, "{bad}");
+        }
+    }
+}

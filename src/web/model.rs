@@ -1,0 +1,185 @@
+//! The shapes that the API speaks. They mirror `ringfort_call::status`; a change there does not change the API
+//! unless it is made here too. Personal data is revealed: only administrators receive these values.
+//!
+//! Times are milliseconds since 1970-01-01T00:00:00Z. A call's id is text (`c1f`), because JavaScript's numbers hold
+//! 53 bits only. The conversions are in `convert.rs`.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Calls and registrations listed in one [`StatusView`]; all of them are counted, and can be read page by page.
+pub const STATUS_LIST_MAX: usize = 500;
+
+/// Whether the node leans on the cloud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ModeView {
+    /// No cloud is configured.
+    Standalone,
+    /// The cloud answers.
+    Normal,
+    /// The cloud does not answer; the node routes by itself.
+    Survivable,
+}
+
+/// SIP transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TransportView {
+    /// Datagrams.
+    Udp,
+    /// Octet stream.
+    Tcp,
+    /// Octet stream over TLS.
+    Tls,
+    /// WebSocket.
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
+}
+
+/// The whole node at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StatusView {
+    /// Configured name of the node.
+    pub node: String,
+    /// Version of the binary.
+    pub version: String,
+    /// Seconds since the process started.
+    pub uptime_s: u64,
+    /// Mode now.
+    pub mode: ModeView,
+    /// Since when, milliseconds since 1970.
+    pub mode_since: u64,
+    /// Why, in words.
+    pub mode_reason: String,
+    /// The cloud, where one is configured.
+    pub cloud: Option<PeerView>,
+    /// Trunks in the order of the configuration.
+    pub trunks: Vec<PeerView>,
+    /// Registrations sorted by address of record, the first 500.
+    pub registrations: Vec<RegistrationView>,
+    /// All registrations.
+    pub registration_count: usize,
+    /// Calls live, oldest first, the first 500.
+    pub calls: Vec<CallView>,
+    /// All calls live.
+    pub call_count: usize,
+    /// Calls that ended, newest first.
+    pub recent: Vec<RecordView>,
+    /// Totals since the process started.
+    pub totals: TotalsView,
+}
+
+/// A supervised peer: the cloud or a trunk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PeerView {
+    /// Configured name.
+    pub name: String,
+    /// `host:port` as configured.
+    pub address: String,
+    /// Transport.
+    pub transport: TransportView,
+    /// Reachable now.
+    pub up: bool,
+    /// Since when, milliseconds since 1970.
+    pub since: u64,
+    /// Why, in words.
+    pub reason: String,
+    /// Round trip of the last answered OPTIONS, milliseconds.
+    pub round_trip_ms: Option<u32>,
+    /// Calls that go through it now.
+    pub calls: usize,
+}
+
+/// One binding of one address of record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RegistrationView {
+    /// `101@example.com`.
+    pub aor: String,
+    /// How the device is reached.
+    pub transport: TransportView,
+    /// Where it is, `address:port`.
+    pub source: String,
+    /// `User-Agent` as told.
+    pub user_agent: String,
+    /// When it runs out, milliseconds since 1970.
+    pub expires: u64,
+    /// Accepted by the cloud (true) or by the node itself.
+    pub by_cloud: bool,
+}
+
+/// One live call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallView {
+    /// Identifier: `c1f`.
+    pub call: String,
+    /// Caller.
+    pub from: String,
+    /// Called, as dialled.
+    pub to: String,
+    /// `routing`, `ringing`, `connected`, `held` or `ending`.
+    pub state: String,
+    /// Route by name.
+    pub route: String,
+    /// Target in use: `trunk:carrier`, `extension:102`, `echo`, `cloud`.
+    pub target: String,
+    /// When it began, milliseconds since 1970.
+    pub started: u64,
+    /// When it was answered, milliseconds since 1970.
+    pub answered: Option<u64>,
+    /// Media of caller and callee in words: `dtls-srtp`, `rtp`, ...
+    pub media: [String; 2],
+    /// RTP packets received from caller and callee.
+    pub packets: [u64; 2],
+}
+
+/// A call that ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RecordView {
+    /// Identifier: `c1f`.
+    pub call: String,
+    /// Caller.
+    pub from: String,
+    /// Called, as dialled.
+    pub to: String,
+    /// The route that was taken, or why none was.
+    pub route: String,
+    /// Mode of the node when the call began.
+    pub mode: ModeView,
+    /// When the INVITE came, milliseconds since 1970.
+    pub started: u64,
+    /// When it was answered, milliseconds since 1970.
+    pub answered: Option<u64>,
+    /// When it ended, milliseconds since 1970.
+    pub ended: u64,
+    /// SIP status of the end: 200 for an answered call.
+    pub status: u16,
+    /// Named cause: `normal`, `cancelled`, `busy`, `no-route`, `ice-timeout`, ...
+    pub cause: String,
+    /// Times the call moved on to another target.
+    pub reroutes: u32,
+    /// RTP packets received from caller and callee.
+    pub packets: [u64; 2],
+}
+
+/// Counters since the process started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TotalsView {
+    /// SIP messages received.
+    pub messages_in: u64,
+    /// SIP messages sent.
+    pub messages_out: u64,
+    /// Messages refused or dropped.
+    pub messages_rejected: u64,
+    /// Calls that began.
+    pub calls: u64,
+    /// Calls that were answered.
+    pub calls_answered: u64,
+    /// Calls that failed.
+    pub calls_failed: u64,
+    /// REGISTER requests that were granted.
+    pub registers: u64,
+    /// Requests that failed authentication.
+    pub auth_failures: u64,
+}

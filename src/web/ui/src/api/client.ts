@@ -1,0 +1,44 @@
+// The HTTP API, typed. Every failure is an `ApiError`.
+
+import { observeNodeClock } from "./clock";
+import { ApiError, errorOf } from "./error";
+import type { PhoneAccount, Session, Status } from "./types";
+
+const BASE = "/api/v1";
+const SAFE_METHODS = ["GET", "HEAD"];
+
+export const api = {
+  session: () => request<Session>("GET", "/session"),
+  signIn: (user: string, password: string) => request<Session>("POST", "/session", { user, password }),
+  signOut: () => request<void>("DELETE", "/session"),
+  changePassword: (current: string, next: string) => request<void>("PUT", "/password", { current, new: next }),
+  status: () => request<Status>("GET", "/status"),
+  hangUp: (call: string) => request<void>("POST", `/calls/${encodeURIComponent(call)}/hangup`),
+  reload: () => request<void>("POST", "/reload"),
+  phone: () => request<PhoneAccount>("GET", "/phone"),
+};
+
+/** Where the node pushes its status. */
+export const EVENTS_URL = `${BASE}/events`;
+
+async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const response = await send(method, path, body);
+  observeNodeClock(response.headers.get("Date"), Date.now());
+  const text = await response.text().catch(() => "");
+  if (!response.ok) throw errorOf(response.status, text, response.headers.get("Retry-After"));
+  return (text === "" ? undefined : JSON.parse(text)) as T;
+}
+
+async function send(method: string, path: string, body: unknown): Promise<Response> {
+  const headers: Record<string, string> = { Accept: "application/json" };
+  // A header that no form of another site can send: the node's guard against cross-site requests.
+  if (!SAFE_METHODS.includes(method)) headers["X-Ringfort"] = "1";
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const options: RequestInit = { method, headers, credentials: "same-origin", cache: "no-store" };
+  if (body !== undefined) options.body = JSON.stringify(body);
+  try {
+    return await fetch(BASE + path, options);
+  } catch {
+    throw new ApiError(0, "", "", 0);
+  }
+}

@@ -1,0 +1,99 @@
+// The shapes that the HTTP API speaks; they mirror model.rs of the web member.
+// Times are milliseconds since 1970 on the node's clock; a call's id is opaque text.
+
+export type Role = "admin" | "user";
+export type Mode = "standalone" | "normal" | "survivable";
+export type Transport = "udp" | "tcp" | "tls" | "ws" | "wss";
+
+export interface Session {
+  user: string;
+  role: Role;
+  must_change_password: boolean;
+}
+
+export interface Status {
+  node: string;
+  version: string;
+  uptime_s: number;
+  mode: Mode;
+  mode_since: number;
+  mode_reason: string;
+  cloud: Peer | null;
+  trunks: Peer[];
+  registrations: Registration[];
+  registration_count: number;
+  calls: LiveCall[];
+  call_count: number;
+  recent: CallRecord[];
+  totals: Totals;
+}
+
+export interface Peer {
+  name: string;
+  address: string;
+  transport: Transport;
+  up: boolean;
+  since: number;
+  reason: string;
+  round_trip_ms: number | null;
+  calls: number;
+}
+
+export interface Registration {
+  aor: string;
+  transport: Transport;
+  source: string;
+  user_agent: string;
+  expires: number;
+  by_cloud: boolean;
+}
+
+export interface LiveCall {
+  call: string;
+  from: string;
+  to: string;
+  state: string;
+  route: string;
+  target: string;
+  started: number;
+  answered: number | null;
+  /** Caller's leg, callee's leg. */
+  media: [string, string];
+  packets: [number, number];
+}
+
+export interface CallRecord {
+  call: string;
+  from: string;
+  to: string;
+  route: string;
+  mode: Mode;
+  started: number;
+  answered: number | null;
+  ended: number;
+  status: number;
+  cause: string;
+  reroutes: number;
+  packets: [number, number];
+}
+
+export interface Totals {
+  messages_in: number;
+  messages_out: number;
+  messages_rejected: number;
+  calls: number;
+  calls_answered: number;
+  calls_failed: number;
+  registers: number;
+  auth_failures: number;
+}
+
+/** What the web phone needs to register; `ha1_md5` is a password equivalent and never leaves the page's memory. */
+export interface PhoneAccount {
+  uri: string;
+  realm: string;
+  username: string;
+  display_name: string;
+  ha1_md5: string;
+  ws_path: string;
+}

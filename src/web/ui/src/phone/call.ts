@@ -1,0 +1,151 @@
+// One call of the web phone: a JsSIP session with its media, and what it tells the state.
+
+import type { UA } from "jssip";
+import type {
+  EndEvent,
+  IceCandidateEvent,
+  IncomingEvent,
+  OutgoingEvent,
+  PeerConnectionEvent,
+  RTCSession,
+  TerminateOptions,
+} from "jssip/lib/RTCSession";
+import { causeOf, type Cause } from "./cause";
+import { closeMicrophone } from "./microphone";
+import type { PhoneEvent } from "./state";
+
+/** The node is ICE-lite with host candidates only, so there is no server to ask and nothing worth waiting for. */
+const PEER_CONNECTION: RTCConfiguration = {
+  iceServers: [],
+  bundlePolicy: "max-bundle",
+  rtcpMuxPolicy: "require",
+};
+const GATHERING_MS = 500;
+/** RFC 4733 events: long enough for gateways that need 100 ms, with a gap that separates equal keys. */
+const KEY_MS = 160;
+const KEY_GAP_MS = 80;
+
+export interface CallListener {
+  event(event: PhoneEvent): void;
+  remoteStream(stream: MediaStream | null): void;
+}
+
+/** Either `place` or `adopt` comes first, then any of the others until the call has ended. */
+export class ActiveCall {
+  private session: RTCSession | null = null;
+  private microphone: MediaStream | null = null;
+  private gatheringTimer = 0;
+  private earlyMedia = false;
+  private wanted = false;
+
+  constructor(
+    private readonly id: number,
+    private readonly listener: CallListener,
+  ) {}
+
+  /** Calls `target`. The microphone belongs to the call from here on. */
+  place(ua: UA, target: string, microphone: MediaStream): void {
+    this.microphone = microphone;
+    const options = {
+      mediaStream: microphone,
+      pcConfig: PEER_CONNECTION,
+      // The one event that JsSIP emits before it returns the session.
+      eventHandlers: { peerconnection: (event: PeerConnectionEvent) => this.watchTracks(event.peerconnection) },
+    };
+    try {
+      this.adopt(ua.call(target, options));
+    } catch {
+      // No WebRTC in this browser, or a target that SIP's grammar does not allow.
+      this.finish("failed", null);
+    }
+  }
+
+  /** Listens to a session that exists. */
+  adopt(session: RTCSession): void {
+    this.session = session;
+    const { id } = this;
+    session.on("peerconnection", ({ peerconnection }) => this.watchTracks(peerconnection));
+    session.on("icecandidate", (event) => this.boundGathering(event));
+    session.on("progress", (event: IncomingEvent | OutgoingEvent) => this.progressed(event));
+    session.on("accepted", () => this.listener.event({ type: "answered", id, at: Date.now() }));
+    session.on("hold", ({ originator }) => this.holdChanged(originator, true));
+    session.on("unhold", ({ originator }) => this.holdChanged(originator, false));
+    session.on("ended", (event) => this.ended(event));
+    session.on("failed", (event) => this.ended(event));
+  }
+
+  answer(microphone: MediaStream): void {
+    this.microphone = microphone;
+    this.session?.answer({ mediaStream: microphone, pcConfig: PEER_CONNECTION });
+  }
+
+  /** Hangs up, rejects or cancels: the person's own wish. */
+  terminate(options?: TerminateOptions): void {
+    this.wanted = true;
+    if (this.session !== null && !this.session.isEnded()) this.session.terminate(options);
+  }
+
+  setMuted(muted: boolean): void {
+    if (muted) this.session?.mute({ audio: true });
+    else this.session?.unmute({ audio: true });
+    this.listener.event({ type: "muted", id: this.id, muted });
+  }
+
+  setHeld(held: boolean): void {
+    if (held) this.session?.hold();
+    else this.session?.unhold();
+  }
+
+  /** Sends a key as RFC 4733 telephone-event; keys that wait are kept. */
+  sendKey(key: string): void {
+    const sender = this.peerConnection()
+      ?.getSenders()
+      .find(({ dtmf }) => dtmf !== null)?.dtmf;
+    if (!sender?.canInsertDTMF) return;
+    sender.insertDTMF(sender.toneBuffer + key, KEY_MS, KEY_GAP_MS);
+    this.listener.event({ type: "key", id: this.id, key });
+  }
+
+  peerConnection(): RTCPeerConnection | null {
+    return this.session?.connection ?? null;
+  }
+
+  /** The other side sends sound before the answer: its own ring-back or an announcement. */
+  hasEarlyMedia(): boolean {
+    return this.earlyMedia;
+  }
+
+  private watchTracks(connection: RTCPeerConnection): void {
+    connection.addEventListener("track", ({ track, streams }) => {
+      this.listener.remoteStream(streams[0] ?? new MediaStream([track]));
+    });
+  }
+
+  private boundGathering({ ready }: IceCandidateEvent): void {
+    if (this.gatheringTimer === 0) this.gatheringTimer = window.setTimeout(ready, GATHERING_MS);
+  }
+
+  private progressed(event: IncomingEvent | OutgoingEvent): void {
+    if ("response" in event && event.response?.body) this.earlyMedia = true;
+    this.listener.event({ type: "ringing", id: this.id });
+  }
+
+  private holdChanged(originator: string, held: boolean): void {
+    const { id } = this;
+    if (originator === "remote") this.listener.event({ type: "peer-hold", id, held });
+    else this.listener.event({ type: held ? "held" : "resumed", id });
+  }
+
+  private ended({ message, cause }: EndEvent): void {
+    const status = message && "status_code" in message ? message.status_code : null;
+    const direction = this.session?.direction === "incoming" ? "incoming" : "outgoing";
+    this.finish(causeOf({ word: cause, status, wanted: this.wanted, direction }), status);
+  }
+
+  private finish(cause: Cause, status: number | null): void {
+    window.clearTimeout(this.gatheringTimer);
+    closeMicrophone(this.microphone);
+    this.listener.remoteStream(null);
+    this.listener.event({ type: "ended", id: this.id, at: Date.now(), cause, status });
+  }
+}

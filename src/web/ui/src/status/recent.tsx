@@ -1,0 +1,59 @@
+// Calls that ended, each with the reason why.
+
+import { nodeNow } from "../api/clock";
+import type { CallRecord } from "../api/types";
+import { formatClock, formatTime } from "../format";
+import { t } from "../i18n";
+import { Badge, type Tone } from "../parts/badge";
+import { Card, Empty } from "../parts/card";
+import { DataTable, type Column } from "../parts/data-table";
+
+export function RecentCalls({ records }: { records: CallRecord[] }) {
+  const title = t("recent.title");
+  return (
+    <Card title={title} testId="recent-calls">
+      {records.length === 0 ? (
+        <Empty text={t("recent.empty")} hint={t("recent.empty.hint")} />
+      ) : (
+        <DataTable caption={title} columns={columns()} rows={records} rowKey={(record) => record.call} />
+      )}
+    </Card>
+  );
+}
+
+function columns(): Column<CallRecord>[] {
+  return [
+    { label: t("recent.time"), kind: "wide", cell: (record) => <Time at={record.started} /> },
+    { label: t("calls.from"), kind: "main", cell: (record) => record.from },
+    { label: t("calls.to"), kind: "main", cell: (record) => record.to },
+    { label: t("calls.route"), cell: (record) => <Route record={record} /> },
+    { label: t("recent.duration"), kind: "number", cell: duration },
+    { label: t("recent.status"), kind: "number", cell: (record) => record.status },
+    { label: t("recent.cause"), cell: (record) => <Badge tone={tone(record)}>{record.cause}</Badge> },
+  ];
+}
+
+function Time({ at }: { at: number }) {
+  return <span class="figures">{formatTime(at, nodeNow())}</span>;
+}
+
+function Route({ record }: { record: CallRecord }) {
+  return (
+    <>
+      {record.route}
+      {record.reroutes > 0 && <span class="second-line">{t("recent.rerouted", { count: record.reroutes })}</span>}
+    </>
+  );
+}
+
+function duration({ answered, ended }: CallRecord) {
+  if (answered === null) return <span class="muted">{t("recent.unanswered")}</span>;
+  return <span class="figures">{formatClock(ended - answered)}</span>;
+}
+
+/** The person called decides about a 486 or a 603 and the caller about a 487; from 500 on something was wrong. */
+function tone({ status }: CallRecord): Tone {
+  if (status < 300) return "ok";
+  if (status === 486 || status === 487 || status === 480 || status === 603) return "calm";
+  return status >= 500 && status < 600 ? "bad" : "warn";
+}

@@ -1,0 +1,154 @@
+// Drives Chromium for the live tests: a wish a line on standard input, an answer a line on standard output, both JSON.
+// A wish: {"id": 1, "do": "click", "tab": "a", "limit_ms": 5000, ...}; its answer: {"id": 1, "value": ...} or {"id": 1, "error": "..."}.
+// usage: node driver.mjs CHROMIUM FOLDER
+
+import { chromium } from "playwright-core";
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const [executablePath, folder] = process.argv.slice(2);
+const pageScript = readFileSync(join(dirname(fileURLToPath(import.meta.url)), "page.js"), "utf8");
+
+// Chromium must say nothing to the world, take the loopback interface for a network, and ask nobody for anything.
+const ARGS = [
+  "--headless=new",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--disable-dev-shm-usage",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--disable-default-apps",
+  "--disable-background-timer-throttling",
+  "--disable-backgrounding-occluded-windows",
+  "--disable-renderer-backgrounding",
+  "--use-fake-device-for-media-stream",
+  "--use-fake-ui-for-media-stream",
+  "--allow-loopback-in-peer-connection",
+  "--autoplay-policy=no-user-gesture-required",
+  "--ignore-certificate-errors",
+  "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+  "--no-proxy-server",
+  "--disable-features=Translate,OptimizationHints,MediaRouter,DialMediaRouteProvider,AutofillServerCommunication," +
+    "CertificateTransparencyComponentUpdater,WebRtcHideLocalIpsWithMdns",
+];
+
+let browser = null;
+const tabs = new Map();
+const scripts = [];
+
+function note(text) {
+  process.stderr.write(`${new Date().toISOString()} ${text}\n`);
+}
+
+function tabOf({ tab }) {
+  const page = tabs.get(tab);
+  if (page === undefined) throw new Error(`no tab is called ${tab}`);
+  return page;
+}
+
+function element(wish) {
+  return tabOf(wish).getByTestId(wish.testid);
+}
+
+const acts = {
+  async start() {
+    browser = await chromium.launch({ executablePath, headless: true, ignoreDefaultArgs: ["--disable-features"], args: ARGS });
+    return browser.version();
+  },
+
+  async open({ tab, url, hz, limit_ms }) {
+    const context = await browser.newContext({ ignoreHTTPSErrors: true, locale: "en-GB", viewport: { width: 1100, height: 800 } });
+    await context.grantPermissions(["microphone"], { origin: new URL(url).origin });
+    const page = await context.newPage();
+    page.on("console", (message) => note(`${tab}: ${message.type()}: ${message.text()}`));
+    page.on("pageerror", (error) => note(`${tab}: ${error.stack}`));
+    await page.addInitScript(pageScript);
+    await page.addInitScript(`window.ringfortTest.setMicrophone(${Number(hz)})`);
+    for (const script of scripts) await page.addInitScript(script);
+    await page.goto(url, { timeout: limit_ms });
+    tabs.set(tab, page);
+  },
+
+  "before-pages"({ script }) {
+    scripts.push(script);
+  },
+
+  async "sign-in"({ tab, user, password, limit_ms }) {
+    const page = tabOf({ tab });
+    await page.getByTestId("signin-user").fill(user, { timeout: limit_ms });
+    await page.getByTestId("signin-password").fill(password);
+    await page.getByTestId("signin-submit").click();
+    await page.getByTestId("phone-state").waitFor({ timeout: limit_ms });
+  },
+
+  async fill(wish) {
+    await element(wish).fill(wish.text, { timeout: wish.limit_ms });
+  },
+
+  async click(wish) {
+    await element(wish).click({ timeout: wish.limit_ms });
+  },
+
+  async "await-state"(wish) {
+    const { testid, state, limit_ms } = wish;
+    const now = () => element(wish).getAttribute("data-state", { timeout: 1000 });
+    try {
+      await tabOf(wish).locator(`[data-testid="${testid}"][data-state="${state}"]`).waitFor({ state: "attached", timeout: limit_ms });
+    } catch {
+      const cause = await element(wish).getAttribute("data-cause", { timeout: 1000 }).catch(() => null);
+      throw new Error(`${testid} is ${await now().catch(() => "not there")} (${cause ?? "no cause"}) instead of ${state}`);
+    }
+  },
+
+  async attribute(wish) {
+    return await element(wish).getAttribute(wish.name, { timeout: wish.limit_ms });
+  },
+
+  async "await-tone"(wish) {
+    const page = tabOf(wish);
+    try {
+      const options = { timeout: wish.limit_ms, polling: 50 };
+      await page.waitForFunction((hz) => window.ringfortTest.hears(hz), wish.hz, options);
+    } catch {
+      const heard = await page.evaluate(() => window.ringfortTest.heard());
+      throw new Error(`hears ${JSON.stringify(heard)} instead of ${wish.hz} Hz`);
+    }
+  },
+
+  async evaluate(wish) {
+    return (await tabOf(wish).evaluate(wish.script)) ?? null;
+  },
+
+  async screenshot(wish) {
+    await tabOf(wish).screenshot({ path: join(folder, `${wish.name}.png`) });
+  },
+
+  async quit() {
+    await browser?.close();
+  },
+};
+
+async function answer(line) {
+  const wish = JSON.parse(line);
+  try {
+    const act = acts[wish.do];
+    if (act === undefined) throw new Error(`nothing is known of ${wish.do}`);
+    return { id: wish.id, value: (await act(wish)) ?? null };
+  } catch (error) {
+    return { id: wish.id, error: String(error.message ?? error) };
+  }
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const reply = await answer(line);
+  note(`${line} -> ${JSON.stringify(reply)}`);
+  process.stdout.write(`${JSON.stringify(reply)}\n`);
+  if (JSON.parse(line).do === "quit") break;
+}
+await browser?.close();
+process.exit(0);

@@ -1,0 +1,139 @@
+//! Chromium with the web phone, driven over lines of JSON by `browser/driver.mjs` and Playwright.
+
+use super::ports::exclusive;
+use super::process::Process;
+use super::programs::{data_folder, require};
+use super::wait::seconds;
+use super::{Context, Failure, Outcome, Scene};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
+use std::process::{ChildStdout, Command};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// One Chromium runs at a time: two of them on two cores would measure each other.
+const TURN: Duration = Duration::from_secs(300);
+/// What is asked of the driver is done in this time, beside the time that the wish itself gives.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A Chromium. Each tab is a person with cookies of their own.
+#[derive(Debug)]
+pub struct Browser {
+    process: Process,
+    answers: Receiver<String>,
+    next: u64,
+    _turn: UnixListener,
+}
+
+impl Browser {
+    /// Starts Chromium.
+    pub fn start(scene: &Scene) -> Outcome<Browser> {
+        let turn = exclusive("the browser", TURN)?;
+        let folder = data_folder().join("browser");
+        if !folder.join("node_modules/playwright-core").is_dir() {
+            return Err(Failure::new("Playwright is not installed: run `make setup-test`"));
+        }
+        let mut command = Command::new(require("node")?);
+        command
+            .arg(folder.join("driver.mjs"))
+            .arg(require("chromium")?)
+            .arg(scene.folder());
+        let mut process = Process::start_piped("the browser's driver", command, &scene.file("browser.log"))?;
+        let output = process.child().stdout.take().during("the driver has no output")?;
+        let mut browser = Browser { process, answers: lines_of(output), next: 1, _turn: turn };
+        browser.ask(json!({ "do": "start" }), seconds(20))?;
+        Ok(browser)
+    }
+
+    /// One wish to the driver, and its answer.
+    fn ask(&mut self, mut wish: Value, limit: Duration) -> Outcome<Value> {
+        let id = self.next;
+        self.next += 1;
+        wish["id"] = id.into();
+        wish["limit_ms"] = (limit.as_millis() as u64).into();
+        let pipe = self.process.child().stdin.as_mut().during("the driver has no input")?;
+        writeln!(pipe, "{wish}").during("writing to the driver")?;
+        loop {
+            let line = self.answers.recv_timeout(limit + PATIENCE);
+            let line = line.map_err(|error| Failure::new(format!("the browser's driver says nothing to {wish}: {error}")))?;
+            let answer: Value = serde_json::from_str(&line).during("the driver's answer")?;
+            if answer["id"] != id {
+                continue;
+            }
+            return match answer["error"].as_str() {
+                Some(error) => Err(Failure::new(format!("browser: {wish}: {error}"))),
+                None => Ok(answer["value"].clone()),
+            };
+        }
+    }
+
+    /// Opens the page in a new tab whose microphone is a tone of `hz`, signs in, and waits until the phone has registered.
+    pub fn open_phone(&mut self, tab: &str, page: &str, user: &str, password: &str, hz: f64) -> Outcome<()> {
+        self.ask(json!({ "do": "open", "tab": tab, "url": page, "hz": hz }), seconds(15))?;
+        self.ask(json!({ "do": "sign-in", "tab": tab, "user": user, "password": password }), seconds(10))?;
+        self.await_state(tab, "phone-state", "registered", seconds(10))
+    }
+
+    /// Dials; the call goes on by itself.
+    pub fn dial(&mut self, tab: &str, number: &str) -> Outcome<()> {
+        self.ask(json!({ "do": "fill", "tab": tab, "testid": "dial-input", "text": number }), seconds(5))?;
+        self.click(tab, "dial-call")
+    }
+
+    /// Clicks on what has this `data-testid`.
+    pub fn click(&mut self, tab: &str, testid: &str) -> Outcome<()> {
+        self.ask(json!({ "do": "click", "tab": tab, "testid": testid }), seconds(5)).map(drop)
+    }
+
+    /// Waits until `data-state` of what has this `data-testid` is `state`.
+    pub fn await_state(&mut self, tab: &str, testid: &str, state: &str, limit: Duration) -> Outcome<()> {
+        self.ask(json!({ "do": "await-state", "tab": tab, "testid": testid, "state": state }), limit).map(drop)
+    }
+
+    /// Waits for the call's state.
+    pub fn await_call(&mut self, tab: &str, state: &str, limit: Duration) -> Outcome<()> {
+        self.await_state(tab, "call-state", state, limit)
+    }
+
+    /// An attribute of what has this `data-testid`.
+    pub fn attribute(&mut self, tab: &str, testid: &str, name: &str) -> Outcome<String> {
+        let value = self.ask(json!({ "do": "attribute", "tab": tab, "testid": testid, "name": name }), seconds(5))?;
+        Ok(value.as_str().unwrap_or_default().to_string())
+    }
+
+    /// Waits until the tab's speaker plays this tone.
+    pub fn await_tone(&mut self, tab: &str, hz: f64, limit: Duration) -> Outcome<()> {
+        self.ask(json!({ "do": "await-tone", "tab": tab, "hz": hz }), limit).map(drop)
+    }
+
+    /// Runs a script in the page and returns what it returns.
+    pub fn evaluate(&mut self, tab: &str, script: &str) -> Outcome<Value> {
+        self.ask(json!({ "do": "evaluate", "tab": tab, "script": script }), seconds(10))
+    }
+
+    /// Runs a script before anything of the page, in tabs opened from now on.
+    pub fn before_pages(&mut self, script: &str) -> Outcome<()> {
+        self.ask(json!({ "do": "before-pages", "script": script }), seconds(5)).map(drop)
+    }
+
+    /// Writes a picture of the tab into the scene's folder.
+    pub fn screenshot(&mut self, tab: &str, name: &str) -> Outcome<()> {
+        self.ask(json!({ "do": "screenshot", "tab": tab, "name": name }), seconds(10)).map(drop)
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Chromium ends with its driver, but is given the chance to do so properly.
+        let _ = self.ask(json!({ "do": "quit" }), seconds(3));
+        let _ = self.process.await_exit(seconds(2));
+    }
+}
+
+fn lines_of(output: ChildStdout) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    // The thread ends with the pipe.
+    std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).all(|line| sender.send(line).is_ok()));
+    receiver
+}

@@ -1,0 +1,114 @@
+//! The relay at the level of control: which ports are open, what plan each has, when it latches, and what it counts.
+
+use crate::checks::Checks;
+use ringfort_base::entropy::Seeded;
+use ringfort_base::{PortId, Time};
+use ringfort_media::plan::{Component, Destination, FlowPlan, Latch, PortCounters, RelayCommand, RelayEvent};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+struct Port {
+    rtp: SocketAddr,
+    plan: Option<FlowPlan>,
+    counters: PortCounters,
+    latched: bool,
+}
+
+/// The relay. Its sockets die with the process, so a restarted node gets a new one.
+pub struct Relay {
+    dice: Seeded,
+    /// Opens that fail, of 1000.
+    pub fail_per_mille: u64,
+    ports: BTreeMap<PortId, Port>,
+    /// Ports whose sockets could not be bound, until they are closed.
+    failed: BTreeSet<PortId>,
+    closed: BTreeSet<PortId>,
+}
+
+impl Relay {
+    /// A relay without ports.
+    pub fn new(seed: u64, fail_per_mille: u64) -> Relay {
+        let dice = Seeded::new(seed ^ 0x7265_6c61_7900);
+        Relay { dice, fail_per_mille, ports: BTreeMap::new(), failed: BTreeSet::new(), closed: BTreeSet::new() }
+    }
+
+    /// Ports open now.
+    pub fn open(&self) -> usize {
+        self.ports.len()
+    }
+
+    /// Plan of the port whose RTP socket has this port number.
+    pub fn plan(&self, number: u16) -> Option<&FlowPlan> {
+        self.ports.values().find(|p| p.rtp.port() == number)?.plan.as_ref()
+    }
+
+    /// Executes a command; what the relay tells comes back with the time when it does.
+    pub fn execute(&mut self, now: Time, command: RelayCommand, checks: &mut Checks) -> Vec<(Time, RelayEvent)> {
+        match command {
+            RelayCommand::Open { port, rtp, rtcp, .. } => self.bind(now, port, rtp, rtcp, checks),
+            RelayCommand::Plan { port, plan } => self.install(now, port, *plan, checks),
+            RelayCommand::Send { port, .. } => {
+                checks.ensure(self.knows(port), || format!("datagram for port {port}, which is not open"));
+                Vec::new()
+            }
+            RelayCommand::Close { port } => self.close(now, port, checks),
+            RelayCommand::Report => self.report(now),
+        }
+    }
+
+    fn knows(&self, port: PortId) -> bool {
+        self.ports.contains_key(&port) || self.failed.contains(&port)
+    }
+
+    fn bind(&mut self, now: Time, port: PortId, rtp: SocketAddr, rtcp: Option<SocketAddr>, checks: &mut Checks) -> Vec<(Time, RelayEvent)> {
+        let fresh = !self.knows(port) && !self.closed.contains(&port);
+        checks.ensure(fresh, || format!("port {port} is opened twice"));
+        let taken = self.ports.values().any(|p| p.rtp == rtp);
+        checks.ensure(!taken, || format!("two ports at {rtp}"));
+        let paired = rtp.port().is_multiple_of(2) && rtcp.is_none_or(|r| r.port() == rtp.port() + 1);
+        checks.ensure(paired, || format!("RTP at {rtp}, RTCP at {rtcp:?}"));
+        if self.dice.chance(self.fail_per_mille) {
+            self.failed.insert(port);
+            return vec![(now + Duration::from_millis(1), RelayEvent::OpenFailed { port, error: "address in use".into() })];
+        }
+        self.ports.insert(port, Port { rtp, plan: None, counters: PortCounters::default(), latched: false });
+        Vec::new()
+    }
+
+    fn install(&mut self, now: Time, port: PortId, plan: FlowPlan, checks: &mut Checks) -> Vec<(Time, RelayEvent)> {
+        checks.ensure(self.knows(port), || format!("plan for port {port}, which is not open"));
+        if let Destination::Port(other) = plan.destination {
+            checks.ensure(self.knows(other) && other != port, || format!("plan of {port} leads to {other}, which is not open"));
+        }
+        let Some(entry) = self.ports.get_mut(&port) else { return Vec::new() };
+        let source = match plan.receive.latch {
+            Latch::Symmetric { expected, .. } if !entry.latched => plan.transmit.rtp.or(expected),
+            _ => None,
+        };
+        entry.plan = Some(plan);
+        let Some(source) = source else { return Vec::new() };
+        entry.latched = true;
+        let at = now + Duration::from_millis(20 + self.dice.below(2_000));
+        vec![(at, RelayEvent::Latched { port, component: Component::Rtp, source })]
+    }
+
+    fn close(&mut self, now: Time, port: PortId, checks: &mut Checks) -> Vec<(Time, RelayEvent)> {
+        let known = self.knows(port);
+        checks.ensure(known, || format!("port {port} is closed, but not open"));
+        self.closed.insert(port);
+        self.failed.remove(&port);
+        let Some(entry) = self.ports.remove(&port) else { return Vec::new() };
+        let at = now + Duration::from_micros(self.dice.below(20_000));
+        vec![(at, RelayEvent::Counters { port, counters: Box::new(entry.counters), last: true })]
+    }
+
+    fn report(&mut self, now: Time) -> Vec<(Time, RelayEvent)> {
+        let mut told = Vec::new();
+        for (port, entry) in &mut self.ports {
+            entry.counters.rtp_in += self.dice.below(100);
+            told.push((now, RelayEvent::Counters { port: *port, counters: Box::new(entry.counters), last: false }));
+        }
+        told
+    }
+}
