@@ -18,8 +18,9 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "ringfort-bench", version, about = "Measures the node's parts and writes the results down")]
 struct Arguments {
+    /// What to measure; everything when left out
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
     /// Where results are written
     #[arg(long, global = true, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
     out: PathBuf,
@@ -37,7 +38,8 @@ enum What {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let report = match &arguments.what {
-        What::Relay(options) => relay::run(options),
+        Some(What::Relay(options)) => relay::run(options),
+        None => relay::run(&relay::Options::default()),
     };
     match report.and_then(|report| report.write(&arguments.out).map(|()| report)) {
         Ok(report) if arguments.json => println!("{}", report.json()),

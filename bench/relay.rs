@@ -9,17 +9,26 @@ use std::io;
 #[derive(clap::Args)]
 pub struct Options {
     /// Calls at once
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = Options::default().streams)]
     streams: usize,
     /// Packets a second through sockets, all calls together
-    #[arg(long, default_value_t = 25_000)]
+    #[arg(long, default_value_t = Options::default().rate)]
     rate: usize,
-    /// Seconds for each case on sockets; 0 leaves sockets out
-    #[arg(long, default_value_t = 5)]
+    /// Seconds for each case and round on sockets; 0 leaves sockets out
+    #[arg(long, default_value_t = Options::default().seconds)]
     seconds: u64,
+    /// Rounds over all cases on sockets
+    #[arg(long, default_value_t = Options::default().rounds)]
+    rounds: usize,
     /// Packets for each case without sockets
-    #[arg(long, default_value_t = 500_000)]
+    #[arg(long, default_value_t = Options::default().packets)]
     packets: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { streams: 500, rate: 25_000, seconds: 3, rounds: 5, packets: 500_000 }
+    }
 }
 
 /// Measures and reports.
@@ -28,7 +37,8 @@ pub fn run(options: &Options) -> io::Result<Report> {
     let mut report = Report::new("relay", "What one relayed packet of telephone audio costs.");
     report.tables.push(core::run(streams, options.packets));
     if options.seconds > 0 {
-        report.tables.push(sockets::run(Load { streams, rate: options.rate, seconds: options.seconds })?);
+        let load = Load { streams, rate: options.rate, seconds: options.seconds };
+        report.tables.push(sockets::run(load, options.rounds.max(1))?);
     }
     report.not_measured = [
         "network interfaces, their interrupts and drivers: loopback has none",

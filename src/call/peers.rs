@@ -125,10 +125,13 @@ impl Peers {
     /// Time for an OPTIONS.
     pub fn probe(&mut self, cx: &mut Context, index: usize) {
         let Some(peer) = self.list.get_mut(index) else { return };
-        if peer.supervision.interval.is_zero() || peer.probe.is_some() {
+        if peer.supervision.interval.is_zero() {
             return;
         }
         cx.timers.set(Wake::ProbePeer(index), cx.now.mono + peer.supervision.interval);
+        if peer.probe.is_some() {
+            return;
+        }
         let Some(remote) = peer.resolved else {
             cx.outputs.push_back(Output::Resolve { host: peer.address.host.clone() });
             return self.failed(cx, index, "address cannot be resolved");
@@ -187,6 +190,10 @@ impl Peers {
 
     fn failed(&mut self, cx: &mut Context, index: usize, what: &str) {
         let peer = &mut self.list[index];
+        if peer.supervision.interval.is_zero() {
+            // Nothing would ever show that it is back.
+            return;
+        }
         peer.failures = peer.failures.saturating_add(1);
         peer.answering_since = None;
         if peer.up && peer.failures >= peer.supervision.failures {

@@ -3,26 +3,30 @@
 //! Attributes that Ringfort knows are either understood and written anew (formats, direction, packet time) or belong to the hop
 //! between the peer and this node ([`HOP_ATTRIBUTES`]). The rest is passed on as written, so that peers may use what Ringfort has
 //! never heard of, unless it names something that belongs to the peer ([`Secrets::show_in`]).
+//!
+//! Other lines do not pass: `o=`, `s=`, `i=`, `u=`, `e=`, `p=` and `c=` tell who and where the peer is, `b=` counts the headers of its own
+//! path (RFC 8866 5.8), `k=` is a key, and attributes of the session speak of lines that were refused.
 
 use crate::sdp::{Connection, Sdp};
 use std::net::IpAddr;
 
-/// Attributes that mean something only between one peer and this node.
+/// Attributes that mean something only between one peer and this node, with the reason.
 const HOP_ATTRIBUTES: &[&str] = &[
     // Written anew from what was understood.
-    "rtpmap", "fmtp", "ptime", "maxptime", "sendrecv", "sendonly", "recvonly", "inactive",
-    // Transport: this node ends ICE, DTLS and RTCP (RFC 8839, RFC 8842, RFC 4145, RFC 3605, RFC 5761, RFC 5506, RFC 3611).
-    "ice-ufrag", "ice-pwd", "ice-lite", "ice-options", "ice-mismatch", "ice-pacing", "candidate", "remote-candidates",
-    "end-of-candidates", "fingerprint", "setup", "connection", "tls-id", "dtls-id", "rtcp", "rtcp-mux", "rtcp-mux-only", "rtcp-rsize",
-    "rtcp-xr", "candidate-pair", "alt", "altc", "nortpproxy", "direction", "source-filter",
-    // Keys of the hop (RFC 4568, RFC 4567).
-    "crypto", "key-mgmt", "encryption", "zrtp-hash",
+    "rtpmap fmtp ptime maxptime sendrecv sendonly recvonly inactive",
+    // Transport: this node ends ICE, DTLS and RTCP (RFC 8839, RFC 8842, RFC 4145, RFC 3605, RFC 5761, RFC 5506, RFC 3611, RFC 4570).
+    "ice-ufrag ice-pwd ice-lite ice-options ice-mismatch ice-pacing candidate remote-candidates end-of-candidates",
+    "fingerprint setup connection tls-id dtls-id rtcp rtcp-mux rtcp-mux-only rtcp-rsize rtcp-xr source-filter",
+    // The same in older or private ways: X-Lite's ICE, RFC 6947, and marks that media relays leave for each other.
+    "alt altc direction nortpproxy",
+    // Keys of the hop (RFC 4568, RFC 4567, RFC 6189).
+    "crypto key-mgmt encryption zrtp-hash",
     // Feedback and header extensions refer to a transport and to streams whose identity ends here (RFC 4585, RFC 8285).
-    "rtcp-fb", "extmap", "extmap-allow-mixed",
+    "rtcp-fb extmap extmap-allow-mixed",
     // Identity of lines, groups and streams (RFC 5888, RFC 9143, RFC 8830, RFC 5576, RFC 8851, RFC 8853, RFC 8827).
-    "mid", "group", "bundle-only", "msid", "msid-semantic", "ssrc", "ssrc-group", "rid", "simulcast", "identity",
-    // The node's own answer to what it carries (RFC 3407, RFC 5939).
-    "sqn", "cdsc", "cpar", "cparmin", "cparmax", "csup", "creq", "acap", "tcap", "pcfg", "acfg",
+    "mid group bundle-only msid msid-semantic ssrc ssrc-group rid simulcast identity",
+    // Capabilities of an endpoint that this node would have to honour (RFC 3407, RFC 5939).
+    "sqn cdsc cpar cparmin cparmax csup creq acap tcap pcfg acfg",
 ];
 
 /// Texts of a peer shorter than this tell nothing.
@@ -64,11 +68,10 @@ impl Secrets {
 
     /// Words of the grammar are no secrets, and neither is what is too short to tell anything.
     fn add(&mut self, word: &str) {
-        const GRAMMAR: &[&str] =
-            &["sha-256", "sha-1", "sha-384", "sha-512", "host", "srflx", "prflx", "relay", "raddr", "rport", "generation", "cname", "msid",
-              "mslabel", "label", "network-id", "network-cost", "ufrag", "tcptype", "active", "passive"];
+        const GRAMMAR: &str = "sha-256 sha-1 sha-384 sha-512 host srflx prflx relay raddr rport tcptype active passive \
+             generation network-id network-cost ufrag cname msid mslabel label";
         let number = word.bytes().all(|octet| octet.is_ascii_digit()) && word.len() < 8;
-        if word.len() >= TELLING_LENGTH && !number && !GRAMMAR.contains(&word) {
+        if word.len() >= TELLING_LENGTH && !number && !GRAMMAR.split(' ').any(|known| known == word) {
             self.0.push(word.to_ascii_lowercase());
         }
     }
@@ -86,8 +89,12 @@ impl Secrets {
     /// Whether an attribute with this name and text (behind `a=`) may be passed on.
     pub fn permit(&self, name: &str, text: &str) -> bool {
         let browser = name.starts_with("x-google") || name.starts_with("ice-");
-        !browser && !HOP_ATTRIBUTES.contains(&name) && !self.show_in(text)
+        !browser && !belongs_to_hop(name) && !self.show_in(text)
     }
+}
+
+fn belongs_to_hop(name: &str) -> bool {
+    HOP_ATTRIBUTES.iter().flat_map(|line| line.split(' ')).any(|known| known == name)
 }
 
 /// Whether `word` stands in `text` with neither letter nor digit before or behind it.
@@ -107,7 +114,8 @@ pub(crate) fn names_a_place(text: &str) -> bool {
 
 fn is_address(word: &str) -> bool {
     let bare = word.trim_matches('.');
-    bare.parse::<IpAddr>().is_ok() || (bare.contains('.') && bare.split([':', '-', '_']).any(|part| part.parse::<IpAddr>().is_ok()))
+    bare.parse::<IpAddr>().is_ok()
+        || (bare.contains('.') && bare.split([':', '-', '_']).any(|part| part.parse::<IpAddr>().is_ok()))
 }
 
 fn is_dotted_name(word: &str) -> bool {
@@ -121,10 +129,20 @@ mod tests {
 
     #[test]
     fn places_are_recognised() {
-        for text in ["10.0.0.1", "at 10.0.0.1:5060", "[2001:db8::1]", "fe80::1", "pc.example.com", "<alice@home>", "x;host=a.corp.local;y"] {
+        for text in [
+            "10.0.0.1",
+            "at 10.0.0.1:5060",
+            "[2001:db8::1]",
+            "fe80::1",
+            "pc.example.com",
+            "<alice@home>",
+            "x;host=a.corp.local;y",
+        ] {
             assert!(names_a_place(text), "{text}");
         }
-        for text in ["0-15", "minptime=10;useinbandfec=1", "silenceSupp:off - - - -", "mode=20.0", "12:30:00", "profile 1.2", "annexb=no"] {
+        for text in
+            ["0-15", "minptime=10;useinbandfec=1", "silenceSupp:off - - - -", "mode=20.0", "12:30:00", "profile 1.2", "annexb=no"]
+        {
             assert!(!names_a_place(text), "{text}");
         }
     }

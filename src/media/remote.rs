@@ -73,9 +73,10 @@ fn is_live_audio(line: &MediaLine) -> bool {
 fn choose_audio(sdp: &Sdp, kind: LegKind) -> Result<usize, MediaError> {
     let live: Vec<usize> = (0..sdp.media.len()).filter(|&index| is_live_audio(sdp.media[index].line())).collect();
     let first = live.first().ok_or(MediaError::NoAudio)?;
-    live.iter().copied().find(|&index| carries(kind, sdp, index)).ok_or_else(|| MediaError::UnsupportedTransport {
-        proto: sdp.media[*first].line().proto.clone(),
-    })
+    live.iter()
+        .copied()
+        .find(|&index| carries(kind, sdp, index))
+        .ok_or_else(|| MediaError::UnsupportedTransport { proto: sdp.media[*first].line().proto.clone() })
 }
 
 impl Remote {

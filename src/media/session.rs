@@ -454,3 +454,15 @@ impl fmt::Debug for LegSession {
         write!(f, "LegSession({}, {}, agreed: {})", self.port, self.describe(), self.agreed.is_some())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A leg is made on one thread and owned by another.
+    #[test]
+    fn legs_can_be_handed_to_another_thread() {
+        fn is_send<T: Send>() {}
+        is_send::<LegSession>();
+    }
+}

@@ -105,8 +105,8 @@ pub fn run(mut node: Node, queue: CoreQueue, performer: Performer) {
     let _runtime = performer.runtime.enter();
     let mut published = Instant::now();
     performer.perform(&mut node);
-    performer.status.store(Arc::new(node.status()));
-    let mut dirty = false;
+    performer.publish(&node);
+    let (mut dirty, mut lost) = (false, 0);
     loop {
         let due = published + STATUS_INTERVAL;
         match queue.0.recv_timeout(performer.patience(&node, dirty.then_some(due))) {
@@ -130,7 +130,8 @@ pub fn run(mut node: Node, queue: CoreQueue, performer: Performer) {
             dirty = true;
         }
         if dirty && Instant::now() >= due {
-            performer.status.store(Arc::new(node.status()));
+            lost = performer.tell_losses(lost);
+            performer.publish(&node);
             (published, dirty) = (Instant::now(), false);
         }
     }
@@ -143,6 +144,25 @@ impl Performer {
         let timer = if next == Time::NEVER { None } else { self.clock.instant(next) };
         let until = [timer, status_due].into_iter().flatten().min();
         until.map_or(SLEEP_MAX, |at| at.saturating_duration_since(now).min(SLEEP_MAX))
+    }
+
+    /// The page's snapshot; the same one stays while nothing changes, so that watchers can tell.
+    fn publish(&self, node: &Node) {
+        let status = node.status();
+        if **self.status.load() != status {
+            self.status.store(Arc::new(status));
+        }
+    }
+
+    /// Tells the observers when inputs were dropped since the last time; returns how many there are now.
+    fn tell_losses(&self, before: u64) -> u64 {
+        let now = self.signalling.core.dropped();
+        if now > before {
+            let effect = format!("{} datagrams or relay events dropped", now - before);
+            let event = Event::LimitReached { limit: "CORE_QUEUE_MAX".into(), effect };
+            self.observers.publish(crate::clock::wall(), event);
+        }
+        now
     }
 
     fn perform(&self, node: &mut Node) {

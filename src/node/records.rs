@@ -3,7 +3,11 @@
 
 use ringfort_base::{Event, Wall};
 use ringfort_observe::Subscriber;
-use ringfort_store::{Lookup, RecordJournal, RecordLimits, StateDir};
+use ringfort_store::records::read_newest;
+use ringfort_store::{Lookup, Opened, RecordJournal, RecordLimits, StateDir};
+
+/// Records that a look-up is rebuilt with.
+const REBUILT_MAX: usize = 10_000;
 
 /// Writes each call's one record.
 pub struct RecordWriter {
@@ -12,10 +16,18 @@ pub struct RecordWriter {
 }
 
 impl RecordWriter {
-    /// Records go to the state directory. A look-up that cannot be opened is left out: it can be rebuilt from the journal.
+    /// Records go to the state directory. A look-up that is new or had to be rebuilt is filled from the journal; one that cannot be
+    /// opened is left out.
     pub fn open(state: &StateDir) -> RecordWriter {
         let lookup = match Lookup::open(state.lookup()) {
-            Ok((lookup, _)) => Some(lookup),
+            Ok((lookup, Opened::Sound)) => Some(lookup),
+            Ok((mut lookup, _)) => {
+                let filled = read_newest(&state.records(), REBUILT_MAX).map(|records| lookup.fill(&records));
+                if !matches!(filled, Ok(Ok(()))) {
+                    tracing::warn!("look-up of call records could not be filled");
+                }
+                Some(lookup)
+            }
             Err(error) => {
                 tracing::error!(%error, "look-up of call records cannot be opened");
                 None
@@ -49,5 +61,8 @@ impl Subscriber for RecordWriter {
     fn settled(&mut self) {
         // What waits is tried again; what fails again waits on and is counted.
         let _ = self.journal.retry();
+        if let Err(error) = self.journal.sync() {
+            tracing::error!(%error, "call records");
+        }
     }
 }

@@ -58,10 +58,9 @@ impl Fields {
             | Event::PeerState { .. }
             | Event::LimitReached { .. }
             | Event::Impaired { .. } => self.node(event),
-            Event::Registered { .. }
-            | Event::Unregistered { .. }
-            | Event::AuthFailed { .. }
-            | Event::MessageRejected { .. } => self.access(event),
+            Event::Registered { .. } | Event::Unregistered { .. } | Event::AuthFailed { .. } | Event::MessageRejected { .. } => {
+                self.access(event)
+            }
             Event::CallEnded(record) => self.record(record),
             Event::CallStarted { .. }
             | Event::CallRouted { .. }
@@ -100,9 +99,7 @@ impl Fields {
                 .plain("local", local)
                 .plain("refresh", refresh),
             Event::Unregistered { aor, reason } => self.pii("aor", aor).text("reason", reason),
-            Event::AuthFailed { user, source, reason } => {
-                self.pii("user", user).pii("source", source).text("reason", reason)
-            }
+            Event::AuthFailed { user, source, reason } => self.pii("user", user).pii("source", source).text("reason", reason),
             Event::MessageRejected { source, transport, rule, status } => {
                 self.pii("source", source).plain("transport", transport).text("rule", rule);
                 status.iter().fold(self, |fields, status| fields.plain("status", status))

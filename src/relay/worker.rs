@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 const BATCH: usize = 32;
 /// Most sockets told ready by one wait.
 const READY: usize = 256;
-
 /// How long an event that had no room waits for the next try, milliseconds.
 const RETRY_MS: i32 = 10;
 

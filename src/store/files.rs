@@ -103,12 +103,8 @@ pub fn make_private(file: &File) -> io::Result<()> {
 fn write_synced(path: &Path, octets: &[u8], mode: u32) -> Result<(), FileError> {
     // A file that an interrupted write left may have other permissions, and may be a link to elsewhere.
     let _ = std::fs::remove_file(path);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .map_err(|e| FileError::new("create", path, e))?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(|e| FileError::new("create", path, e))?;
     file.write_all(octets).map_err(|e| FileError::new("write", path, e))?;
     file.sync_all().map_err(|e| FileError::new("sync", path, e))
 }

@@ -94,9 +94,7 @@ impl Lookup {
         };
         let aside = move_aside(&path)?;
         match open_checked(&path) {
-            Ok((trees, records)) => {
-                Ok((Lookup { path, trees: Some(trees), records }, Opened::Rebuilt { aside, reason }))
-            }
+            Ok((trees, records)) => Ok((Lookup { path, trees: Some(trees), records }, Opened::Rebuilt { aside, reason })),
             Err(Trouble::Unusable(error)) => Err(error.into()),
             Err(Trouble::Damaged(_)) => Err(LookupError::Broken),
         }

@@ -221,8 +221,7 @@ fn list(dir: &Path) -> Result<Vec<PathBuf>, FileError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(FileError::new("list", dir, error)),
     };
-    let mut paths: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|path| is_record_file(path)).collect();
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| is_record_file(path)).collect();
     paths.sort();
     Ok(paths)
 }

@@ -28,7 +28,7 @@ pub enum AdminError {
     File(#[from] FileError),
     /// The file is not what this program writes. It is never replaced by itself: whoever could damage it could
     /// otherwise obtain a fresh one-time password.
-    #[error("{} is damaged: {reason}; 'ringfort admin reset' writes a new one", path.display())]
+    #[error("{} is damaged: {reason}; 'ringfort reset-admin' writes a new one", path.display())]
     Damaged {
         /// Which.
         path: PathBuf,

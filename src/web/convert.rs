@@ -11,8 +11,7 @@ use ringfort_call::status::{CallStatus, PeerStatus, RegistrationStatus, Status, 
 impl StatusView {
     /// The view of `status` with the process's own facts. Lists are cut at [`STATUS_LIST_MAX`]; counts are whole.
     pub fn new(status: &Status, version: String, uptime_s: u64) -> StatusView {
-        let Status { node, mode, mode_since, mode_reason, cloud, trunks, registrations, calls, recent, totals } =
-            status;
+        let Status { node, mode, mode_since, mode_reason, cloud, trunks, registrations, calls, recent, totals } = status;
         StatusView {
             node: node.clone(),
             version,
@@ -104,28 +103,27 @@ impl From<&CallStatus> for CallView {
 
 impl From<&CallRecord> for RecordView {
     fn from(record: &CallRecord) -> Self {
+        let CallRecord { call, from, to, route, mode, started, answered, ended, status, cause, reroutes, packets } = record;
         RecordView {
-            call: record.call.to_string(),
-            from: record.from.reveal().clone(),
-            to: record.to.reveal().clone(),
-            route: record.route.clone(),
-            mode: record.mode.into(),
-            started: record.started.0,
-            answered: record.answered.map(|at| at.0),
-            ended: record.ended.0,
-            status: record.status,
-            cause: record.cause.clone(),
-            reroutes: record.reroutes,
-            packets: record.packets,
+            call: call.to_string(),
+            from: from.reveal().clone(),
+            to: to.reveal().clone(),
+            route: route.clone(),
+            mode: (*mode).into(),
+            started: started.0,
+            answered: answered.map(|at| at.0),
+            ended: ended.0,
+            status: *status,
+            cause: cause.clone(),
+            reroutes: *reroutes,
+            packets: *packets,
         }
     }
 }
 
 impl From<Totals> for TotalsView {
     fn from(totals: Totals) -> Self {
-        let Totals { messages_in, messages_out, messages_rejected, .. } = totals;
-        let Totals { calls, calls_answered, calls_failed, registers, auth_failures, .. } = totals;
-        TotalsView {
+        let Totals {
             messages_in,
             messages_out,
             messages_rejected,
@@ -134,7 +132,8 @@ impl From<Totals> for TotalsView {
             calls_failed,
             registers,
             auth_failures,
-        }
+        } = totals;
+        TotalsView { messages_in, messages_out, messages_rejected, calls, calls_answered, calls_failed, registers, auth_failures }
     }
 }
 

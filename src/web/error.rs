@@ -94,11 +94,8 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let error = ErrorDetail {
-            code: self.code.to_owned(),
-            message: self.message.into_owned(),
-            field: self.field.map(str::to_owned),
-        };
+        let error =
+            ErrorDetail { code: self.code.to_owned(), message: self.message.into_owned(), field: self.field.map(str::to_owned) };
         let mut response = (self.status, Json(ErrorBody { error })).into_response();
         if let Some(wait) = self.retry_after {
             // Rounded up: a client that comes back at the second would else be early.

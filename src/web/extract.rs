@@ -76,10 +76,10 @@ impl Account {
                 fingerprint: digest_of(admin.hash.as_bytes()),
                 must_change_password: admin.must_change_password,
             }),
-            Role::User => state.backend.phone_account(&session.user).map(|account| Account {
-                fingerprint: digest_of(account.ha1_md5.as_bytes()),
-                must_change_password: false,
-            }),
+            Role::User => state
+                .backend
+                .phone_account(&session.user)
+                .map(|account| Account { fingerprint: digest_of(account.ha1_md5.as_bytes()), must_change_password: false }),
         }
     }
 }
@@ -119,9 +119,7 @@ fn describe(rejection: &JsonRejection) -> ApiError {
     let status = rejection.status();
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(status, "too-large", "The body is too large."),
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-            ApiError::new(status, "not-json", "The body has to be of type application/json.")
-        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ApiError::new(status, "not-json", "The body has to be of type application/json."),
         _ => ApiError::new(StatusCode::BAD_REQUEST, "bad-body", "The body is not what this request takes."),
     }
 }

@@ -181,8 +181,9 @@ impl Checks {
                 *self.causes.entry(record.cause.clone()).or_default() += 1;
             }
             Event::ModeChanged { from, to, .. } => {
-                let follows = self.mode.is_none_or(|mode| mode == *from) && from != to;
-                self.ensure(follows, || format!("mode goes from {from:?} to {to:?}, but was {:?}", self.mode));
+                let before = self.mode;
+                let follows = before.is_none_or(|mode| mode == *from) && from != to;
+                self.ensure(follows, || format!("mode goes from {from:?} to {to:?}, but was {before:?}"));
                 self.mode = Some(*to);
                 self.modes.push((self.now, *to));
             }

@@ -1,1 +1,56 @@
-//! .
+//! The whole node under a simulated clock, on a network that loses, delays, repeats and reorders, among peers that share no code
+//! with it. The same seed does the same, octet for octet: `RINGFORT_SEED=n` replays a run, `RINGFORT_SIM_SEEDS=n` runs more of
+//! them, `RINGFORT_TRACE=n` shows more of the trace.
+//!
+//! Read [`world`] first, then [`campaign`].
+
+mod actor;
+mod campaign;
+mod checks;
+mod cloud;
+mod network;
+mod relay;
+mod ua;
+mod wire;
+mod world;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Seeds of a usual run.
+const SEEDS: u64 = 200;
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn random_lives_break_no_rule() {
+    let seeds = match variable("RINGFORT_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..variable("RINGFORT_SIM_SEEDS").unwrap_or(SEEDS),
+    };
+    let (mut failures, mut seconds, mut causes) = (Vec::new(), 0, BTreeMap::<String, u32>::new());
+    for seed in seeds {
+        match catch_unwind(AssertUnwindSafe(|| campaign::run(seed))) {
+            Ok(outcome) => {
+                seconds += outcome.time.as_micros() / 1_000_000;
+                outcome.causes.into_iter().for_each(|(cause, n)| *causes.entry(cause).or_default() += n);
+                failures.extend(outcome.failure.map(|failure| (seed, failure)));
+            }
+            Err(_) => failures.push((seed, "panicked".into())),
+        }
+    }
+    println!("{} virtual hours; ended calls: {causes:?}", seconds / 3600);
+    if let Some((seed, failure)) = failures.first() {
+        let seeds: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
+        panic!("{} runs break a rule: {seeds:?}\nreplay with RINGFORT_SEED={seed}\n{failure}", failures.len());
+    }
+}
+
+#[test]
+fn the_same_seed_does_the_same() {
+    for seed in [3, 14, 15] {
+        assert_eq!(campaign::run(seed).digest, campaign::run(seed).digest, "RINGFORT_SEED={seed}");
+    }
+}

@@ -194,6 +194,11 @@ impl Ua {
         format!("{prefix}-{}-{}-{:x}", self.word, self.serial, self.dice.below(1 << 32))
     }
 
+    /// Domain of its address of record.
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
     /// Our Contact.
     pub fn contact(&self) -> String {
         format!("<sip:{}@{}>", self.user, self.address)
@@ -235,6 +240,11 @@ impl Ua {
                 Timer::Owner(token) => self.notices.push_back(Notice::Due(token)),
             }
         }
+    }
+
+    /// Forgets what its owner has in mind.
+    pub fn die_timers(&mut self) {
+        self.timers.retain(|_, timer| !matches!(timer, Timer::Owner(_)));
     }
 
     /// Forgets everything, as a process that dies.

@@ -93,12 +93,8 @@ impl Call {
     pub(super) fn connect(&mut self, env: &mut Env<'_>, tables: &mut Tables, answer: Vec<u8>) {
         let Some(invite) = self.invite.take() else { return };
         let contact = write::contact(env.cx, &self.caller.hop);
-        match Dialog::uas(&invite.message, &self.caller.tag, self.caller.hop) {
-            Ok(mut dialog) => {
-                dialog.confirm();
-                self.caller.dialog = Some(dialog);
-            }
-            Err(_) => return self.end(env, tables, Cause::named(400, "bad-dialog")),
+        if let Some(dialog) = &mut self.caller.dialog {
+            dialog.confirm();
         }
         let reply = Builder::reply(&invite.message, 200, None, Some(&self.caller.tag))
             .copy(&invite.message, HeaderName::RecordRoute)

@@ -7,6 +7,7 @@ use crate::route::{self, NoRoute, Question, Source};
 use ringfort_base::{Event, Hop};
 use ringfort_media::sdp::Sdp;
 use ringfort_media::session::{LegKind, kind_of_offer};
+use ringfort_sip::dialog::Dialog;
 use ringfort_sip::message::{Builder, HeaderName, Message};
 use ringfort_sip::transaction::TransactionId;
 use ringfort_sip::uri::Uri;
@@ -27,6 +28,11 @@ pub(super) fn begin(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, 
     let source = match identity::source_of(env, &incoming.hop, &incoming.invite) {
         Ok(source) => source,
         Err(stranger) => return turn_away(env, &incoming, stranger),
+    };
+    let tag = env.cx.tag();
+    let dialog = match Dialog::uas(&incoming.invite, &tag, incoming.hop) {
+        Ok(dialog) => dialog,
+        Err(error) => return refuse(env, &incoming, error.status(), Some(&format!("Bad Request ({error})")), &[]),
     };
     let number = dialled(env, &incoming.invite);
     let bindings = env.bindings;
@@ -55,13 +61,13 @@ pub(super) fn begin(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, 
                 NoRoute::NotRegistered => (480, "not-registered"),
                 NoRoute::UnknownNumber => (404, "no-route"),
             };
-            let mut call = new_call(env, tables, incoming, asked);
+            let mut call = new_call(env, tables, incoming, asked, dialog);
             announce(env, &call, Vec::new());
             call.refuse(env, tables, status, cause, Vec::new());
             return Some(call);
         }
     };
-    let mut call = new_call(env, tables, incoming, asked);
+    let mut call = new_call(env, tables, incoming, asked, dialog);
     announce(env, &call, targets.iter().map(ToString::to_string).collect());
     call.waiting = VecDeque::from(targets);
     take_offer(env, tables, &mut call);
@@ -89,19 +95,20 @@ fn caller(env: &Env<'_>, invite: &Message, source: &Source) -> (String, String) 
     (user.into_owned(), told())
 }
 
-fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: Request) -> Call {
+fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: Request, dialog: Dialog) -> Call {
     let id = tables.fresh_id();
-    let tag = env.cx.tag();
-    let call_id = incoming.invite.call_id().unwrap_or_default().to_string();
+    let (call_id, tag) = (dialog.id.call_id.clone(), dialog.id.local_tag.clone());
     tables.invites.insert(incoming.id, id);
     tables.dialogs.insert((call_id.clone(), tag.clone()), (id, Side::Caller));
     env.cx.totals.calls += 1;
+    // Cloud and trunks name where they want requests; devices may sit behind NAT.
+    let by_target = !matches!(asked.source, Source::Account(_));
     Call {
         id,
         snapshot: Some(env.cx.snapshot.clone()),
         asked,
         phase: Phase::Routing,
-        caller: Leg::new(incoming.hop, false, call_id, tag),
+        caller: Leg { dialog: Some(dialog), ..Leg::new(incoming.hop, by_target, call_id, tag) },
         callee: None,
         target: None,
         waiting: VecDeque::new(),

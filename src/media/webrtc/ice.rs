@@ -179,7 +179,9 @@ mod tests {
     #[test]
     fn a_candidate_needs_a_usable_address() {
         let credentials = IceCredentials { ufrag: "evtj".to_owned(), pwd: "x".repeat(22) };
-        for (local, usable) in [("127.0.0.1:9", true), ("[::1]:9", true), ("10.0.0.1:9", true), ("0.0.0.0:9", false), ("224.0.0.1:9", false)] {
+        for (local, usable) in
+            [("127.0.0.1:9", true), ("[::1]:9", true), ("10.0.0.1:9", true), ("0.0.0.0:9", false), ("224.0.0.1:9", false)]
+        {
             assert_eq!(IceLite::new(local.parse().unwrap(), &credentials, &credentials).is_some(), usable, "{local}");
         }
     }

@@ -1,6 +1,7 @@
 //! DTLS exporter output to SRTP keys of both directions (RFC 5764 4.2).
 
 use crate::plan::{SrtpKeys, SrtpProfile};
+use serde::de::{IntoDeserializer, value::Error};
 use serde::{Deserialize, Serialize};
 use str0m::crypto::dtls;
 
@@ -34,6 +35,7 @@ impl LegKeys {
         match self.ours.profile {
             SrtpProfile::Aes128CmSha1_80 => "dtls-srtp aes-cm-128-80",
             SrtpProfile::AeadAes128Gcm => "dtls-srtp aes-gcm-128",
+            // Unreachable only while the plan does not have it.
             #[allow(unreachable_patterns)]
             _ => "dtls-srtp aes-gcm-256",
         }
@@ -45,13 +47,14 @@ fn layout(profile: dtls::SrtpProfile) -> Option<(SrtpProfile, usize, usize)> {
     match profile {
         dtls::SrtpProfile::AES128_CM_SHA1_80 => Some((SrtpProfile::Aes128CmSha1_80, 16, 14)),
         dtls::SrtpProfile::AEAD_AES_128_GCM => Some((SrtpProfile::AeadAes128Gcm, 16, 12)),
-        dtls::SrtpProfile::AEAD_AES_256_GCM => gcm_256().map(|profile| (profile, 32, 12)),
+        dtls::SrtpProfile::AEAD_AES_256_GCM => Some((gcm_256()?, 32, 12)),
         _ => None,
     }
 }
 
+/// AES-256-GCM where the relay's plan has it; by name, since the plan decides what the relay carries. Browsers offer it and the DTLS
+/// engine prefers it, without a way to say otherwise.
 fn gcm_256() -> Option<SrtpProfile> {
-    use serde::de::{IntoDeserializer, value::Error};
     SrtpProfile::deserialize(IntoDeserializer::<Error>::into_deserializer("AeadAes256Gcm")).ok()
 }
 

@@ -109,7 +109,7 @@ impl WebrtcTransport {
     /// Takes the terms of a further offer and answer. The same certificates on both sides: the association and its keys go on, and
     /// ICE restarts if its credentials changed (RFC 8842 5.5, RFC 8839 4.4.1.1.1). Another certificate: all begins anew.
     pub fn renew(&mut self, now: Time, terms: Terms) {
-        if self.terms == terms {
+        if self.terms == terms && self.failed.is_none() {
             return;
         }
         let same_peer = self.terms.fingerprints == terms.fingerprints && self.terms.client == terms.client;

@@ -52,7 +52,7 @@ methods! {
 }
 
 impl Method {
-    /// Whether Ringfort knows the method at all; an unknown one is owed 501, a known one that is not allowed 405.
+    /// Whether Ringfort knows the method at all.
     pub fn is_known(&self) -> bool {
         !matches!(self, Method::Other(_))
     }

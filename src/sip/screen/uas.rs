@@ -23,11 +23,11 @@ impl Uas<'_> {
         checks.iter().find_map(|check| check(self, request, &method)).unwrap_or(Verdict::Accept)
     }
 
-    /// The refusal with the header that its status owes: Allow (405, 501), Unsupported (420), Accept (415, 406).
+    /// The refusal with the header that its status owes: Allow (405), Unsupported (420), Accept (415, 406).
     pub fn refuse(&self, request: &Message, status: u16, reason: &str, to_tag: &str) -> Builder {
         let reply = Builder::reply(request, status, Some(reason), Some(to_tag));
         match status {
-            405 | 501 => reply.header(HeaderName::Allow, self.allow()),
+            405 => reply.header(HeaderName::Allow, self.allow()),
             420 => reply.header(HeaderName::Unsupported, self.unsupported(request).collect::<Vec<_>>().join(", ")),
             415 | 406 => reply.header(HeaderName::Accept, self.content_types.join(", ")),
             _ => reply,
@@ -39,16 +39,12 @@ impl Uas<'_> {
         self.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
     }
 
-    /// RFC 3261 8.2.1 and 21.5.2: an unknown method is not implemented, a known one not allowed.
+    /// RFC 3261 8.2.1. A method that is not even known gets the same answer: Allow tells its sender more than 501 would.
     fn method(&self, _: &Message, method: &Method) -> Option<Verdict> {
         if matches!(method, Method::Ack | Method::Cancel) || self.methods.contains(method) {
             return None;
         }
-        Some(if method.is_known() {
-            Verdict::reply(405, "method-not-allowed", "Method Not Allowed")
-        } else {
-            Verdict::reply(501, "method-unknown", "Not Implemented")
-        })
+        Some(Verdict::reply(405, "method-not-allowed", "Method Not Allowed"))
     }
 
     /// RFC 3261 8.2.2.1. A registration must be for a SIP address (RFC 3261 10.2).
@@ -151,7 +147,7 @@ mod tests {
             ("INVITE", "sip:b@h", "", "", 0),
             ("INVITE", "tel:+1", "", "", 0),
             ("PUBLISH", "sip:b@h", "", "", 405),
-            ("FOO", "sip:b@h", "", "", 501),
+            ("FOO", "sip:b@h", "", "", 405),
             ("INVITE", "urn:service:x", "", "", 416),
             ("INVITE", "sip:b@h", "Max-Forwards: 0\r\n", "", 483),
             ("OPTIONS", "sip:b@h", "Max-Forwards: 0\r\n", "", 0),

@@ -2,7 +2,7 @@
 //! place of the old by an atomic rename. While it runs, every change is written to both, so a process killed at any
 //! moment leaves one whole journal under the journal's name.
 
-use super::{FILE_MAX, GARBAGE_MIN, Journal, Key, open_private};
+use super::{FILE_MAX, FileError, GARBAGE_MIN, Journal, Key, open_private};
 use std::fs::File;
 use std::io;
 use std::ops::Bound;
@@ -62,10 +62,7 @@ impl Journal {
     }
 
     fn start_compaction(&mut self) {
-        let opened = open_private(&path_of(&self.path));
-        match opened
-            .and_then(|file| file.set_len(0).map(|()| file).map_err(|e| super::FileError::new("cut", &self.path, e)))
-        {
+        match open_empty(&path_of(&self.path)) {
             Ok(file) => {
                 self.compaction = Some(Compaction { file, len: 0, cursor: None, started_seq: self.next_seq });
             }
@@ -121,6 +118,12 @@ impl Journal {
         self.side = 1 - self.side;
         self.compact_above = 0;
     }
+}
+
+fn open_empty(path: &Path) -> Result<File, FileError> {
+    let file = open_private(path)?;
+    file.set_len(0).map_err(|e| FileError::new("cut", path, e))?;
+    Ok(file)
 }
 
 /// Closes the old file elsewhere: the kernel gives its pages back then, which takes 20 ms for 80 MB.

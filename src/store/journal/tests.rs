@@ -4,8 +4,16 @@ use std::os::unix::fs::PermissionsExt;
 
 type Survivors = Vec<(Key, Vec<u8>)>;
 
+/// Opens the journal. A test that starts a process shares all locks with it for the moment between fork and exec.
 fn open(path: &Path) -> (Journal, Survivors) {
-    let (journal, values) = Journal::open(path).unwrap();
+    let retried = (0..100).find_map(|_| match Journal::open(path) {
+        Err(JournalError::Locked(_)) => {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            None
+        }
+        opened => Some(opened.unwrap()),
+    });
+    let (journal, values) = retried.expect("the lock is given up");
     (journal, values.into_iter().map(|(key, value)| (key, value.to_vec())).collect())
 }
 

@@ -69,11 +69,7 @@ pub async fn list(State(state): State<WebState>, _: Administrator, Params(page):
     (status = 401, description = "Not signed in", body = ErrorBody),
     (status = 403, description = "Not an administrator, or the password has to be changed", body = ErrorBody),
     (status = 404, description = "There is no such call", body = ErrorBody)))]
-pub async fn hang_up(
-    State(state): State<WebState>,
-    _: Administrator,
-    Path(id): Path<String>,
-) -> Result<StatusCode, ApiError> {
+pub async fn hang_up(State(state): State<WebState>, _: Administrator, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
     let no_such_call = || ApiError::not_found("There is no such call.");
     let call = call_id(&id).ok_or_else(no_such_call)?;
     let ended = blocking(move || state.backend.hang_up(call)).await?;

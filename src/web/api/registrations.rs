@@ -25,11 +25,7 @@ pub struct RegistrationList {
     (status = 400, description = "Not a page", body = ErrorBody),
     (status = 401, description = "Not signed in", body = ErrorBody),
     (status = 403, description = "Not an administrator, or the password has to be changed", body = ErrorBody)))]
-pub async fn list(
-    State(state): State<WebState>,
-    _: Administrator,
-    Params(page): Params<Page>,
-) -> Json<RegistrationList> {
+pub async fn list(State(state): State<WebState>, _: Administrator, Params(page): Params<Page>) -> Json<RegistrationList> {
     let status = state.backend.status();
     let registrations = page.of(&status.registrations);
     Json(RegistrationList { total: status.registrations.len(), registrations })

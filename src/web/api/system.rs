@@ -55,11 +55,7 @@ pub async fn health(State(state): State<WebState>) -> Json<Health> {
     (status = 200, description = "Text format 0.0.4", body = String, content_type = "text/plain"),
     (status = 401, description = "Not signed in, and not from the node itself", body = ErrorBody),
     (status = 403, description = "Not an administrator, or the password has to be changed", body = ErrorBody)))]
-pub async fn metrics(
-    State(state): State<WebState>,
-    peer: Peer,
-    request: Request,
-) -> Result<impl IntoResponse, ApiError> {
+pub async fn metrics(State(state): State<WebState>, peer: Peer, request: Request) -> Result<impl IntoResponse, ApiError> {
     if !peer.is_loopback() || is_forwarded(request.headers()) {
         let mut parts = request.into_parts().0;
         Administrator::from_request_parts(&mut parts, &state).await?;

@@ -41,6 +41,7 @@ pub struct Faults {
 pub struct Browser {
     pub addresses: Vec<SocketAddr>,
     pub faults: Faults,
+    pub version: DtlsVersion,
     pub keys: Option<(SrtpKeys, SrtpKeys)>,
     agent: IceAgent,
     credentials: IceCredentials,
@@ -62,6 +63,7 @@ impl Browser {
             agent: Browser::agent(&credentials),
             addresses,
             faults: Faults::default(),
+            version: DtlsVersion::Auto,
             keys: None,
             credentials,
             certificate: provider().dtls_provider.generate_certificate().unwrap(),
@@ -204,7 +206,7 @@ impl Browser {
         }
         self.ice_due = self.agent.poll_timeout().map_or(Time::NEVER, time).max(now + Duration::from_millis(1));
         if self.pair.is_some() && self.dtls.is_none() && !self.faults.no_dtls {
-            let mut dtls = provider().dtls_provider.new_dtls(&self.certificate, instant(now), DtlsVersion::Auto, None).unwrap();
+            let mut dtls = provider().dtls_provider.new_dtls(&self.certificate, instant(now), self.version, None).unwrap();
             dtls.set_active(self.client);
             dtls.handle_timeout(instant(now)).unwrap();
             self.dtls = Some(dtls);
@@ -234,7 +236,7 @@ fn split(material: &[u8], profile: dtls::SrtpProfile, client: bool) -> (SrtpKeys
     let (profile, key, salt) = match profile {
         dtls::SrtpProfile::AES128_CM_SHA1_80 => (SrtpProfile::Aes128CmSha1_80, 16, 14),
         dtls::SrtpProfile::AEAD_AES_128_GCM => (SrtpProfile::AeadAes128Gcm, 16, 12),
-        _ => (SrtpProfile::AeadAes256Gcm, 32, 12),
+        _ => (serde_json::from_str("\"AeadAes256Gcm\"").expect("plan::SrtpProfile has AES-256-GCM"), 32, 12),
     };
     let at = |key_at: usize, salt_at: usize| SrtpKeys {
         profile,

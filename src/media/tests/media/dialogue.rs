@@ -80,7 +80,11 @@ fn every_line_of_an_offer_is_answered() {
     let mut leg = webrtc(40_000);
     let description = leg.receive_offer(T0, FIREFOX.as_bytes()).unwrap();
     let answer = text(leg.make_answer(T0, &description).unwrap());
-    let media = ["m=audio 40000 UDP/TLS/RTP/SAVPF 109 9 0 8 101", "m=video 0 UDP/TLS/RTP/SAVPF 120", "m=application 0 UDP/DTLS/SCTP webrtc-datachannel"];
+    let media = [
+        "m=audio 40000 UDP/TLS/RTP/SAVPF 109 9 0 8 101",
+        "m=video 0 UDP/TLS/RTP/SAVPF 120",
+        "m=application 0 UDP/DTLS/SCTP webrtc-datachannel",
+    ];
     assert_eq!(lines(&answer, "m="), media);
     assert_eq!(lines(&answer, "a=mid:"), ["a=mid:a0", "a=mid:v1", "a=mid:d2"]);
     assert_eq!(lines(&answer, "a=group:"), ["a=group:BUNDLE a0"]);
@@ -88,7 +92,8 @@ fn every_line_of_an_offer_is_answered() {
 
 #[test]
 fn the_audio_line_need_not_be_the_first() {
-    let offer = SIPP.replace("m=audio", "m=image 9000 udptl t38\r\nm=audio 5998 RTP/SAVP 0\r\na=crypto:1 X inline:abc\r\nm=audio");
+    let offer =
+        SIPP.replace("m=audio", "m=image 9000 udptl t38\r\nm=audio 5998 RTP/SAVP 0\r\na=crypto:1 X inline:abc\r\nm=audio");
     let mut leg = rtp(40_002);
     let description = leg.receive_offer(T0, offer.as_bytes()).unwrap();
     let answer = text(leg.make_answer(T0, &description).unwrap());
@@ -110,7 +115,10 @@ fn echo_service_answers_with_the_offers_own_description() {
     let plan = leg.plan(Destination::Echo { ssrc: 7 });
     assert_eq!(plan.receive.latch, Latch::Symmetric { expected: Some("10.7.0.5:6000".parse().unwrap()), grace_ms: 300 });
     assert_eq!(plan.destination, Destination::Echo { ssrc: 7 });
-    assert_eq!((plan.transmit.rtp, plan.transmit.rtcp), (Some("10.7.0.5:6000".parse().unwrap()), Some("10.7.0.5:6001".parse().unwrap())));
+    assert_eq!(
+        (plan.transmit.rtp, plan.transmit.rtcp),
+        (Some("10.7.0.5:6000".parse().unwrap()), Some("10.7.0.5:6001".parse().unwrap()))
+    );
     assert!(!plan.transmit.muted && !plan.transmit.rtcp_mux && plan.receive.srtp.is_none() && plan.transmit.srtp.is_none());
 }
 

@@ -5,9 +5,11 @@ use crate::peers::{T0, text, webrtc};
 use ringfort_base::entropy::Seeded;
 use ringfort_base::{PortId, Time, limits};
 use ringfort_media::plan::{Destination, DiscardReason, FlowPlan, Latch};
-use ringfort_media::{Description, LegOutput, LegSession, MediaCause};
+use ringfort_media::{Description, DtlsIdentity, LegOutput, LegSession, MediaCause};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+use str0m::crypto::dtls::DtlsVersion;
 
 const TO: Destination = Destination::Port(PortId(9));
 const WIFI: &str = "192.0.2.10:50000";
@@ -196,6 +198,30 @@ fn the_called_browser_chooses_either_role() {
 }
 
 #[test]
+fn dtls_1_2_and_1_3_in_both_roles() {
+    for version in [DtlsVersion::Dtls12, DtlsVersion::Dtls13] {
+        for setup in ["active", "passive"] {
+            let mut net = Net::new(17, 100);
+            net.browser.version = version;
+            net.browser_offers(setup);
+            net.run_until_ready();
+            net.assert_keys_match();
+        }
+    }
+}
+
+#[test]
+fn a_leg_may_have_its_own_identity() {
+    let identity = Arc::new(DtlsIdentity::generate().unwrap());
+    let mut net = Net::new(18, 0);
+    net.node = net.node.with_identity(identity.clone());
+    let answer = net.browser_offers("actpass");
+    assert!(answer.contains(&format!("a=fingerprint:{}\r\n", identity.fingerprint())));
+    net.run_until_ready();
+    net.assert_keys_match();
+}
+
+#[test]
 fn a_browser_that_offers_passive_is_met_by_a_client() {
     let mut net = Net::new(3, 0);
     let answer = net.browser_offers("passive");
@@ -292,6 +318,14 @@ fn the_browser_vanishes() {
     net.run_for(Duration::from_secs(8));
     assert_eq!(net.failure(), Some(MediaCause::ConsentExpired));
     assert_eq!(net.plan().destination, Destination::Discard(DiscardReason::NotReady));
+    // It comes back and says so by SIP.
+    net.cut = None;
+    net.seen.clear();
+    net.browser.restart_ice(55);
+    net.browser_offers("actpass");
+    net.run_for(Duration::from_secs(60));
+    assert_eq!((net.plan().destination, net.failure()), (TO, None));
+    net.assert_keys_match();
 }
 
 #[test]

@@ -5,10 +5,29 @@ use proptest::prelude::*;
 
 /// Words of A that B must never see.
 const OF_CHROMIUM: &[&str] = &[
-    "192.168.77.31", "203.0.113.77", "51432", "6a8f1c1e", ".local", "qW3z", "H4xVt0dQ", "4A:AD:B9", "8124759304718824905", "4TOk42mS", "7f3c1a52",
-    "0b9d44ee", "3570614608", "extmap", "rtcp-fb", "candidate", "setup", "ice-", "msid", "127.0.0.1",
+    "192.168.77.31",
+    "203.0.113.77",
+    "51432",
+    "6a8f1c1e",
+    ".local",
+    "qW3z",
+    "H4xVt0dQ",
+    "4A:AD:B9",
+    "8124759304718824905",
+    "4TOk42mS",
+    "7f3c1a52",
+    "0b9d44ee",
+    "3570614608",
+    "extmap",
+    "rtcp-fb",
+    "candidate",
+    "setup",
+    "ice-",
+    "msid",
+    "127.0.0.1",
 ];
-const OF_FIREFOX: &[&str] = &["mozilla", "SDPARTA", "8a2b7c6d", "5d1c9e77", "1F:2E:3D", "8d5dbd1c", "1206370419", "f6b1f1c4", "a0 ", "0.0.0.0"];
+const OF_FIREFOX: &[&str] =
+    &["mozilla", "SDPARTA", "8a2b7c6d", "5d1c9e77", "1F:2E:3D", "8d5dbd1c", "1206370419", "f6b1f1c4", "a0 ", "0.0.0.0"];
 const OF_PHONE: &[&str] = &["desk-4711", "10.7.1.44", "11780", "20518", "SIP Call"];
 
 #[test]
@@ -60,16 +79,35 @@ impl Peer {
 fn address() -> impl Strategy<Value = String> {
     let v4 = (any::<[u8; 4]>()).prop_map(|octets| std::net::Ipv4Addr::from(octets));
     let v6 = (any::<[u16; 8]>()).prop_map(|groups| std::net::Ipv6Addr::from(groups));
-    let unicast = v4.prop_filter("unicast of three digits", |ip| !ip.is_multicast() && !ip.is_unspecified() && ip.octets()[0] > 9);
-    prop_oneof![unicast.prop_map(|ip| format!("IP4 {ip}")), v6.prop_filter("unicast", |ip| !ip.is_multicast()).prop_map(|ip| format!("IP6 {ip}"))]
+    let unicast =
+        v4.prop_filter("unicast of three digits", |ip| !ip.is_multicast() && !ip.is_unspecified() && ip.octets()[0] > 9);
+    prop_oneof![
+        unicast.prop_map(|ip| format!("IP4 {ip}")),
+        v6.prop_filter("unicast", |ip| !ip.is_multicast()).prop_map(|ip| format!("IP6 {ip}"))
+    ]
 }
 
 fn peer() -> impl Strategy<Value = Peer> {
-    let fingerprint = prop::collection::vec(any::<u8>(), 32).prop_map(|digest| {
-        digest.iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(":")
-    });
-    (address(), "[a-z]{3,8}\\.[a-z]{3,8}\\.[a-z]{2,4}", "[A-Za-z]{8,12}", "[A-Z0-9]{7,9}", "[A-Za-z0-9]{22,30}", "[A-Za-z0-9]{8,16}", fingerprint)
-        .prop_map(|(address, host, user, ufrag, pwd, cname, fingerprint)| Peer { address, host, user, ufrag, pwd, cname, fingerprint })
+    let fingerprint = prop::collection::vec(any::<u8>(), 32)
+        .prop_map(|digest| digest.iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(":"));
+    (
+        address(),
+        "[a-z]{3,8}\\.[a-z]{3,8}\\.[a-z]{2,4}",
+        "[A-Za-z]{8,12}",
+        "[A-Z0-9]{7,9}",
+        "[A-Za-z0-9]{22,30}",
+        "[A-Za-z0-9]{8,16}",
+        fingerprint,
+    )
+        .prop_map(|(address, host, user, ufrag, pwd, cname, fingerprint)| Peer {
+            address,
+            host,
+            user,
+            ufrag,
+            pwd,
+            cname,
+            fingerprint,
+        })
 }
 
 /// Where a peer could put one of its words besides where it belongs.

@@ -63,7 +63,10 @@ fn hold_and_resume() {
     assert_eq!(told, ("a=sendonly".to_owned(), "a=recvonly".to_owned()));
     assert_eq!(call.flows(), (true, false), "music on hold passes");
     assert!(call.caller.on_hold() && !call.callee.on_hold());
-    assert_eq!((call.caller.remote_direction(), call.caller.local_direction()), (Some(Direction::SendOnly), Some(Direction::RecvOnly)));
+    assert_eq!(
+        (call.caller.remote_direction(), call.caller.local_direction()),
+        (Some(Direction::SendOnly), Some(Direction::RecvOnly))
+    );
     call.caller_offers("a=sendrecv", "a=sendrecv");
     assert_eq!(call.flows(), (true, true));
     assert!(!call.caller.on_hold());
@@ -94,7 +97,8 @@ fn the_old_hold_with_an_unspecified_address() {
     assert_eq!(call.flows(), (true, false));
     let (caller, _) = call.plans();
     assert_eq!(caller.transmit.rtp, Some("10.7.0.5:6000".parse().unwrap()), "the peer has not moved");
-    let told = call.caller_sends(&format!("{}a=inactive\r\n", SIPP.replace("c=IN IP4 10.7.0.5", "c=IN IP4 0.0.0.0")), "a=inactive");
+    let told =
+        call.caller_sends(&format!("{}a=inactive\r\n", SIPP.replace("c=IN IP4 10.7.0.5", "c=IN IP4 0.0.0.0")), "a=inactive");
     assert_eq!(told, ("a=inactive".to_owned(), "a=inactive".to_owned()));
     assert_eq!(call.plans().0.destination, HOLDS);
     call.caller_sends(SIPP, "a=sendrecv");
@@ -117,7 +121,10 @@ fn a_moved_peer_is_latched_anew() {
     let mut leg = rtp(4000);
     crate::peers::answered(&mut leg, SIPP);
     leg.latched(ringfort_media::plan::Component::Rtp, "10.7.0.5:6000".parse().unwrap());
-    assert_eq!((leg.poll_output(), leg.poll_output()), (Some(LegOutput::PlanChanged), Some(LegOutput::Ready { how: "rtp".to_owned() })));
+    assert_eq!(
+        (leg.poll_output(), leg.poll_output()),
+        (Some(LegOutput::PlanChanged), Some(LegOutput::Ready { how: "rtp".to_owned() }))
+    );
     let before = leg.plan(Destination::Port(PortId(1)));
     crate::peers::answered(&mut leg, SIPP);
     assert_eq!((leg.plan(Destination::Port(PortId(1))), leg.poll_output()), (before.clone(), None), "a session refresh");

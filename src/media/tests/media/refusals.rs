@@ -38,7 +38,13 @@ fn offers_to_a_browsers_leg() {
     let cases: &[(&str, &str, u16, u16, &str)] = &[
         ("a=ice-ufrag:qW3z\r\n", "", 488, 306, "a=ice-ufrag is missing"),
         ("a=ice-pwd:H4xVt0dQ2mYk7nPzL1sBcR9f\r\n", "", 488, 306, "a=ice-pwd is missing"),
-        ("a=ice-pwd:H4xVt0dQ2mYk7nPzL1sBcR9f", "a=ice-pwd:short", 400, 399, "SDP line 15: malformed a=ice-ufrag or a=ice-pwd (RFC 8839 5.4)"),
+        (
+            "a=ice-pwd:H4xVt0dQ2mYk7nPzL1sBcR9f",
+            "a=ice-pwd:short",
+            400,
+            399,
+            "SDP line 15: malformed a=ice-ufrag or a=ice-pwd (RFC 8839 5.4)",
+        ),
         ("a=rtcp-mux\r\n", "", 488, 306, "a=rtcp-mux is missing"),
         ("a=fingerprint:sha-256", "a=fingerprint:sha-512", 400, 399, "SDP line 17: malformed a=fingerprint (RFC 8122 5)"),
         ("a=fingerprint:sha-256", "a=fingerprint:sha-3", 488, 306, "no a=fingerprint with sha-256"),
@@ -46,7 +52,11 @@ fn offers_to_a_browsers_leg() {
     ];
     for (from, to, status, code, text) in cases {
         assert!(CHROMIUM.contains(from), "{from}");
-        assert_eq!(refused(webrtc(4000), &CHROMIUM.replacen(from, to, 1)), (*status, *code, (*text).to_owned()), "{from} -> {to}");
+        assert_eq!(
+            refused(webrtc(4000), &CHROMIUM.replacen(from, to, 1)),
+            (*status, *code, (*text).to_owned()),
+            "{from} -> {to}"
+        );
     }
     let mut leg = webrtc(4000);
     let offer = CHROMIUM.replace("a=setup:actpass", "a=setup:holdconn");

@@ -45,7 +45,8 @@ fn structure_is_held_to() {
 
 #[test]
 fn views_tell_absent_from_malformed() {
-    let sdp = parse("v=0\nm=audio 9 RTP/AVP 0\na=ptime:x\nc=IN IP4 10.0.0.256\na=rtpmap:0\na=setup:server\na=fingerprint:sha-256 AA\n");
+    let sdp =
+        parse("v=0\nm=audio 9 RTP/AVP 0\na=ptime:x\nc=IN IP4 10.0.0.256\na=rtpmap:0\na=setup:server\na=fingerprint:sha-256 AA\n");
     let section = sdp.media_section(0).unwrap();
     let at = |line, rule| SdpError { line, rule };
     assert_eq!(section.ptime(), Err(at(3, Rule::Ptime)));
@@ -55,7 +56,10 @@ fn views_tell_absent_from_malformed() {
     assert_eq!(section.fingerprints().unwrap_err(), at(7, Rule::Fingerprint));
     let empty = parse("v=0\nm=audio 9 RTP/AVP 0\n");
     let section = empty.media_section(0).unwrap();
-    assert_eq!((section.ptime(), section.connection(), section.setup(), section.rtcp()), (Ok(None), Ok(None), Ok(None), Ok(None)));
+    assert_eq!(
+        (section.ptime(), section.connection(), section.setup(), section.rtcp()),
+        (Ok(None), Ok(None), Ok(None), Ok(None))
+    );
     assert!(empty.media_section(1).is_none());
 }
 

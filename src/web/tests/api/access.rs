@@ -46,8 +46,7 @@ async fn ask(browser: &mut Browser, method: &str, path: &str) -> (u16, String) {
 async fn each_endpoint_lets_in_who_may_and_nobody_else() {
     for (method, path, expected) in TABLE {
         let (first, second) = (Site::new(), Site::new());
-        let browsers =
-            [first.browser("192.0.2.9"), first.user().await, first.must_change().await, second.admin().await];
+        let browsers = [first.browser("192.0.2.9"), first.user().await, first.must_change().await, second.admin().await];
         for (n, mut browser) in browsers.into_iter().enumerate() {
             let (status, code) = ask(&mut browser, method, path).await;
             assert_eq!(status, expected[n], "{method} {path} by person {n}");

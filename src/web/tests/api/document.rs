@@ -78,8 +78,7 @@ fn covers(schemas: &Value, schema: &Value, value: &Value, at: &str) {
     let schema = resolve(schemas, schema);
     match value {
         Value::Object(fields) => {
-            let properties =
-                schema["properties"].as_object().unwrap_or_else(|| panic!("{at} is no object in the schema"));
+            let properties = schema["properties"].as_object().unwrap_or_else(|| panic!("{at} is no object in the schema"));
             let described: BTreeSet<_> = properties.keys().collect();
             assert_eq!(described, fields.keys().collect(), "{at}");
             fields.iter().for_each(|(name, field)| {

@@ -1,0 +1,290 @@
+//! A random run: phones, trunks and a cloud that live their lives on a bad network while the node is restarted and reloaded and
+//! the cloud dies and comes back. Then everybody goes home, and nothing may be left.
+
+use crate::actor::{Actor, Temper};
+use crate::checks::Checks;
+use crate::cloud::Cloud;
+use crate::network::Faults;
+use crate::ua::{End, State, Ua};
+use crate::wire::Secret;
+use crate::world::{NODE, World, password};
+use ringfort_base::Time;
+use ringfort_base::entropy::Seeded;
+use ringfort_base::event::Mode;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The configuration of random runs.
+pub const CONFIG: &str = r#"
+[node]
+domain = "ringfort.test"
+[sip]
+listen = ["udp:192.0.2.10:5060"]
+[media]
+port_first = 20000
+port_last = 20999
+[cloud]
+address = "10.3.0.100:5060"
+domain = "cloud.test"
+[[trunk]]
+name = "carrier"
+address = "10.2.0.101:5060"
+[[trunk]]
+name = "backup"
+address = "10.2.0.102:5060"
+[[account]]
+user = "101"
+display_name = "Anna"
+[[account]]
+user = "102"
+[[account]]
+user = "103"
+[[account]]
+user = "104"
+[[route]]
+name = "outside"
+number = "0*"
+to = ["trunk:carrier", "trunk:backup"]
+[[route]]
+name = "mailbox"
+number = "9*"
+to = ["cloud"]
+[emergency]
+numbers = ["112"]
+to = ["trunk:backup", "trunk:carrier"]
+"#;
+
+/// What a run came to.
+pub struct Outcome {
+    /// Digest of everything that happened.
+    pub digest: u64,
+    /// Virtual time.
+    pub time: Time,
+    /// Ended calls by cause.
+    pub causes: BTreeMap<String, u32>,
+    /// Violations and trace; `None`: all is well.
+    pub failure: Option<String>,
+}
+
+/// Runs one seed.
+pub fn run(seed: u64) -> Outcome {
+    let mut campaign = Campaign::new(seed);
+    campaign.live();
+    campaign.go_home();
+    campaign.judge();
+    let checks = &campaign.world.checks;
+    Outcome {
+        digest: checks.digest(),
+        time: campaign.world.now,
+        causes: checks.causes.clone(),
+        failure: checks.failed().then(|| checks.report()),
+    }
+}
+
+/// Who takes part, by word: phones, then trunks.
+const PHONES: [(&str, &str, &str); 5] = [
+    ("kestrel", "101", "10.1.0.101:5060"),
+    ("osprey", "102", "10.1.0.102:5060"),
+    ("harrier", "103", "10.1.0.103:5060"),
+    ("goshawk", "104", "10.1.0.104:5060"),
+    // A second device of 104.
+    ("merlin", "104", "10.1.0.105:5062"),
+];
+const TRUNKS: [(&str, &str, &str); 2] = [("curlew", "carrier", "10.2.0.101:5060"), ("plover", "backup", "10.2.0.102:5060")];
+
+struct Campaign {
+    world: World,
+    dice: Seeded,
+    restarts: u32,
+    /// The network loses nothing and delays little, so that bounds of time hold.
+    clean: bool,
+    cloud_died: Option<Time>,
+}
+
+impl Campaign {
+    fn new(seed: u64) -> Campaign {
+        let mut dice = Seeded::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x5eed);
+        let clean = dice.chance(300);
+        let faults = match clean {
+            true => Faults { loss_per_mille: 0, twice_per_mille: 50, late_per_mille: 0, delay_us_max: 20_000 },
+            false => Faults {
+                loss_per_mille: dice.below(120),
+                twice_per_mille: dice.below(100),
+                late_per_mille: dice.below(100),
+                delay_us_max: 1 + dice.below(80_000),
+            },
+        };
+        let mut world = World::new(seed, CONFIG, faults);
+        world.relay.fail_per_mille = if dice.chance(300) { 20 } else { 0 };
+        for (word, user, address) in PHONES {
+            let mut ua = ua(word, user, address, seed);
+            let algorithm = if dice.chance(500) { "MD5" } else { "SHA-256" };
+            ua.secret = Some(Secret { user: user.into(), password: password(user), algorithm });
+            let expires = 60 + dice.below(300) as u32;
+            let temper = phone(&mut dice);
+            world.join(Actor::new(ua, temper, expires));
+        }
+        for (word, user, address) in TRUNKS {
+            let temper = trunk(&mut dice);
+            world.join(Actor::new(ua(word, user, address, seed), temper, 0));
+        }
+        let secrets = ["101", "102", "103", "104"].map(|user| (user.to_string(), password(user))).into();
+        let actor = Actor::new(ua("heron", "cloud", "10.3.0.100:5060", seed), cloud(&mut dice), 0);
+        world.join_cloud(Cloud::new(actor, secrets));
+        Campaign { world, dice, restarts: 0, clean, cloud_died: None }
+    }
+
+    /// Some minutes of life, with trouble.
+    fn live(&mut self) {
+        let minutes = 4 + self.dice.below(8);
+        let end = Time::from_millis(minutes * 60_000);
+        let (restarts, reloads, deaths) = (self.dice.chance(400), self.dice.chance(400), self.dice.chance(700));
+        while self.world.now < end && !self.world.checks.failed() {
+            let pause = self.dice.below(20_000);
+            self.world.run(Duration::from_millis(pause));
+            self.world.ensure_journal();
+            match self.dice.below(10) {
+                0 | 1 if restarts => self.restart(),
+                2 if reloads => self.world.reload(CONFIG),
+                3 | 4 if deaths => self.toggle_cloud(),
+                5 => self.operator(),
+                _ => {}
+            }
+        }
+    }
+
+    fn restart(&mut self) {
+        self.restarts += 1;
+        self.world.restart();
+    }
+
+    fn toggle_cloud(&mut self) {
+        let Some(cloud) = &mut self.world.cloud else { return };
+        match cloud.dead {
+            true => cloud.revive(),
+            false => cloud.kill(),
+        }
+        let dead = cloud.dead;
+        self.world.checks.trace(|| format!("cloud dead: {dead}"));
+        if !self.clean {
+            return;
+        }
+        self.cloud_died = dead.then_some(self.world.now);
+        if dead {
+            // Whatever else happens, five seconds are enough to notice.
+            self.world.run(Duration::from_millis(5_000));
+            let mode = self.world.node.status().mode;
+            self.world.checks.ensure(mode == Mode::Survivable, || format!("{mode:?} five seconds after the cloud died"));
+        }
+    }
+
+    /// The operator ends some call.
+    fn operator(&mut self) {
+        let calls = self.world.node.status().calls;
+        if let Some(row) = calls.first().filter(|_| self.dice.chance(300)) {
+            self.world.input(ringfort_call::Input::HangUp(row.call));
+        }
+    }
+
+    /// Nobody calls any more, calls end, and every memory of them fades.
+    fn go_home(&mut self) {
+        let world = &mut self.world;
+        for actor in world.actors.iter_mut().chain(world.cloud.iter_mut().map(|c| &mut c.actor)) {
+            actor.rest();
+        }
+        world.run(Duration::from_secs(45));
+        for index in 0..world.actors.len() {
+            let now = world.now;
+            world.actors[index].hang_up(now);
+            world.collect(index);
+        }
+        if let Some(cloud) = &mut world.cloud {
+            cloud.actor.hang_up(world.now);
+        }
+        world.run(Duration::from_secs(150));
+        // Supervision begins its own transactions; between two probes that were answered none is alive but their lingering ends.
+        self.world.reload(&CONFIG.replace("[cloud]", "[cloud]\noptions_interval_ms = 600000\n").replace("name = \"", "options_interval_ms = 0\nname = \""));
+        for actor in &mut self.world.actors {
+            actor.expires_s = 0;
+            actor.ua.die_timers();
+        }
+        self.world.run(Duration::from_secs(80));
+    }
+
+    fn judge(&mut self) {
+        if self.world.checks.failed() {
+            return;
+        }
+        self.world.ensure_empty();
+        self.world.ensure_journal();
+        let excused = self.restarts > 0;
+        let actors = self.world.actors.iter().chain(self.world.cloud.iter().map(|c| &c.actor));
+        for actor in actors {
+            judge_calls(actor, excused, self.clean, &mut self.world.checks);
+        }
+    }
+}
+
+/// What a peer's calls must have come to.
+fn judge_calls(actor: &Actor, restarted: bool, clean: bool, checks: &mut Checks) {
+    let word = actor.ua.word;
+    for (no, call) in actor.ua.calls.iter().enumerate() {
+        let name = format!("{word}'s call {no} ({})", call.invite.get("Call-ID"));
+        checks.ensure(call.state == State::Over, || format!("{name} is {:?} to the end", call.state));
+        let answers = call.finals.len();
+        checks.ensure(answers <= 1, || format!("{name} got final responses {:?}", call.finals));
+        if call.outgoing && !restarted && clean {
+            checks.ensure(answers == 1, || format!("{name} got no final response"));
+        }
+        let Some(_) = call.confirmed else { continue };
+        match call.end {
+            Some((_, End::Released | End::Bye(200))) => {}
+            // The node's BYE is on its way or was lost together with every repetition, or it died meanwhile.
+            Some((_, end)) => checks.ensure(restarted || !clean, || format!("{name} ended by {end:?}")),
+            None => checks.ensure(restarted, || format!("{name} was confirmed and never ended")),
+        }
+    }
+}
+
+fn ua(word: &'static str, user: &str, address: &str, seed: u64) -> Ua {
+    let parse = |text: &str| text.parse().expect("constant");
+    let domain = if user.starts_with("10") { "ringfort.test".to_string() } else { format!("{word}.test") };
+    Ua::new(word, user, parse(address), parse(NODE), &domain, seed)
+}
+
+fn phone(dice: &mut Seeded) -> Temper {
+    let numbers = ["101", "102", "103", "104", "0123456", "0987654", "112", "*43", "555", "900"];
+    Temper {
+        answer_ms: (100, 5_000),
+        talk_ms: (1_000, 40_000),
+        dial_ms: 8_000 + dice.below(40_000),
+        dials: numbers.map(|n| format!("sip:{n}@ringfort.test")).into(),
+        patience_ms: 20_000,
+        reject: dice.below(200),
+        deaf: dice.below(100),
+        mute: dice.below(30),
+        early: dice.below(200),
+        late: dice.below(500),
+        fork: 0,
+        change: dice.below(700),
+        sharp: dice.below(400),
+        glare: dice.below(600),
+        fickle: dice.below(200),
+    }
+}
+
+fn trunk(dice: &mut Seeded) -> Temper {
+    let numbers = ["101", "102", "104", "555"];
+    Temper {
+        dial_ms: 30_000 + dice.below(60_000),
+        dials: numbers.map(|n| format!("sip:{n}@{NODE}")).into(),
+        mute: dice.below(200),
+        fork: dice.below(150),
+        early: dice.below(600),
+        ..phone(dice)
+    }
+}
+
+fn cloud(dice: &mut Seeded) -> Temper {
+    Temper { mute: 0, deaf: 0, ..trunk(dice) }
+}
