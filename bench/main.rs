@@ -4,6 +4,7 @@
 //! and by which command it came about, and what was not measured.
 
 mod allocations;
+mod call;
 mod core;
 mod machine;
 mod media;
@@ -33,20 +34,25 @@ struct Arguments {
 enum What {
     /// One relayed packet: without sockets, and on sockets of the loopback interface
     Relay(relay::Options),
+    /// One call through the B2BUA, without sockets
+    Call(call::Options),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let report = match &arguments.what {
-        Some(What::Relay(options)) => relay::run(options),
-        None => relay::run(&relay::Options::default()),
+    let reports = match &arguments.what {
+        Some(What::Relay(options)) => vec![relay::run(options)],
+        Some(What::Call(options)) => vec![call::run(options)],
+        None => vec![relay::run(&relay::Options::default()), call::run(&call::Options::default())],
     };
-    match report.and_then(|report| report.write(&arguments.out).map(|()| report)) {
-        Ok(report) if arguments.json => println!("{}", report.json()),
-        Ok(report) => println!("{}", report.markdown()),
-        Err(error) => {
-            eprintln!("ringfort-bench: {error}");
-            return ExitCode::FAILURE;
+    for report in reports {
+        match report.and_then(|report| report.write(&arguments.out).map(|()| report)) {
+            Ok(report) if arguments.json => println!("{}", report.json()),
+            Ok(report) => println!("{}", report.markdown()),
+            Err(error) => {
+                eprintln!("ringfort-bench: {error}");
+                return ExitCode::FAILURE;
+            }
         }
     }
     ExitCode::SUCCESS

@@ -58,7 +58,8 @@ impl Secrets {
 
     fn add_attribute(&mut self, name: &str, value: &str) {
         match name {
-            "ice-ufrag" | "ice-pwd" => self.add(value.trim()),
+            // A user name fragment may be all digits.
+            "ice-ufrag" | "ice-pwd" if value.trim().len() >= TELLING_LENGTH => self.0.push(value.trim().to_ascii_lowercase()),
             "fingerprint" | "msid" | "candidate" | "rtcp" => value.split_ascii_whitespace().for_each(|word| self.add(word)),
             // `a=ssrc:<ssrc> <attribute>[:<value>]` (RFC 5576 4.1): the number, a CNAME or stream names.
             "ssrc" => value.split([' ', ':']).for_each(|word| self.add(word)),
@@ -66,7 +67,7 @@ impl Secrets {
         }
     }
 
-    /// Words of the grammar are no secrets, and neither is what is too short to tell anything.
+    /// Words of the grammar are no secrets, and neither are ports, versions and what is too short to tell anything.
     fn add(&mut self, word: &str) {
         const GRAMMAR: &str = "sha-256 sha-1 sha-384 sha-512 host srflx prflx relay raddr rport tcptype active passive \
              generation network-id network-cost ufrag cname msid mslabel label";

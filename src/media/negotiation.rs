@@ -30,12 +30,12 @@ pub(crate) struct Agreed {
 
 impl Agreed {
     /// The node may send to the peer.
-    pub fn to_peer(&self) -> bool {
+    pub fn node_may_send(&self) -> bool {
         self.local.description.direction.sends() && self.remote.description.direction.receives()
     }
 
     /// The peer may send to the node.
-    pub fn from_peer(&self) -> bool {
+    pub fn peer_may_send(&self) -> bool {
         self.remote.description.direction.sends() && self.local.description.direction.receives()
     }
 

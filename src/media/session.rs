@@ -269,7 +269,7 @@ impl LegSession {
     /// What the relay does with this leg's packets when accepted ones go to `to`.
     pub fn plan(&self, to: Destination) -> FlowPlan {
         let Some(agreed) = &self.agreed else { return closed(DiscardReason::NotConnected) };
-        let destination = if agreed.from_peer() { to } else { Destination::Discard(DiscardReason::OnHold) };
+        let destination = if agreed.peer_may_send() { to } else { Destination::Discard(DiscardReason::OnHold) };
         match self.kind {
             LegKind::Rtp => self.rtp_plan(agreed, destination),
             LegKind::Webrtc => self.webrtc_plan(agreed, destination),
@@ -288,7 +288,7 @@ impl LegSession {
         FlowPlan {
             receive: Receive { latch, srtp: None },
             destination,
-            transmit: Transmit { rtp: remote.rtp, rtcp, rtcp_mux, srtp: None, muted: !agreed.to_peer() },
+            transmit: Transmit { rtp: remote.rtp, rtcp, rtcp_mux, srtp: None, muted: !agreed.node_may_send() },
         }
     }
 
@@ -300,7 +300,7 @@ impl LegSession {
         FlowPlan {
             receive: Receive { latch: Latch::Exact(peer), srtp: theirs },
             destination,
-            transmit: Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: ours, muted: !agreed.to_peer() },
+            transmit: Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: ours, muted: !agreed.node_may_send() },
         }
     }
 

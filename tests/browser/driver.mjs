@@ -124,6 +124,13 @@ const acts = {
     return (await tabOf(wish).evaluate(wish.script)) ?? null;
   },
 
+  async close(wish) {
+    const page = tabOf(wish);
+    page.on("dialog", (dialog) => void dialog.accept());
+    tabs.delete(wish.tab);
+    await page.close({ runBeforeUnload: true });
+  },
+
   async screenshot(wish) {
     await tabOf(wish).screenshot({ path: join(folder, `${wish.name}.png`) });
   },

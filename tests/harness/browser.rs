@@ -117,6 +117,11 @@ impl Browser {
         self.ask(json!({ "do": "before-pages", "script": script }), seconds(5)).map(drop)
     }
 
+    /// Closes a tab as a person does, so that the page may say goodbye.
+    pub fn close(&mut self, tab: &str) -> Outcome<()> {
+        self.ask(json!({ "do": "close", "tab": tab }), seconds(10)).map(drop)
+    }
+
     /// Writes a picture of the tab into the scene's folder.
     pub fn screenshot(&mut self, tab: &str, name: &str) -> Outcome<()> {
         self.ask(json!({ "do": "screenshot", "tab": tab, "name": name }), seconds(10)).map(drop)

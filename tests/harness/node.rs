@@ -177,7 +177,7 @@ impl Node {
 
 fn spawn(config: &std::path::Path, log: &std::path::Path) -> Outcome<Process> {
     let mut command = Command::new(ringfort()?);
-    command.args(["run".as_ref(), "--config".as_ref(), config.as_os_str()]).env("RINGFORT_LOG", "debug");
+    command.args(["run".as_ref(), "--config".as_ref(), config.as_os_str()]).env("RINGFORT_LOG", "info,ringfort=debug");
     Process::start("the node", command, log)
 }
 

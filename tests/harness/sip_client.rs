@@ -2,7 +2,7 @@
 //! SHA-256, and requests that are wrong on purpose.
 
 use super::digest::{self, Algorithm, Proof};
-use super::sip_message::{SipMessage, ending, plain_sdp};
+use super::sip_message::{SipMessage, audio_port, ending, plain_sdp};
 use super::stream::Wire;
 use super::{Context, Failure, Outcome};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -50,6 +50,13 @@ pub struct Placed {
     pub answer: SipMessage,
 }
 
+impl Placed {
+    /// The port where the answer wants audio.
+    pub fn media_port(&self) -> Outcome<u16> {
+        audio_port(&self.answer.body).during(format_args!("no audio line in the answer {:?}", self.answer.body))
+    }
+}
+
 impl SipClient {
     /// For this account.
     pub fn new(wire: Wire, user: &str, password: &str, domain: &str) -> SipClient {
@@ -95,22 +102,31 @@ impl SipClient {
         if first.status() != Some(401) {
             return Ok(first);
         }
+        let second = self.register_with(&first, expires_s)?;
+        let stale = second.header("WWW-Authenticate").to_ascii_lowercase().contains("stale=true");
+        if stale { self.register_with(&second, expires_s) } else { Ok(second) }
+    }
+
+    fn register_with(&mut self, challenge: &SipMessage, expires_s: u32) -> Outcome<SipMessage> {
         self.count = 0;
-        self.register_again(&first, expires_s)
+        self.register_again(challenge, expires_s)
     }
 
     /// A further REGISTER with the nonce of `challenge`; each time the nonce count is one higher.
     pub fn register_again(&mut self, challenge: &SipMessage, expires_s: u32) -> Outcome<SipMessage> {
-        self.count += 1;
-        let uri = format!("sip:{}", self.domain);
-        let credentials = self.prove(challenge, "WWW-Authenticate", "REGISTER", &uri)?;
+        let credentials = self.credentials(challenge, "REGISTER")?;
         self.register_once(expires_s, &format!("Authorization: {credentials}\r\n"))
     }
 
     /// One REGISTER with further header lines.
     pub fn register_once(&mut self, expires_s: u32, more: &str) -> Outcome<SipMessage> {
+        self.register_other(&self.user.clone(), expires_s, more)
+    }
+
+    /// One REGISTER for the address of record of `user`, who need not be the one that the credentials name.
+    pub fn register_other(&mut self, user: &str, expires_s: u32, more: &str) -> Outcome<SipMessage> {
         self.cseq += 1;
-        let aor = self.aor();
+        let aor = format!("<sip:{user}@{}>", self.domain);
         let request = format!(
             "REGISTER sip:{} SIP/2.0\r\nVia: {}\r\nMax-Forwards: 70\r\nFrom: {aor};tag={}\r\nTo: {aor}\r\nCall-ID: {}\r\n\
              CSeq: {} REGISTER\r\nContact: {}\r\nExpires: {expires_s}\r\n{more}{}",
@@ -123,6 +139,13 @@ impl SipClient {
             ending("")
         );
         self.ask(&request)
+    }
+
+    /// The next answer to a 401 for a request to the domain itself.
+    pub fn credentials(&mut self, challenge: &SipMessage, method: &str) -> Outcome<String> {
+        self.count += 1;
+        let uri = format!("sip:{}", self.domain);
+        self.prove(challenge, "WWW-Authenticate", method, &uri)
     }
 
     fn prove(&self, challenge: &SipMessage, header: &str, method: &str, uri: &str) -> Outcome<String> {

@@ -1,1 +1,12 @@
-fn main() {}
+//! The whole node against real peers: SIPp, Kamailio, Chromium, and sockets that send tones. Run by `make test` in a network of its
+//! own (`scripts/in-namespace.sh`); each test has a node, ports and a folder for itself.
+
+mod browser;
+mod configuration;
+mod flows;
+mod hostile;
+mod main_job;
+mod registrar;
+mod restart;
+mod supervision;
+mod transports;

@@ -83,14 +83,14 @@ pub fn run(seed: u64) -> Outcome {
 
 /// Who takes part, by word: phones, then trunks.
 const PHONES: [(&str, &str, &str); 5] = [
-    ("kestrel", "101", "10.1.0.101:5060"),
-    ("osprey", "102", "10.1.0.102:5060"),
-    ("harrier", "103", "10.1.0.103:5060"),
-    ("goshawk", "104", "10.1.0.104:5060"),
+    ("kestrel9", "101", "10.1.0.101:5060"),
+    ("osprey9", "102", "10.1.0.102:5060"),
+    ("harrier9", "103", "10.1.0.103:5060"),
+    ("goshawk9", "104", "10.1.0.104:5060"),
     // A second device of 104.
-    ("merlin", "104", "10.1.0.105:5062"),
+    ("merlin9", "104", "10.1.0.105:5062"),
 ];
-const TRUNKS: [(&str, &str, &str); 2] = [("curlew", "carrier", "10.2.0.101:5060"), ("plover", "backup", "10.2.0.102:5060")];
+const TRUNKS: [(&str, &str, &str); 2] = [("curlew9", "carrier", "10.2.0.101:5060"), ("plover9", "backup", "10.2.0.102:5060")];
 
 struct Campaign {
     world: World,
@@ -129,7 +129,7 @@ impl Campaign {
             world.join(Actor::new(ua(word, user, address, seed), temper, 0));
         }
         let secrets = ["101", "102", "103", "104"].map(|user| (user.to_string(), password(user))).into();
-        let actor = Actor::new(ua("heron", "cloud", "10.3.0.100:5060", seed), cloud(&mut dice), 0);
+        let actor = Actor::new(ua("heron9", "cloud", "10.3.0.100:5060", seed), cloud(&mut dice), 0);
         world.join_cloud(Cloud::new(actor, secrets));
         Campaign { world, dice, restarts: 0, clean, cloud_died: None }
     }
@@ -203,7 +203,8 @@ impl Campaign {
         }
         world.run(Duration::from_secs(150));
         // Supervision begins its own transactions; between two probes that were answered none is alive but their lingering ends.
-        self.world.reload(&CONFIG.replace("[cloud]", "[cloud]\noptions_interval_ms = 600000\n").replace("name = \"", "options_interval_ms = 0\nname = \""));
+        let unwatched = CONFIG.replace("[cloud]", "[cloud]\noptions_interval_ms = 600000").replace("[[trunk]]", "[[trunk]]\noptions_interval_ms = 0");
+        self.world.reload(&unwatched);
         for actor in &mut self.world.actors {
             actor.expires_s = 0;
             actor.ua.die_timers();

@@ -12,6 +12,9 @@ use std::net::SocketAddr;
 /// Lines of the trace shown when a run fails.
 const TAIL: usize = 60;
 
+/// What follows a violation is mostly its consequence.
+const VIOLATIONS_MAX: usize = 3;
+
 /// Texts that belong to one peer's inside and may reach nobody else.
 pub struct Inside {
     /// Whose.
@@ -90,7 +93,7 @@ impl Checks {
 
     /// Notes a violation unless `holds`.
     pub fn ensure(&mut self, holds: bool, what: impl FnOnce() -> String) {
-        if !holds {
+        if !holds && self.violations.len() < VIOLATIONS_MAX {
             let line = format!("{:>12} {}", self.now.as_micros(), what());
             self.trace(|| format!("VIOLATION {line}"));
             self.violations.push(line);

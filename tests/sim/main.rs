@@ -43,8 +43,9 @@ fn random_lives_break_no_rule() {
     }
     println!("{} virtual hours; ended calls: {causes:?}", seconds / 3600);
     if let Some((seed, failure)) = failures.first() {
-        let seeds: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
-        panic!("{} runs break a rule: {seeds:?}\nreplay with RINGFORT_SEED={seed}\n{failure}", failures.len());
+        let first = |(seed, failure): &(u64, String)| format!("{seed}:{}", failure.lines().nth(1).unwrap_or("panicked"));
+        let list: Vec<String> = failures.iter().map(first).collect();
+        panic!("{} runs break a rule\n{}\nreplay with RINGFORT_SEED={seed}\n{failure}", failures.len(), list.join("\n"));
     }
 }
 

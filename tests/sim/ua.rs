@@ -742,7 +742,7 @@ impl Ua {
         self.calls[no].waiting = None;
         let reply = invite.reply(status, &self.calls[no].local_tag);
         // The agent in Warning names its host (RFC 3261 20.43).
-        let reply = reply.with("Warning", format!("399 {} \"{} says no\"", self.address, self.word));
+        let reply = reply.with("Warning", format!("399 {} \"not now, thank you\"", self.address));
         let moved = (300..400).contains(&status);
         let reply = if moved { reply.with("Contact", format!("<sip:elsewhere@{}>", self.address)) } else { reply };
         self.respond(now, &key, reply);

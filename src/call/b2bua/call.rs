@@ -102,7 +102,7 @@ pub struct Call {
     pub(crate) invite: Option<Invite>,
     /// Server transactions of INVITEs, for as long as their ACK may be awaited.
     #[serde(skip)]
-    pub(crate) invites: Vec<TransactionId>,
+    pub(crate) invites: Vec<Awaited>,
     #[serde(skip)]
     pub(crate) reinvite: Option<Reinvite>,
     pub(crate) started: Wall,
@@ -112,6 +112,15 @@ pub struct Call {
     pub(crate) last_failure: Option<Failure>,
     #[serde(skip)]
     pub(crate) outcome: Option<(u16, String, Wall)>,
+}
+
+/// A 2xx to an INVITE that waits for its ACK, or will.
+pub(crate) struct Awaited {
+    pub id: TransactionId,
+    /// Whence the INVITE came.
+    pub side: Side,
+    /// Its number: that of the ACK (RFC 3261 13.2.2.4).
+    pub cseq: u32,
 }
 
 /// The caller's INVITE while it waits for a final response.

@@ -10,12 +10,11 @@ use ringfort_sip::dialog::Dialog;
 use ringfort_sip::message::{Builder, HeaderName, Message};
 use ringfort_sip::transaction::TransactionId;
 
-/// Header fields of a refusal that the caller needs to see.
-const PASSED_ON: [HeaderName; 6] = [
+/// Header fields of a refusal that the caller needs to see as they are. Warning is passed on too, with the node's name for the agent's.
+const PASSED_ON: [HeaderName; 5] = [
     HeaderName::WwwAuthenticate,
     HeaderName::ProxyAuthenticate,
     HeaderName::RetryAfter,
-    HeaderName::Warning,
     HeaderName::Reason,
     HeaderName::Unsupported,
 ];
@@ -122,7 +121,9 @@ impl Call {
             !challenge || matches!(self.target, Some(crate::route::Target::Cloud { .. }))
         };
         let headers = PASSED_ON.iter().filter(|n| pass(n));
-        let headers = headers.flat_map(|n| response.headers(*n).map(move |v| (*n, v.to_string()))).collect();
+        let headers = headers.flat_map(|n| response.headers(*n).map(move |v| (*n, v.to_string())));
+        let warnings = response.values(HeaderName::Warning).filter_map(|value| write::own_warning(env.cx, value));
+        let headers = headers.chain(warnings.map(|value| (HeaderName::Warning, value))).collect();
         // A redirection is not followed: the caller gets no inside address, but the failure.
         let status = if status < 400 { 480 } else { status };
         self.target_failed(env, tables, Failure { status, reason: response.reason().to_string(), headers });

@@ -1,11 +1,17 @@
 //! A re-INVITE travels through the call: the other leg is asked, its answer comes back. One at a time; a second one meets 491.
 
-use super::call::{Call, Phase, Reinvite, Side};
+use super::call::{Awaited, Call, Phase, Reinvite, Side};
 use super::within::Asked;
 use super::{Env, Tables, ending, progress, write};
 use crate::context::Owner;
+use crate::wake::Wake;
 use ringfort_media::description::Description;
 use ringfort_sip::message::{Builder, HeaderName, Message, Method};
+use std::time::Duration;
+
+/// The other leg gets this long for its final answer. Once it has said anything no timer of the transaction ends the wait
+/// (RFC 3261 17.1.1.2), and meanwhile neither side can change the call.
+const PATIENCE: Duration = Duration::from_secs(32);
 
 impl Call {
     /// A re-INVITE came from `side`.
@@ -14,7 +20,8 @@ impl Call {
             // RFC 3261 14.2: one offer at a time.
             return asked.reply(env, 491, &[]);
         }
-        self.invites.push(asked.id);
+        let cseq = asked.request.cseq().map_or(0, |(number, _)| number);
+        self.invites.push(Awaited { id: asked.id, side, cseq });
         tables.invites.insert(asked.id, self.id);
         let offer = progress::sdp_of(&asked.request).map(<[u8]>::to_vec);
         let Asked { id, request, .. } = asked;
@@ -56,7 +63,10 @@ impl Call {
             .build();
         let sent = env.cx.request(hop, octets, Some(Owner::Call(call)));
         match (&mut self.reinvite, sent) {
-            (Some(reinvite), Some(id)) => reinvite.sent = Some(id),
+            (Some(reinvite), Some(id)) => {
+                reinvite.sent = Some(id);
+                env.cx.timers.set(Wake::ReinviteOverdue(call), env.cx.now.mono + PATIENCE);
+            }
             _ => self.reject_reinvite(env, 503),
         }
     }
@@ -122,6 +132,7 @@ impl Call {
     }
 
     fn accept_reinvite(&mut self, env: &mut Env<'_>, sdp: Vec<u8>) {
+        env.cx.timers.stop(Wake::ReinviteOverdue(self.id));
         let Some(reinvite) = &mut self.reinvite else { return };
         reinvite.answered = true;
         reinvite.sent = None;
@@ -137,14 +148,17 @@ impl Call {
     }
 
     /// The ACK ends the exchange; after a re-INVITE without offer it holds the answer.
-    pub(super) fn reinvite_acknowledged(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side, sdp: Option<&[u8]>) {
+    pub(super) fn reinvite_acknowledged(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side, ack: &Message) {
         let now = env.cx.now.mono;
-        let Some(reinvite) = self.reinvite.take_if(|r| r.from == side && r.answered) else { return };
+        let number = |message: &Message| message.cseq().ok().map(|(number, _)| number);
+        // The ACK of an earlier INVITE may come late or twice.
+        let is_its = |r: &mut Reinvite| r.from == side && r.answered && number(&r.message) == number(ack);
+        let Some(reinvite) = self.reinvite.take_if(is_its) else { return };
         if !reinvite.without_offer {
             return;
         }
         let Some(media) = self.media(side) else { return };
-        match sdp.map(|sdp| media.session.receive_answer(now, sdp)) {
+        match progress::sdp_of(ack).map(|sdp| media.session.receive_answer(now, sdp)) {
             Some(Ok(described)) => media.described = Some(described),
             // RFC 3261 14.2 knows no way to refuse an answer: what was agreed before stays.
             Some(Err(_)) | None => media.session.reject_offer(),
@@ -161,6 +175,9 @@ impl Call {
 
     fn reject_reinvite_with(&mut self, env: &mut Env<'_>, status: u16, headers: &[(HeaderName, String)]) {
         let Some(reinvite) = self.reinvite.take() else { return };
+        env.cx.timers.stop(Wake::ReinviteOverdue(self.id));
+        // A refusal that nobody acknowledges is no reason to end the call.
+        self.invites.retain(|awaited| reinvite.answered || awaited.id != reinvite.id);
         for side in [Side::Caller, Side::Callee] {
             if let Some(media) = self.media(side) {
                 media.session.reject_offer();
@@ -173,12 +190,25 @@ impl Call {
         }
     }
 
-    /// The peer takes its re-INVITE back: so is the one sent on, whose late answer is acknowledged by the abandoned ones' rule.
-    pub(super) fn cancel_reinvite(&mut self, env: &mut Env<'_>, _tables: &mut Tables) {
-        if let Some(sent) = self.reinvite.as_ref().and_then(|r| r.sent) {
-            // Fails only when it is over already.
-            let _ = env.cx.transactions.cancel(env.cx.now.mono, sent, &[]);
-        }
+    /// The peer takes its re-INVITE back: so is the one sent on.
+    pub(super) fn cancel_reinvite(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
+        self.withdraw_reinvite(env, tables);
         self.reject_reinvite(env, 487);
+    }
+
+    /// The other leg said something and then nothing any more.
+    pub(super) fn reinvite_overdue(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
+        self.withdraw_reinvite(env, tables);
+        self.reject_reinvite(env, 504);
+    }
+
+    /// Cancels the re-INVITE that was sent on; its late answer is acknowledged by the abandoned ones' rule.
+    pub(super) fn withdraw_reinvite(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
+        let Some((to, Some(sent))) = self.reinvite.as_mut().map(|r| (r.from.other(), r.sent.take())) else { return };
+        let Some(leg) = self.leg(to) else { return };
+        let hop = leg.next_hop();
+        if let Some(ack) = leg.dialog.as_ref().and_then(|dialog| write::ack(env.cx, dialog)) {
+            tables.abandoned.give_up_within(env.cx, sent, hop, ack);
+        }
     }
 }

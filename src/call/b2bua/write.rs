@@ -26,6 +26,13 @@ pub(super) fn warning(cx: &Context, error: &MediaError) -> String {
     format!("{code} {} \"{}\"", cx.own.advertised_host(), text.replace(['\\', '"'], ""))
 }
 
+/// A peer's warning told as the node's: code and text stay, the agent would name an inside host (RFC 3261 20.43).
+pub(super) fn own_warning(cx: &Context, value: &str) -> Option<String> {
+    let mut parts = value.splitn(3, ' ');
+    let (code, _agent, text) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(format!("{code} {} {text}", cx.own.advertised_host()))
+}
+
 /// A user part, escaped where needed (RFC 3261 19.1.2).
 pub(super) fn user(text: &str) -> String {
     uri::escape_user(text).into_owned()

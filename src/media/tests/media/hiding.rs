@@ -77,8 +77,8 @@ impl Peer {
 }
 
 fn address() -> impl Strategy<Value = String> {
-    let v4 = (any::<[u8; 4]>()).prop_map(|octets| std::net::Ipv4Addr::from(octets));
-    let v6 = (any::<[u16; 8]>()).prop_map(|groups| std::net::Ipv6Addr::from(groups));
+    let v4 = (any::<[u8; 4]>()).prop_map(std::net::Ipv4Addr::from);
+    let v6 = (any::<[u16; 8]>()).prop_map(std::net::Ipv6Addr::from);
     let unicast =
         v4.prop_filter("unicast of three digits", |ip| !ip.is_multicast() && !ip.is_unspecified() && ip.octets()[0] > 9);
     prop_oneof![

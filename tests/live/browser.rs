@@ -1,0 +1,149 @@
+//! The web phone in Chromium: page, sign-in, SIP over secure WebSocket, ICE, DTLS-SRTP.
+
+use ringfort_tests::ensure;
+use ringfort_tests::harness::browser::Browser;
+use ringfort_tests::harness::node::Node;
+use ringfort_tests::harness::sip_client::SipClient;
+use ringfort_tests::harness::site::{DOMAIN, Site, password_of};
+use ringfort_tests::harness::stream::Wire;
+use ringfort_tests::harness::wait::seconds;
+use ringfort_tests::harness::{Context, Outcome, Scene, play};
+
+fn node(scene: &Scene) -> Outcome<Node> {
+    Node::start(scene, Site::new(scene)?.account("101").account("102"))
+}
+
+#[test]
+fn the_echo_service_echoes() -> Outcome<()> {
+    play("browser-echo", |scene| {
+        let node = node(scene)?;
+        let mut browser = Browser::start(scene)?;
+        browser.open_phone("101", &node.page(), "101", &password_of("101"), 620.0)?;
+        browser.dial("101", "*43")?;
+        browser.await_call("101", "connected", seconds(5))?;
+        browser.await_tone("101", 620.0, seconds(5))?;
+        browser.screenshot("101", "echo")?;
+        browser.click("101", "hangup")?;
+        browser.await_call("101", "ended", seconds(3))?;
+        node.await_metric("ringfort_calls", 0.0, seconds(5))
+    })
+}
+
+#[test]
+fn two_tabs_talk_and_hang_up() -> Outcome<()> {
+    play("browser-two-tabs", |scene| {
+        let node = node(scene)?;
+        let mut browser = Browser::start(scene)?;
+        browser.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
+        browser.open_phone("grace", &node.page(), "102", &password_of("102"), 1_000.0)?;
+        browser.dial("ada", "102")?;
+        browser.await_call("grace", "incoming", seconds(5))?;
+        browser.await_call("ada", "ringing", seconds(3))?;
+        browser.click("grace", "answer")?;
+        browser.await_call("ada", "connected", seconds(5))?;
+        browser.await_tone("ada", 1_000.0, seconds(5))?;
+        browser.await_tone("grace", 440.0, seconds(5))?;
+        browser.click("grace", "hangup")?;
+        browser.await_call("ada", "ended", seconds(3))?;
+        let cause = browser.attribute("ada", "call-state", "data-cause")?;
+        ensure!(cause == "normal", "the call ended with cause {cause}");
+        node.await_metric("ringfort_calls", 0.0, seconds(5))
+    })
+}
+
+#[test]
+fn a_call_may_be_held_and_muted() -> Outcome<()> {
+    play("browser-hold", |scene| {
+        let node = node(scene)?;
+        let mut browser = Browser::start(scene)?;
+        browser.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
+        browser.open_phone("grace", &node.page(), "102", &password_of("102"), 1_000.0)?;
+        browser.dial("ada", "102")?;
+        browser.click("grace", "answer")?;
+        browser.await_tone("grace", 440.0, seconds(8))?;
+        browser.click("ada", "hold")?;
+        browser.await_call("ada", "held", seconds(5))?;
+        browser.click("ada", "hold")?;
+        browser.await_call("ada", "connected", seconds(5))?;
+        browser.await_tone("grace", 440.0, seconds(5))?;
+        browser.await_tone("ada", 1_000.0, seconds(5))?;
+        browser.click("ada", "hangup")?;
+        browser.await_call("grace", "ended", seconds(3))
+    })
+}
+
+#[test]
+fn a_callee_may_refuse() -> Outcome<()> {
+    play("browser-refuse", |scene| {
+        let node = node(scene)?;
+        let mut browser = Browser::start(scene)?;
+        browser.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
+        browser.open_phone("grace", &node.page(), "102", &password_of("102"), 1_000.0)?;
+        browser.dial("ada", "102")?;
+        browser.click("grace", "reject")?;
+        browser.await_call("ada", "ended", seconds(5))?;
+        let cause = browser.attribute("ada", "call-state", "data-cause")?;
+        ensure!(cause == "declined", "the call ended with cause {cause}");
+        node.await_metric("ringfort_calls", 0.0, seconds(5))
+    })
+}
+
+#[test]
+fn a_wrong_password_opens_nothing() -> Outcome<()> {
+    play("browser-wrong-password", |scene| {
+        let node = node(scene)?;
+        let mut browser = Browser::start(scene)?;
+        let opened = browser.open_phone("ada", &node.page(), "101", "wrong", 440.0);
+        ensure!(opened.is_err(), "signed in with a wrong password");
+        let shown = browser.evaluate("ada", "document.querySelector('[data-testid=signin-error]')?.textContent")?;
+        ensure!(shown.as_str().is_some_and(|text| !text.is_empty()), "nothing is said about the wrong password");
+        Ok(())
+    })
+}
+
+/// The offer of a browser, from a real one, whose media will never arrive.
+const OFFER: &str = "(async () => {
+    const connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require' });
+    connection.addTransceiver('audio');
+    const offer = await connection.createOffer();
+    return offer.sdp;
+})()";
+
+#[test]
+fn a_browser_that_never_completes_ice_is_cleared() -> Outcome<()> {
+    play("browser-no-ice", |scene| {
+        let node = node(scene)?;
+        let mut browser = Browser::start(scene)?;
+        browser.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
+        let offer = browser.evaluate("ada", OFFER)?.as_str().during("the browser made no offer")?.to_string();
+        let wire = Wire::wss(Node::at(node.site().web), "/sip")?;
+        let mut client = SipClient::new(wire, "102", &password_of("102"), DOMAIN);
+        let call = client.invite("*43", &offer)?;
+        ensure!(call.answer.status() == Some(200), "the call was answered {}", call.answer.start);
+        node.await_metric("ringfort_calls", 1.0, seconds(2))?;
+        // The node gives a browser 15 seconds, then says BYE.
+        client.await_request("BYE", seconds(20))?;
+        node.await_metric("ringfort_calls", 0.0, seconds(5))?;
+        let admin = node.admin()?;
+        let status = admin.json("/api/v1/status")?;
+        let cause = status["recent"][0]["cause"].as_str().unwrap_or_default().to_string();
+        ensure!(cause == "ice-timeout", "the record names the cause `{cause}`");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_closed_tab_ends_its_call() -> Outcome<()> {
+    play("browser-closed-tab", |scene| {
+        let node = node(scene)?;
+        let mut browser = Browser::start(scene)?;
+        browser.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
+        browser.open_phone("grace", &node.page(), "102", &password_of("102"), 1_000.0)?;
+        browser.dial("ada", "102")?;
+        browser.click("grace", "answer")?;
+        browser.await_call("ada", "connected", seconds(8))?;
+        browser.close("grace")?;
+        browser.await_call("ada", "ended", seconds(10))?;
+        node.await_metric("ringfort_calls", 0.0, seconds(5))
+    })
+}
