@@ -16,6 +16,8 @@ pub enum SrtpProfile {
     Aes128CmSha1_80,
     /// AEAD AES-128-GCM, 128-bit tag.
     AeadAes128Gcm,
+    /// AEAD AES-256-GCM, 128-bit tag. Chrome and Firefox offer it, and the DTLS engine prefers it.
+    AeadAes256Gcm,
 }
 
 /// Master key and salt of one direction. Zeroised when dropped; `Debug` shows the profile only.
@@ -24,7 +26,7 @@ pub struct SrtpKeys {
     /// Protection profile.
     #[zeroize(skip)]
     pub profile: SrtpProfile,
-    /// Master key, 16 octets for both profiles.
+    /// Master key: 16 octets, 32 for AES-256.
     pub key: Vec<u8>,
     /// Master salt: 14 octets for AES-CM, 12 for GCM.
     pub salt: Vec<u8>,

@@ -2,7 +2,7 @@
 
 use super::SrtpError;
 use crate::plan::{SrtpKeys, SrtpProfile};
-use aes::Aes128Enc;
+use aes::{Aes128Enc, Aes256Enc};
 use ctr::Ctr128BE;
 use ctr::cipher::{InnerIvInit, KeyInit, KeyIvInit, StreamCipher, StreamCipherCoreWrapper};
 use zeroize::Zeroizing;
@@ -27,24 +27,24 @@ pub(super) enum Label {
 /// The pseudo-random function of RFC 3711 4.3.3, AES-CM with the master key. GCM's 12 octets of salt are followed by two
 /// octets of zero (RFC 7714 11).
 pub(super) struct Derivation {
-    key: Zeroizing<[u8; 16]>,
+    key: Zeroizing<Vec<u8>>,
     salt: Zeroizing<[u8; 14]>,
 }
 
 impl Derivation {
     /// Refuses keys whose lengths are not those of the profile.
     pub(super) fn new(keys: &SrtpKeys) -> Result<Derivation, SrtpError> {
-        let salt_len = match keys.profile {
-            SrtpProfile::Aes128CmSha1_80 => 14,
-            SrtpProfile::AeadAes128Gcm => 12,
+        let (key_len, salt_len) = match keys.profile {
+            SrtpProfile::Aes128CmSha1_80 => (16, 14),
+            SrtpProfile::AeadAes128Gcm => (16, 12),
+            SrtpProfile::AeadAes256Gcm => (32, 12),
         };
-        let key: [u8; 16] = keys.key.as_slice().try_into().map_err(|_| SrtpError::KeyLength)?;
-        if keys.salt.len() != salt_len {
+        if (keys.key.len(), keys.salt.len()) != (key_len, salt_len) {
             return Err(SrtpError::KeyLength);
         }
         let mut salt = Zeroizing::new([0; 14]);
         salt[..salt_len].copy_from_slice(&keys.salt);
-        Ok(Derivation { key: Zeroizing::new(key), salt })
+        Ok(Derivation { key: Zeroizing::new(keys.key.clone()), salt })
     }
 
     /// `N` octets for `label`. The label lies at the 8th octet of the 14-octet x: `label * 2^48` with index DIV kdr 0.
@@ -53,12 +53,40 @@ impl Derivation {
         iv[..14].copy_from_slice(&*self.salt);
         iv[7] ^= label as u8;
         let mut out = Zeroizing::new([0; N]);
-        Ctr128BE::<Aes128Enc>::new((&*self.key).into(), &iv.into()).apply_keystream(&mut *out);
+        // RFC 6188 3.1: the PRF of a 256-bit master key is AES-256 in counter mode.
+        match <&[u8; 32]>::try_from(self.key.as_slice()) {
+            Ok(key) => Ctr128BE::<Aes256Enc>::new(key.into(), &iv.into()).apply_keystream(&mut *out),
+            Err(_) => Ctr128BE::<Aes128Enc>::new(self.key.as_slice().into(), &iv.into()).apply_keystream(&mut *out),
+        }
         out
+    }
+
+    /// Whether master and session keys have 256 bits.
+    pub(super) fn is_256(&self) -> bool {
+        self.key.len() == 32
     }
 
     /// A session encryption key, expanded.
     pub(super) fn cipher(&self, label: Label) -> Aes128Enc {
         Aes128Enc::new((&*self.octets::<16>(label)).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 6188 7.4.
+    #[test]
+    fn aes_256_key_derivation() {
+        let hex = |text: &str| -> Vec<u8> {
+            (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+        };
+        let key = hex("f0f04914b513f2763a1b1fa130f10e2998f6f6e43e4309d1e622a0e332b9f1b6");
+        let salt: [u8; 14] = hex("3b04803de51ee7c96423ab5b78d2").try_into().unwrap();
+        let derivation = Derivation { key: Zeroizing::new(key), salt: Zeroizing::new(salt) };
+        let session = derivation.octets::<32>(Label::RtpEncryption);
+        assert_eq!(session.to_vec(), hex("5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4"));
+        assert_eq!(derivation.octets::<14>(Label::RtpSalt).to_vec(), hex("fa31791685ca444a9e07c6c64e93"));
     }
 }

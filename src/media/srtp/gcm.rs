@@ -1,10 +1,10 @@
-//! AEAD_AES_128_GCM (RFC 7714) with a tag of 16 octets.
+//! AEAD_AES_128_GCM and AEAD_AES_256_GCM (RFC 7714) with a tag of 16 octets.
 
 use super::SrtpError;
 use super::derive::{Derivation, Label};
 use super::header::{RTCP_CLEAR, RtpHeader};
 use super::transform::E_BIT;
-use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
+use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
 
 /// Octets of the authentication tag.
 pub(super) const TAG: usize = 16;
@@ -23,8 +23,11 @@ struct Session {
 
 impl Session {
     fn new(derivation: &Derivation, encryption: Label, salt: Label) -> Result<Session, SrtpError> {
-        let key = derivation.octets::<16>(encryption);
-        let key = UnboundKey::new(&AES_128_GCM, &*key).map_err(|_| SrtpError::KeyLength)?;
+        let key = match derivation.is_256() {
+            true => UnboundKey::new(&AES_256_GCM, &*derivation.octets::<32>(encryption)),
+            false => UnboundKey::new(&AES_128_GCM, &*derivation.octets::<16>(encryption)),
+        };
+        let key = key.map_err(|_| SrtpError::KeyLength)?;
         Ok(Session { key: LessSafeKey::new(key), salt: *derivation.octets(salt) })
     }
 

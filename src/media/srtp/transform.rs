@@ -24,7 +24,7 @@ impl Transform {
         let derivation = Derivation::new(keys)?;
         Ok(match keys.profile {
             SrtpProfile::Aes128CmSha1_80 => Transform::AesCm(Box::new(AesCm::new(&derivation)?)),
-            SrtpProfile::AeadAes128Gcm => Transform::Gcm(Box::new(Gcm::new(&derivation)?)),
+            SrtpProfile::AeadAes128Gcm | SrtpProfile::AeadAes256Gcm => Transform::Gcm(Box::new(Gcm::new(&derivation)?)),
         })
     }
 

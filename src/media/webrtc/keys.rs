@@ -1,7 +1,6 @@
 //! DTLS exporter output to SRTP keys of both directions (RFC 5764 4.2).
 
 use crate::plan::{SrtpKeys, SrtpProfile};
-use serde::de::{IntoDeserializer, value::Error};
 use serde::{Deserialize, Serialize};
 use str0m::crypto::dtls;
 
@@ -35,9 +34,7 @@ impl LegKeys {
         match self.ours.profile {
             SrtpProfile::Aes128CmSha1_80 => "dtls-srtp aes-cm-128-80",
             SrtpProfile::AeadAes128Gcm => "dtls-srtp aes-gcm-128",
-            // Unreachable only while the plan does not have it.
-            #[allow(unreachable_patterns)]
-            _ => "dtls-srtp aes-gcm-256",
+            SrtpProfile::AeadAes256Gcm => "dtls-srtp aes-gcm-256",
         }
     }
 }
@@ -47,15 +44,9 @@ fn layout(profile: dtls::SrtpProfile) -> Option<(SrtpProfile, usize, usize)> {
     match profile {
         dtls::SrtpProfile::AES128_CM_SHA1_80 => Some((SrtpProfile::Aes128CmSha1_80, 16, 14)),
         dtls::SrtpProfile::AEAD_AES_128_GCM => Some((SrtpProfile::AeadAes128Gcm, 16, 12)),
-        dtls::SrtpProfile::AEAD_AES_256_GCM => Some((gcm_256()?, 32, 12)),
+        dtls::SrtpProfile::AEAD_AES_256_GCM => Some((SrtpProfile::AeadAes256Gcm, 32, 12)),
         _ => None,
     }
-}
-
-/// AES-256-GCM where the relay's plan has it; by name, since the plan decides what the relay carries. Browsers offer it and the DTLS
-/// engine prefers it, without a way to say otherwise.
-fn gcm_256() -> Option<SrtpProfile> {
-    SrtpProfile::deserialize(IntoDeserializer::<Error>::into_deserializer("AeadAes256Gcm")).ok()
 }
 
 #[cfg(test)]

@@ -51,7 +51,8 @@ fn other_keys_are_refused() {
 fn keys_of_wrong_length_are_refused() {
     for profile in PROFILES {
         let good = keys(profile, 1);
-        for (key, salt) in [(15, good.salt.len()), (32, good.salt.len()), (16, 13), (16, 0), (0, 0)] {
+        let (key, salt) = (good.key.len(), good.salt.len());
+        for (key, salt) in [(key - 1, salt), (48 - key, salt), (key, 13), (key, 0), (0, 0)] {
             let bad = SrtpKeys { profile, key: vec![0; key], salt: vec![0; salt] };
             assert_eq!(SrtpSender::new(&bad).err(), Some(SrtpError::KeyLength));
             assert_eq!(SrtpReceiver::new(&bad).err(), Some(SrtpError::KeyLength));

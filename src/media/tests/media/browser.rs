@@ -236,7 +236,7 @@ fn split(material: &[u8], profile: dtls::SrtpProfile, client: bool) -> (SrtpKeys
     let (profile, key, salt) = match profile {
         dtls::SrtpProfile::AES128_CM_SHA1_80 => (SrtpProfile::Aes128CmSha1_80, 16, 14),
         dtls::SrtpProfile::AEAD_AES_128_GCM => (SrtpProfile::AeadAes128Gcm, 16, 12),
-        _ => (serde_json::from_str("\"AeadAes256Gcm\"").expect("plan::SrtpProfile has AES-256-GCM"), 32, 12),
+        _ => (SrtpProfile::AeadAes256Gcm, 32, 12),
     };
     let at = |key_at: usize, salt_at: usize| SrtpKeys {
         profile,
