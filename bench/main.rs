@@ -8,6 +8,7 @@ mod call;
 mod core;
 mod machine;
 mod media;
+mod process;
 mod relay;
 mod report;
 mod sockets;
@@ -36,6 +37,8 @@ enum What {
     Relay(relay::Options),
     /// One call through the B2BUA, without sockets
     Call(call::Options),
+    /// The whole process under load from SIPp
+    Process(process::Options),
 }
 
 fn main() -> ExitCode {
@@ -43,7 +46,8 @@ fn main() -> ExitCode {
     let reports = match &arguments.what {
         Some(What::Relay(options)) => vec![relay::run(options)],
         Some(What::Call(options)) => vec![call::run(options)],
-        None => vec![relay::run(&relay::Options::default()), call::run(&call::Options::default())],
+        Some(What::Process(options)) => vec![process::run(options)],
+        None => vec![relay::run(&relay::Options::default()), call::run(&call::Options::default()), process::run(&process::Options::default())],
     };
     for report in reports {
         match report.and_then(|report| report.write(&arguments.out).map(|()| report)) {

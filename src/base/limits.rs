@@ -75,7 +75,54 @@ pub const WEB_SESSIONS_MAX: usize = 1_000;
 /// Largest HTTP request body, octets.
 pub const HTTP_BODY_MAX: usize = 65_536;
 
+/// Changes that wait to be written to the state journal.
+pub const JOURNAL_QUEUE_MAX: usize = 16_384;
+/// Password checks that run at once. Each takes 19 MiB and tens of milliseconds.
+pub const PASSWORD_CHECKS_MAX: usize = 2;
+/// Sign-ins that wait for a check or for their delay; beyond it they are told to come back.
+pub const SIGN_INS_WAITING_MAX: usize = 64;
+/// Live event streams open at once.
+pub const EVENT_STREAMS_MAX: usize = 64;
+/// Calls and registrations listed in one status of the web API; all of them are counted, and can be read page by page.
+pub const STATUS_LIST_MAX: usize = 500;
+/// Entries of one page of the web API's lists.
+pub const PAGE_MAX: usize = 1_000;
+/// Web sessions of one person; the one unused for longest ends.
+pub const SESSIONS_PER_USER_MAX: usize = 16;
+/// Entries of each table of the sign-in throttle; the one that failed last the longest ago makes room.
+pub const THROTTLE_ENTRIES_MAX: usize = 4_096;
+/// Events kept in memory for whoever asks later.
+pub const RECENT_EVENTS_MAX: usize = 2_000;
+/// Values that one label of a metric may have; further ones count as `other`.
+pub const LABEL_VALUES_MAX: usize = 64;
+/// SSRCs remembered as given up. A stream that came back after its entry was replaced would begin at roll-over 0 again and
+/// repeat keystream (RFC 3711 9.1; with GCM, RFC 7714 10.1, that gives the authentication key away), so it is refused.
+pub const SRTP_RETIRED_MAX: usize = 32;
+/// Addresses from which one leg's peer may send checks. A browser has a handful of interfaces; the bound keeps a peer that knows
+/// the password from growing the agent's tables.
+pub const ICE_SOURCES_MAX: usize = 32;
+/// Commands queued towards one relay worker. A worker empties its queue after each turn and never waits for the core, so whoever
+/// commands more waits for microseconds at most.
+pub const RELAY_COMMANDS_MAX: usize = 4_096;
+/// Transaction timers that fire in one turn; the others fire in the next, which is asked for at once. So a burst of timers cannot fill the queue of steps.
+pub const TIMEOUTS_PER_TURN_MAX: usize = 1_024;
+/// Steps of the transaction layer that may wait to be polled; beyond it what is received is dropped, as a full network would.
+pub const TRANSACTION_STEPS_MAX: usize = 65_536;
+/// Octets of messages and keys that all transactions together may remember; beyond it the layer is full. Usual transactions take
+/// one or two thousand octets, so the number of transactions is met first; a peer who sends headers of 32 kB meets this.
+pub const TRANSACTION_OCTETS_MAX: usize = 256 << 20;
+/// Longest key of the state journal, octets.
+pub const JOURNAL_KEY_MAX: usize = 512;
+/// Largest value of the state journal, octets.
+pub const JOURNAL_VALUE_MAX: usize = 1 << 20;
+/// Largest state journal, octets. 10,000 calls of 8 kB and 50,000 registrations of 1 kB, twice over, fit.
+pub const JOURNAL_FILE_MAX: u64 = 512 << 20;
+/// Call records held in the look-up; the oldest go first.
+pub const LOOKUP_RECORDS_MAX: usize = 100_000;
+
 const _: () = assert!(SIP_HEAD_MAX + SIP_BODY_MAX <= SIP_MESSAGE_MAX);
 const _: () = assert!(SDP_MAX <= SIP_BODY_MAX);
 const _: () = assert!(MEDIA_PORTS_MAX >= 2 * CALLS_MAX);
 const _: () = assert!(BINDINGS_PER_AOR_MAX <= SIP_LIST_VALUES_MAX);
+const _: () = assert!(JOURNAL_VALUE_MAX as u64 * 4 < JOURNAL_FILE_MAX);
+const _: () = assert!(RELAY_COMMANDS_MAX < RELAY_EVENTS_MAX);

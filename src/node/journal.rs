@@ -8,8 +8,7 @@ use ringfort_store::Journal;
 use std::path::Path;
 use std::thread::JoinHandle;
 
-/// Changes that wait to be written.
-const QUEUE_MAX: usize = 16_384;
+use ringfort_base::limits::JOURNAL_QUEUE_MAX as QUEUE_MAX;
 
 /// Hands changes to the writer.
 pub struct JournalWriter {

@@ -11,8 +11,7 @@ use ringfort_base::{Event, Wall};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Values that one label may have.
-const LABEL_VALUES_MAX: usize = 64;
+use ringfort_base::limits::LABEL_VALUES_MAX;
 /// Longest value of a label.
 const LABEL_LEN_MAX: usize = 64;
 /// Upper bounds of the histogram of times to the answer, seconds.

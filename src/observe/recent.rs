@@ -5,8 +5,7 @@ use ringfort_base::{CallId, Event, Wall};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Events kept.
-pub const RECENT_EVENTS_MAX: usize = 2_000;
+pub use ringfort_base::limits::RECENT_EVENTS_MAX;
 
 /// An event with its place in the order.
 #[derive(Clone, Debug, PartialEq)]

@@ -17,9 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-/// Commands queued towards one worker. A worker empties its queue after each turn and never waits for the core, so whoever
-/// commands more waits for microseconds at most.
-const COMMANDS_MAX: usize = 4_096;
+use ringfort_base::limits::RELAY_COMMANDS_MAX as COMMANDS_MAX;
 /// How long [`Relay::positions`] waits for a worker.
 const REPLY_MAX: Duration = Duration::from_secs(1);
 

@@ -31,12 +31,9 @@ pub type Key = String;
 /// A value that survived, wiped when dropped.
 pub type Value = Zeroizing<Vec<u8>>;
 
-/// Longest key, octets.
-pub const KEY_MAX: usize = 512;
-/// Largest value, octets.
-pub const VALUE_MAX: usize = 1 << 20;
-/// Largest file, octets. 10,000 calls of 8 kB and 50,000 registrations of 1 kB, twice over, fit.
-pub const FILE_MAX: u64 = 512 << 20;
+pub use ringfort_base::limits::JOURNAL_KEY_MAX as KEY_MAX;
+pub use ringfort_base::limits::JOURNAL_VALUE_MAX as VALUE_MAX;
+pub use ringfort_base::limits::JOURNAL_FILE_MAX as FILE_MAX;
 /// Garbage below this is never worth a compaction, octets.
 pub const GARBAGE_MIN: u64 = 1 << 20;
 

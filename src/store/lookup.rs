@@ -14,8 +14,7 @@ use sled::{Db, Tree};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-/// Call records held; the oldest go first.
-pub const RECORDS_MAX: usize = 100_000;
+pub use ringfort_base::limits::LOOKUP_RECORDS_MAX as RECORDS_MAX;
 /// Records deleted at once when there are too many.
 const PRUNE_BATCH: usize = 1_000;
 /// sled's page cache, octets. Its own default is a gigabyte.

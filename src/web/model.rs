@@ -7,8 +7,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Calls and registrations listed in one [`StatusView`]; all of them are counted, and can be read page by page.
-pub const STATUS_LIST_MAX: usize = 500;
+pub use ringfort_base::limits::STATUS_LIST_MAX;
 
 /// Whether the node leans on the cloud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

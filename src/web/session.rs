@@ -14,8 +14,7 @@ use utoipa::ToSchema;
 pub const SESSION_IDLE: Duration = Duration::from_secs(12 * 3600);
 /// A session ends after this long however busy it is.
 pub const SESSION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Sessions of one person; the one unused for longest ends.
-pub const SESSIONS_PER_USER_MAX: usize = 16;
+pub use ringfort_base::limits::SESSIONS_PER_USER_MAX;
 /// Characters of a token, of 5 bits each.
 const TOKEN_CHARACTERS: usize = 48;
 

@@ -10,12 +10,9 @@ use ringfort_call::status::Status;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
-/// Password checks that run at once. Each takes 19 MiB and tens of milliseconds.
-pub const PASSWORD_CHECKS_MAX: usize = 2;
-/// Sign-ins that wait for a check or for their delay; beyond it they are told to come back.
-pub const SIGN_INS_WAITING_MAX: usize = 64;
-/// Live event streams open at once.
-pub const STREAMS_MAX: usize = 64;
+pub use ringfort_base::limits::PASSWORD_CHECKS_MAX;
+pub use ringfort_base::limits::SIGN_INS_WAITING_MAX;
+pub use ringfort_base::limits::EVENT_STREAMS_MAX as STREAMS_MAX;
 
 /// The clock. `node` is the only member that reads one.
 pub type Clock = Arc<dyn Fn() -> Now + Send + Sync>;

@@ -34,8 +34,7 @@ pub const USER_DELAY_MAX: Duration = Duration::from_secs(2);
 const USER_DELAY_MIN: Duration = Duration::from_millis(125);
 /// Failures are forgotten this long after the last one.
 pub const FORGET: Duration = Duration::from_secs(3600);
-/// Entries of each table; the one that failed last the longest ago makes room.
-pub const ENTRIES_MAX: usize = 4_096;
+pub use ringfort_base::limits::THROTTLE_ENTRIES_MAX as ENTRIES_MAX;
 
 /// Where an attempt comes from: an IPv4 address, or the /64 of an IPv6 address, which one machine may own whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,9 +6,7 @@ use super::streams::{SrtpPositions, Streams};
 use super::transform::{INDEX_MAX, Transform};
 use crate::plan::SrtpKeys;
 
-/// SSRCs remembered as given up. A stream that came back after its entry was replaced would begin at roll-over 0 again and
-/// repeat keystream (RFC 3711 9.1; with GCM, RFC 7714 10.1, that gives the authentication key away), so it is refused.
-const RETIRED_MAX: usize = 32;
+use ringfort_base::limits::SRTP_RETIRED_MAX as RETIRED_MAX;
 /// How far the SRTCP index leaps on restore: what was sent after the positions were written down is not sent again. A leg
 /// carries a few RTCP packets a second, so this covers minutes; of 2^31 indices it costs nothing.
 const RESTORE_LEAP: u32 = 1024;

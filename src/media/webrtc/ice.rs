@@ -10,9 +10,7 @@ use str0m::Candidate;
 use str0m::ice::{IceAgent, IceAgentEvent, IceCreds, StunMessage, StunPacket};
 use str0m::net::Protocol;
 
-/// Addresses from which one leg's peer may send checks. A browser has a handful of interfaces; the bound keeps a peer that knows
-/// the password from growing the agent's tables.
-const SOURCES_MAX: usize = 32;
+use ringfort_base::limits::ICE_SOURCES_MAX as SOURCES_MAX;
 
 /// User name fragment and password (RFC 8445 5.3).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -36,14 +36,9 @@ use store::Store;
 use table::{Event, Machine, State};
 use timers::Queue;
 
-/// Timers that fire in one call of [`Transactions::handle_timeout`]; the others fire in the next, which
-/// [`Transactions::next_timeout`] asks for at once. So a burst of timers cannot fill the queue of steps.
-pub const TIMEOUTS_PER_TURN_MAX: usize = 1_024;
-/// Steps that may wait for [`Transactions::poll_step`]; beyond it what is received is dropped, as a full network would.
-pub const STEPS_MAX: usize = 65_536;
-/// Octets of messages and keys that all transactions together may remember; beyond it the layer is full. Usual transactions take
-/// one or two thousand octets, so the number of transactions is met first; a peer who sends headers of 32 kB meets this.
-pub const OCTETS_MAX: usize = 256 << 20;
+pub use ringfort_base::limits::TIMEOUTS_PER_TURN_MAX;
+pub use ringfort_base::limits::TRANSACTION_STEPS_MAX as STEPS_MAX;
+pub use ringfort_base::limits::TRANSACTION_OCTETS_MAX as OCTETS_MAX;
 /// Seconds after which a request that met [`limits::TRANSACTIONS_MAX`] should be sent again (RFC 3261 20.33).
 pub const RETRY_AFTER_S: u32 = 5;
 

@@ -12,8 +12,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// Entries of one page at most.
-pub const PAGE_MAX: usize = 1_000;
+pub use ringfort_base::limits::PAGE_MAX;
 
 /// A part of a list.
 #[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
