@@ -49,6 +49,9 @@ pub fn text(loaded: &Loaded, own: &OwnAddresses, web: SocketAddr, admin: Option<
     for (user, password) in &loaded.made {
         let _ = writeln!(text, "  User                 {user}   password: {}", **password);
     }
+    if loaded.passwords.is_file() {
+        let _ = writeln!(text, "                       (passwords that were made are kept in {})", loaded.passwords.display());
+    }
     for (transport, address) in &own.listeners {
         let _ = writeln!(text, "  SIP over {transport:<4}        {}:{}", own.advertised_host(), address.port());
     }

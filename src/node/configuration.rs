@@ -40,12 +40,14 @@ pub enum SourceError {
     File(#[from] FileError),
 }
 
-/// A configuration, and the passwords that were made for accounts without one.
+/// A configuration, and the passwords of accounts that have none in it.
 pub struct Loaded {
     /// The configuration.
     pub snapshot: Arc<Snapshot>,
-    /// Account and password, of accounts that have none in the file.
+    /// Account and password, made just now: to be shown once.
     pub made: BTreeMap<String, Zeroizing<String>>,
+    /// Where they are kept.
+    pub passwords: PathBuf,
 }
 
 impl Source {
@@ -64,13 +66,16 @@ impl Source {
         let mut made = BTreeMap::new();
         let mut secret = |user: &str| {
             let known = kept.get(user).cloned();
-            let password = known.unwrap_or_else(|| Zeroizing::new(entropy.token(PASSWORD_CHARACTERS)));
-            made.insert(user.to_string(), password.clone());
-            Some(password)
+            Some(known.unwrap_or_else(|| {
+                let password = Zeroizing::new(entropy.token(PASSWORD_CHARACTERS));
+                made.insert(user.to_string(), password.clone());
+                password
+            }))
         };
         let mut snapshot = Snapshot::load(&name, &text, &mut secret)?;
-        if made != kept && !made.is_empty() {
-            let json = Zeroizing::new(serde_json::to_vec_pretty(&made).unwrap_or_default());
+        if !made.is_empty() {
+            let all: BTreeMap<_, _> = kept.iter().chain(&made).collect();
+            let json = Zeroizing::new(serde_json::to_vec_pretty(&all).unwrap_or_default());
             StateDir::open(&state_dir)?;
             write_atomic(&path, &json, 0o600)?;
         }
@@ -79,7 +84,7 @@ impl Source {
         if let Some(dir) = &self.run_dir {
             changed.node.run_dir = dir.clone();
         }
-        Ok(Loaded { snapshot, made })
+        Ok(Loaded { snapshot, made, passwords: path })
     }
 
     /// Checks it without making or writing anything.

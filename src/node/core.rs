@@ -24,6 +24,9 @@ const STATUS_INTERVAL: Duration = Duration::from_millis(250);
 /// The longest the core sleeps; wakes that nobody asked for cost nothing.
 const SLEEP_MAX: Duration = Duration::from_secs(5);
 
+/// Exit status after a panic of the core (EX_SOFTWARE of sysexits.h).
+const EXIT_CORE_PANICKED: i32 = 70;
+
 /// What the core is asked.
 enum Request {
     Input(Box<Input>),
@@ -100,8 +103,18 @@ pub struct Performer {
     pub status: Arc<ArcSwap<Status>>,
 }
 
+/// Runs the node until it is told to stop. A panic in it is a defect that nobody foresaw: the process ends, its supervisor starts it
+/// again, and the journal brings calls and registrations back. Going on without a core would be an outage that nobody notices.
+pub fn run_or_end_process(node: Node, queue: CoreQueue, performer: Performer) {
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(node, queue, performer)));
+    if ended.is_err() {
+        tracing::error!("the core has panicked; the process ends so that its supervisor starts it again");
+        std::process::exit(EXIT_CORE_PANICKED);
+    }
+}
+
 /// Runs the node until it is told to stop.
-pub fn run(mut node: Node, queue: CoreQueue, performer: Performer) {
+fn run(mut node: Node, queue: CoreQueue, performer: Performer) {
     let _runtime = performer.runtime.enter();
     let mut published = Instant::now();
     performer.perform(&mut node);

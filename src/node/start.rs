@@ -15,7 +15,7 @@ use ringfort_base::Transport;
 use ringfort_call::config::{ListenAddress, Snapshot};
 use ringfort_call::status::Status;
 use ringfort_call::{Input, Node, NodeSetup, OwnAddresses};
-use ringfort_observe::log::{LogOptions, LogSubscriber};
+use ringfort_observe::log::{LogFormat, LogOptions, LogSubscriber};
 use ringfort_observe::metrics::Metrics;
 use ringfort_observe::{Observers, Subscriber, log};
 use ringfort_relay::{Relay, RelayConfig};
@@ -63,7 +63,8 @@ pub enum StartError {
 /// Runs the node until SIGTERM or SIGINT.
 pub fn run(source: Source) -> Result<(), StartError> {
     let filter = std::env::var("RINGFORT_LOG").unwrap_or_default();
-    log::init(&LogOptions { filter, ..LogOptions::default() })?;
+    let json = std::env::var("RINGFORT_LOG_FORMAT").is_ok_and(|format| format == "json");
+    log::init(&LogOptions { filter, format: if json { LogFormat::Json } else { LogFormat::Human } })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("signalling").enable_all().build()?;
     let _entered = runtime.enter();
     let mut entropy = SystemEntropy::new();
@@ -130,7 +131,7 @@ impl Started {
             status: status.clone(),
         };
         let node = Node::new(clock.now(), setup);
-        let thread = std::thread::Builder::new().name("core".into()).spawn(move || core::run(node, queue, performer))?;
+        let thread = std::thread::Builder::new().name("core".into()).spawn(move || core::run_or_end_process(node, queue, performer))?;
         let backend = Arc::new(NodeBackend {
             core: core.clone(),
             status,
