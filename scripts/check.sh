@@ -14,6 +14,16 @@ if cargo clippy --version >/dev/null 2>&1; then
 else
   skipped+=("cargo clippy (clippy is not installed)")
 fi
+
+# A package whose features differ with and without the members' tests would be built twice (see tests/Cargo.toml).
+features() { cargo tree --workspace --edges "$1" --format "{p} {f}" --prefix none | sed 's/ (\*)$//' | sort -u; }
+twice=$(comm -23 <(features normal,build) <(features normal,build,dev))
+if [ -n "$twice" ]; then
+  echo "check: tests turn on further features of these packages, so they are built twice:" >&2
+  echo "$twice" >&2
+  exit 1
+fi
+
 for script in scripts/*.sh .ci/run; do
   bash -n "$script"
 done

@@ -21,6 +21,8 @@ pub const CONNECTION_QUEUE_MAX: usize = 256;
 pub const CONNECTION_IDLE: Duration = Duration::from_secs(3600);
 /// A connection must complete its TLS and WebSocket handshake in this time.
 pub const CONNECTION_HANDSHAKE: Duration = Duration::from_secs(10);
+/// A connection that a peer opened must bring its first whole message in this time.
+pub const CONNECTION_FIRST_MESSAGE: Duration = Duration::from_secs(30);
 /// Inputs queued for the core before signalling sockets stop reading.
 pub const CORE_QUEUE_MAX: usize = 8_192;
 

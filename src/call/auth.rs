@@ -21,40 +21,53 @@ pub enum Refusal {
     Wrong(&'static str),
 }
 
+/// Digits of a nonce that tell when it was issued, milliseconds since 1970.
+const TOLD_TIME: usize = 12;
+/// The same with those of its number.
+const TOLD: usize = TOLD_TIME + 8;
+
 /// Nonces and their counters.
 pub struct Authenticator {
     key: [u8; 32],
+    /// Nonces issued so far: no two are the same, though many are of one millisecond.
+    issued: u32,
     used: HashMap<String, u32>,
     order: VecDeque<String>,
+    /// Nonces issued until then may have been forgotten: one that is not remembered is stale.
+    forgotten: Option<Wall>,
 }
 
 impl Authenticator {
     /// With a fresh key: nonces of an earlier process are stale.
     pub fn new(key: [u8; 32]) -> Authenticator {
-        Authenticator { key, used: HashMap::new(), order: VecDeque::new() }
+        Authenticator { key, issued: 0, used: HashMap::new(), order: VecDeque::new(), forgotten: None }
     }
 
-    /// A nonce tells its own time under a keyed hash, so that challenges cost no memory.
-    fn nonce(&self, issued: Wall) -> String {
-        format!("{:012x}{}", issued.0, self.seal(issued))
+    /// A nonce tells its own time and number under a keyed hash, so that challenges cost no memory.
+    fn nonce(&mut self, issued: Wall) -> String {
+        self.issued = self.issued.wrapping_add(1);
+        let told = format!("{:0TOLD_TIME$x}{:08x}", issued.0, self.issued);
+        let seal = self.seal(&told);
+        told + &seal
     }
 
-    fn seal(&self, issued: Wall) -> String {
+    fn seal(&self, told: &str) -> String {
         let mut hash = Sha256::new();
         hash.update(self.key);
-        hash.update(issued.0.to_be_bytes());
+        hash.update(told);
         hash.update(self.key);
         hash.finalize()[..12].iter().map(|b| format!("{b:02x}")).collect()
     }
 
     fn age(&self, nonce: &str, now: Wall) -> Option<Duration> {
-        let issued = Wall(u64::from_str_radix(nonce.get(..12)?, 16).ok()?);
-        let sealed = nonce.get(12..)? == self.seal(issued);
+        let issued = issued(nonce)?;
+        let (told, seal) = nonce.split_at_checked(TOLD)?;
+        let sealed = seal == self.seal(told);
         sealed.then(|| now.left(issued))
     }
 
     /// Challenges for one realm, the stronger algorithm first (RFC 8760 2.4).
-    pub fn challenges(&self, cx: &Context, stale: bool) -> Vec<String> {
+    pub fn challenges(&mut self, cx: &Context, stale: bool) -> Vec<String> {
         let nonce = self.nonce(cx.now.wall);
         [Algorithm::Sha256, Algorithm::Md5]
             .map(|algorithm| {
@@ -99,9 +112,10 @@ impl Authenticator {
         Ok(account.clone())
     }
 
-    /// Each nonce count is good once, and they rise (RFC 7616 3.4). Without qop there is none, and the nonce is good once.
+    /// Each nonce count is good once, and they rise (RFC 7616 3.4). Without qop the response does not cover the count, whatever is
+    /// written there, and the nonce is good once.
     fn count(&mut self, credentials: &Credentials) -> Result<(), Refusal> {
-        let count = credentials.nonce_count().unwrap_or(1);
+        let count = credentials.nonce_count().filter(|_| credentials.qop_auth).unwrap_or(1);
         if let Some(last) = self.used.get_mut(&credentials.nonce) {
             if count <= *last {
                 return Err(Refusal::Stale("replayed-nc"));
@@ -109,13 +123,76 @@ impl Authenticator {
             *last = count;
             return Ok(());
         }
+        if self.forgotten.is_some_and(|until| issued(&credentials.nonce).is_none_or(|at| at <= until)) {
+            return Err(Refusal::Stale("forgotten-nonce"));
+        }
         if self.order.len() >= limits::NONCES_MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.used.remove(&oldest);
+            self.forgotten = self.forgotten.max(issued(&oldest));
         }
         self.used.insert(credentials.nonce.clone(), count);
         self.order.push_back(credentials.nonce.clone());
         Ok(())
+    }
+}
+
+/// When a nonce says that it was issued.
+fn issued(nonce: &str) -> Option<Wall> {
+    Some(Wall(u64::from_str_radix(nonce.get(..TOLD_TIME)?, 16).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials(nonce: &str, qop: &str) -> Credentials {
+        let text = format!("Digest username=\"101\", realm=\"r\", nonce=\"{nonce}\", uri=\"sip:r\", response=\"00\"{qop}");
+        Credentials::parse(&text).expect("credentials")
+    }
+
+    fn counted(nc: u32) -> String {
+        format!(", qop=auth, cnonce=\"c\", nc={nc:08x}")
+    }
+
+    #[test]
+    fn no_two_challenges_bear_one_nonce() {
+        let mut auth = Authenticator::new([7; 32]);
+        let (one, two) = (auth.nonce(Wall(1_000)), auth.nonce(Wall(1_000)));
+        assert_ne!(one, two);
+        assert_eq!(auth.age(&one, Wall(1_500)), Some(Duration::from_millis(500)));
+        let forged = one.replacen("3e8", "3e9", 1);
+        assert_eq!([auth.age(&forged, Wall(1_500)), auth.age("", Wall(0)), auth.age("é0000000000000000000é", Wall(0))], [None; 3]);
+    }
+
+    #[test]
+    fn a_nonce_count_is_good_once_and_rises() {
+        let mut auth = Authenticator::new([7; 32]);
+        let nonce = auth.nonce(Wall(1_000));
+        let mut count = |nc| auth.count(&credentials(&nonce, &counted(nc)));
+        assert_eq!([count(9), count(10)], [Ok(()), Ok(())]);
+        assert_eq!([count(10), count(9)], [Err(Refusal::Stale("replayed-nc")); 2]);
+    }
+
+    /// The response of RFC 2069 covers no count: whoever overheard it could write another one each time.
+    #[test]
+    fn without_qop_a_nonce_is_good_once_whatever_count_is_written() {
+        let mut auth = Authenticator::new([7; 32]);
+        let nonce = auth.nonce(Wall(1_000));
+        let mut count = |qop: &str| auth.count(&credentials(&nonce, qop));
+        assert_eq!(count(""), Ok(()));
+        assert_eq!(count(", nc=00000002"), Err(Refusal::Stale("replayed-nc")));
+    }
+
+    #[test]
+    fn a_nonce_that_had_to_be_forgotten_is_stale() {
+        let mut auth = Authenticator::new([7; 32]);
+        let nonces: Vec<_> = (0..=limits::NONCES_MAX as u64).map(|ms| auth.nonce(Wall(ms))).collect();
+        for nonce in &nonces {
+            assert_eq!(auth.count(&credentials(nonce, &counted(1))), Ok(()));
+        }
+        assert_eq!(auth.count(&credentials(&nonces[0], &counted(1))), Err(Refusal::Stale("forgotten-nonce")));
+        assert_eq!(auth.count(&credentials(&nonces[1], &counted(2))), Ok(()));
     }
 }

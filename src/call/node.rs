@@ -270,7 +270,7 @@ impl Node {
             }
             Step::Ended { id } => {
                 self.cx.owners.remove(&id);
-                self.calls.abandoned_over(id);
+                self.calls.transaction_over(&mut self.cx, id);
             }
             // Counted by the layer. A late 2xx of an INVITE that both layers forgot is not acknowledged; its sender gives up.
             Step::StrayResponse { .. } => {}
@@ -341,7 +341,7 @@ impl Node {
     /// A request that will have no answer, to whoever sent it.
     fn failed(&mut self, id: TransactionId, what: &str) {
         match self.cx.owners.get(&id).cloned() {
-            Some(Owner::Probe(peer)) => self.peers.overdue(&mut self.cx, peer),
+            Some(Owner::Probe(peer)) => self.peers.probe_failed(&mut self.cx, peer, id),
             Some(Owner::Registration(pending)) => {
                 let (registrar, cx, around) = self.registry();
                 registrar.relayed_overdue(cx, around, pending, "REGISTER failed");
@@ -372,6 +372,8 @@ impl Node {
             }
             Wake::TargetSilent(call) => self.on_call(|calls, env| calls.target_silent(env, call)),
             Wake::RingEnd(call) => self.on_call(|calls, env| calls.ring_end(env, call)),
+            Wake::ReinviteOverdue(call) => self.on_call(|calls, env| calls.reinvite_overdue(env, call)),
+            Wake::AskAlive(call) => self.on_call(|calls, env| calls.ask_whether_alive(env, call)),
             Wake::Media(call, side) => self.on_call(|calls, env| calls.media_timeout(env, call, side)),
             Wake::RecordOverdue(call) => self.on_call(|calls, env| calls.record_overdue(env, call)),
         }
@@ -385,6 +387,7 @@ impl Node {
     fn reload(&mut self, snapshot: Arc<Snapshot>) {
         self.cx.snapshot = snapshot.clone();
         self.peers.configure(&mut self.cx, &snapshot);
+        self.registrar.reloaded(&mut self.cx);
         self.calls.set_ports(snapshot.media.port_first, snapshot.media.port_last);
         self.cx.event(Event::Reloaded { refused: None });
     }

@@ -12,6 +12,9 @@ use ringfort_sip::uri::Uri;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// The name of a peer that is not supervised is looked up this often until it means an address.
+const LOOK_UP_AGAIN: Duration = Duration::from_secs(10);
+
 /// Which peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerName {
@@ -71,8 +74,10 @@ impl Peers {
             cx.timers.stop(Wake::ProbePeer(index));
             cx.timers.stop(Wake::ProbeOverdue(index));
         }
-        for index in 0..self.list.len() {
-            cx.timers.set(Wake::ProbePeer(index), cx.now.mono);
+        for (index, peer) in self.list.iter().enumerate() {
+            // A look-up has its time before it counts as failed.
+            let wait = if peer.resolved.is_some() { Duration::ZERO } else { peer.supervision.patience };
+            cx.timers.set(Wake::ProbePeer(index), cx.now.mono + wait);
         }
     }
 
@@ -90,11 +95,14 @@ impl Peers {
         self.find(name).is_some_and(|p| p.up)
     }
 
-    /// The peer that sends from this address, by IP address: carriers send from other ports than they listen on.
+    /// The peer that sends from this address, by IP address: carriers send from other ports than they listen on. One that is reached
+    /// by TLS is believed by TLS only: anybody can write its address into a datagram.
     pub fn by_source(&self, hop: &Hop) -> Option<&PeerName> {
+        let believed = |p: &&Peer| hop.transport.is_secure() || !p.transport.is_secure();
         let same_port = |p: &&Peer| p.resolved.is_some_and(|a| a == hop.remote);
         let same_host = |p: &&Peer| p.resolved.is_some_and(|a| a.ip() == hop.remote.ip()) && !hop.remote.ip().is_loopback();
-        self.list.iter().find(same_port).or_else(|| self.list.iter().find(same_host)).map(|p| &p.name)
+        let peers = || self.list.iter().filter(believed);
+        peers().find(same_port).or_else(|| peers().find(same_host)).map(|p| &p.name)
     }
 
     /// The peer is taken as unreachable until it shows otherwise: it was so when the process ended.
@@ -105,19 +113,18 @@ impl Peers {
         }
     }
 
-    /// A host name was looked up.
+    /// A host name was looked up. A peer that fails moves on to another of its addresses, one that answers stays where it is.
     pub fn resolved(&mut self, cx: &mut Context, host: &str, addresses: &[SocketAddr]) {
         for (index, peer) in self.list.iter_mut().enumerate() {
             if peer.address.host != host {
                 continue;
             }
-            match addresses.first() {
-                Some(address) => {
-                    peer.resolved = Some(SocketAddr::new(address.ip(), peer.address.port));
-                    cx.timers.set(Wake::ProbePeer(index), cx.now.mono);
-                }
-                // The last known good address stays in use when the name cannot be resolved any more.
-                None => cx.timers.set(Wake::ProbePeer(index), cx.now.mono + peer.supervision.interval),
+            let now = peer.resolved.map(|address| address.ip());
+            let other = addresses.iter().find(|address| Some(address.ip()) != now);
+            // The last known good address stays in use when the name cannot be resolved any more.
+            if let Some(address) = other.filter(|_| now.is_none() || peer.is_failing()) {
+                peer.resolved = Some(SocketAddr::new(address.ip(), peer.address.port));
+                cx.timers.set(Wake::ProbePeer(index), cx.now.mono);
             }
         }
     }
@@ -126,16 +133,21 @@ impl Peers {
     pub fn probe(&mut self, cx: &mut Context, index: usize) {
         let Some(peer) = self.list.get_mut(index) else { return };
         if peer.supervision.interval.is_zero() {
+            if peer.resolved.is_none() {
+                cx.outputs.push_back(Output::Resolve { host: peer.address.host.clone() });
+                cx.timers.set(Wake::ProbePeer(index), cx.now.mono + LOOK_UP_AGAIN);
+            }
             return;
         }
         cx.timers.set(Wake::ProbePeer(index), cx.now.mono + peer.supervision.interval);
         if peer.probe.is_some() {
             return;
         }
-        let Some(remote) = peer.resolved else {
+        if peer.address.literal().is_none() && (peer.resolved.is_none() || peer.is_failing()) {
+            // Its name may mean another address by now.
             cx.outputs.push_back(Output::Resolve { host: peer.address.host.clone() });
-            return self.failed(cx, index, "address cannot be resolved");
-        };
+        }
+        let Some(remote) = peer.resolved else { return self.failed(cx, index, "address cannot be resolved") };
         let target = Uri::sip(None, peer.address.uri_host(), Some(peer.address.port));
         let from = Uri::sip(Some("ringfort"), cx.own.advertised.into(), None);
         let (branch, tag, call_id) = (cx.branch(), cx.tag(), cx.entropy.token(20));
@@ -172,7 +184,14 @@ impl Peers {
         }
     }
 
-    /// An OPTIONS is overdue, or its transport failed.
+    /// An OPTIONS will have no answer. Another one may be out by now, of a configuration taken since.
+    pub fn probe_failed(&mut self, cx: &mut Context, index: usize, id: TransactionId) {
+        if self.list.get(index).is_some_and(|peer| peer.probe.is_some_and(|(probe, _)| probe == id)) {
+            self.overdue(cx, index);
+        }
+    }
+
+    /// The OPTIONS that is out is overdue.
     pub fn overdue(&mut self, cx: &mut Context, index: usize) {
         let Some(peer) = self.list.get_mut(index) else { return };
         if let Some((id, _)) = peer.probe.take() {
@@ -199,7 +218,7 @@ impl Peers {
         if peer.up && peer.failures >= peer.supervision.failures {
             let reason = format!("{what}, {} failures in a row", peer.failures);
             peer.turn(cx, false, reason);
-        } else if peer.up && peer.probe.is_none() {
+        } else if peer.up && peer.probe.is_none() && peer.resolved.is_some() {
             // Suspicion: ask again at once instead of an interval later.
             cx.timers.set(Wake::ProbePeer(index), cx.now.mono);
         }
@@ -249,6 +268,11 @@ impl Peer {
         self.since = cx.now.wall;
         self.reason = reason.clone();
         cx.event(Event::PeerState { peer: self.name.to_string(), up, reason });
+    }
+
+    /// Whether it did not answer last.
+    fn is_failing(&self) -> bool {
+        !self.up || self.failures > 0
     }
 
     /// Where requests go.

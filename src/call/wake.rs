@@ -18,6 +18,10 @@ pub enum Wake {
     TargetSilent(CallId),
     /// It has rung long enough.
     RingEnd(CallId),
+    /// The other leg does not finish a re-INVITE of this call.
+    ReinviteOverdue(CallId),
+    /// Ask both ends of this call whether they still know of it.
+    AskAlive(CallId),
     /// A leg's ICE, DTLS or deadline.
     Media(CallId, Side),
     /// The counters of an ended call have not come.

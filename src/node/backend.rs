@@ -1,6 +1,6 @@
 //! What the web needs of the node.
 
-use crate::configuration::Source;
+use crate::configuration::{Source, needs_restart};
 use crate::core::CoreHandle;
 use crate::entropy::SystemEntropy;
 use arc_swap::ArcSwap;
@@ -21,6 +21,8 @@ pub struct NodeBackend {
     pub core: CoreHandle,
     /// The page's snapshot, published by the core.
     pub status: Arc<ArcSwap<Status>>,
+    /// The configuration that the process began with: sockets, addresses and certificates are still its.
+    pub first: Arc<Snapshot>,
     /// The configuration in force.
     pub snapshot: ArcSwap<Snapshot>,
     /// Where it comes from.
@@ -74,8 +76,16 @@ impl Backend for NodeBackend {
     fn reload(&self) -> Result<(), String> {
         match self.source.load(&mut SystemEntropy::new()) {
             Ok(loaded) => {
-                self.snapshot.store(loaded.snapshot.clone());
-                if self.core.offer(Input::Reload(loaded.snapshot)) { Ok(()) } else { Err("the core is too busy; try again".into()) }
+                if !self.core.offer(Input::Reload(loaded.snapshot.clone())) {
+                    return Err("the core is too busy; try again".into());
+                }
+                let waiting = needs_restart(&self.first, &loaded.snapshot);
+                if !waiting.is_empty() {
+                    let reason = format!("{} will be followed at the next start, all else is followed now", waiting.join(", "));
+                    self.observers.publish(crate::clock::wall(), Event::Impaired { part: "configuration".into(), reason });
+                }
+                self.snapshot.store(loaded.snapshot);
+                Ok(())
             }
             Err(error) => {
                 let reason = error.to_string();

@@ -108,3 +108,39 @@ fn read_passwords(path: &Path) -> BTreeMap<String, Zeroizing<String>> {
     let octets = Zeroizing::new(std::fs::read(path).unwrap_or_default());
     serde_json::from_slice(&octets).unwrap_or_default()
 }
+
+/// Keys of `new` that differ from what the process began with and that only its next start follows.
+pub fn needs_restart(first: &Snapshot, new: &Snapshot) -> Vec<&'static str> {
+    let (node, sip, web, media) = (&first.node, &first.sip, &first.web, &first.media);
+    let changed = [
+        ("node.state_dir", node.state_dir != new.node.state_dir),
+        ("node.run_dir", node.run_dir != new.node.run_dir),
+        ("sip.listen", sip.listen != new.sip.listen),
+        ("sip.advertise", sip.advertise != new.sip.advertise),
+        ("sip.t1_ms", sip.t1_ms != new.sip.t1_ms),
+        ("web.listen", web.listen != new.web.listen),
+        ("web.certificate", web.certificate != new.web.certificate),
+        ("web.key", web.key != new.web.key),
+        ("media.bind", media.bind != new.media.bind),
+        ("media.advertise", media.advertise != new.media.advertise),
+        ("media.workers", media.workers != new.media.workers),
+    ];
+    changed.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(text: &str) -> Arc<Snapshot> {
+        Snapshot::load("t", text, &mut |_| None).expect("sound")
+    }
+
+    #[test]
+    fn what_only_a_restart_follows_is_named() {
+        let first = snapshot("");
+        let new = snapshot("[sip]\nlisten = [\"udp:127.0.0.1:5080\"]\nnonce_s = 60\n[media]\nworkers = 3\nport_last = 25000\n");
+        assert_eq!(needs_restart(&first, &new), ["sip.listen", "media.workers"]);
+        assert!(needs_restart(&first, &first).is_empty());
+    }
+}

@@ -212,12 +212,13 @@ impl Performer {
 
     /// Looks a name up without keeping anybody waiting.
     fn resolve(&self, host: String) {
-        let core = self.signalling.core.clone();
+        let (core, names) = (self.signalling.core.clone(), self.signalling.names.clone());
         self.runtime.spawn(async move {
-            let addresses = match tokio::net::lookup_host((host.as_str(), 0)).await {
+            let addresses: Vec<SocketAddr> = match tokio::net::lookup_host((host.as_str(), 0)).await {
                 Ok(found) => found.collect(),
                 Err(_) => Vec::new(),
             };
+            names.learn(&host, &addresses);
             core.deliver(Input::Resolved { host, addresses }).await;
         });
     }

@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::configuration::{Loaded, Source, SourceError};
 use crate::core::{self, CoreHandle, Performer};
 use crate::entropy::SystemEntropy;
-use crate::io::{Bound, Flows, Signalling};
+use crate::io::{Bound, Signalling};
 use crate::journal::{self, JournalWriter};
 use crate::records::RecordWriter;
 use crate::tls::{Tls, TlsError};
@@ -110,7 +110,7 @@ impl Started {
         damage.into_iter().for_each(|event| observers.publish(crate::clock::wall(), event));
         let (core, queue) = core::queue();
         let relay = start_relay(&snapshot, core.clone())?;
-        let signalling = Signalling { core: core.clone(), flows: Arc::new(Flows::default()), tls: tls.clone() };
+        let signalling = Signalling { core: core.clone(), flows: Arc::default(), names: Arc::default(), tls: tls.clone() };
         let clock = Clock::start();
         let status = Arc::new(ArcSwap::from_pointee(Status::default()));
         let setup = NodeSetup {
@@ -135,6 +135,7 @@ impl Started {
         let backend = Arc::new(NodeBackend {
             core: core.clone(),
             status,
+            first: snapshot.clone(),
             snapshot: ArcSwap::new(snapshot.clone()),
             source,
             metrics,

@@ -83,7 +83,15 @@ const acts = {
     await page.getByTestId("signin-user").fill(user, { timeout: limit_ms });
     await page.getByTestId("signin-password").fill(password);
     await page.getByTestId("signin-submit").click();
-    await page.getByTestId("phone-state").waitFor({ timeout: limit_ms });
+    await page.getByTestId("signin-submit").waitFor({ state: "detached", timeout: limit_ms });
+  },
+
+  async "await-visible"(wish) {
+    await element(wish).first().waitFor({ timeout: wish.limit_ms });
+  },
+
+  async "await-text"(wish) {
+    await tabOf(wish).getByText(wish.text).first().waitFor({ timeout: wish.limit_ms });
   },
 
   async fill(wish) {

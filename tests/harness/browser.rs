@@ -35,10 +35,7 @@ impl Browser {
             return Err(Failure::new("Playwright is not installed: run `make setup-test`"));
         }
         let mut command = Command::new(require("node")?);
-        command
-            .arg(folder.join("driver.mjs"))
-            .arg(require("chromium")?)
-            .arg(scene.folder());
+        command.arg(folder.join("driver.mjs")).arg(require("chromium")?).arg(scene.folder());
         let mut process = Process::start_piped("the browser's driver", command, &scene.file("browser.log"))?;
         let output = process.child().stdout.take().during("the driver has no output")?;
         let mut browser = Browser { process, answers: lines_of(output), next: 1, _turn: turn };
@@ -70,9 +67,28 @@ impl Browser {
 
     /// Opens the page in a new tab whose microphone is a tone of `hz`, signs in, and waits until the phone has registered.
     pub fn open_phone(&mut self, tab: &str, page: &str, user: &str, password: &str, hz: f64) -> Outcome<()> {
-        self.ask(json!({ "do": "open", "tab": tab, "url": page, "hz": hz }), seconds(15))?;
-        self.ask(json!({ "do": "sign-in", "tab": tab, "user": user, "password": password }), seconds(10))?;
+        self.open(tab, page, user, password, hz)?;
         self.await_state(tab, "phone-state", "registered", seconds(10))
+    }
+
+    /// Opens the page in a new tab and signs in.
+    pub fn open_page(&mut self, tab: &str, page: &str, user: &str, password: &str) -> Outcome<()> {
+        self.open(tab, page, user, password, 440.0)
+    }
+
+    fn open(&mut self, tab: &str, page: &str, user: &str, password: &str, hz: f64) -> Outcome<()> {
+        self.ask(json!({ "do": "open", "tab": tab, "url": page, "hz": hz }), seconds(15))?;
+        self.ask(json!({ "do": "sign-in", "tab": tab, "user": user, "password": password }), seconds(10)).map(drop)
+    }
+
+    /// Waits until something with this `data-testid` is to be seen.
+    pub fn await_visible(&mut self, tab: &str, testid: &str, limit: Duration) -> Outcome<()> {
+        self.ask(json!({ "do": "await-visible", "tab": tab, "testid": testid }), limit).map(drop)
+    }
+
+    /// Waits until this text is to be seen.
+    pub fn await_text(&mut self, tab: &str, text: &str, limit: Duration) -> Outcome<()> {
+        self.ask(json!({ "do": "await-text", "tab": tab, "text": text }), limit).map(drop)
     }
 
     /// Dials; the call goes on by itself.

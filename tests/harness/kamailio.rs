@@ -3,7 +3,7 @@
 use super::process::Process;
 use super::programs::require;
 use super::site::password_of;
-use super::wait::{await_until, seconds};
+use super::wait::{await_true, await_until, seconds};
 use super::{Context, Outcome, Scene};
 use std::net::UdpSocket;
 use std::process::Command;
@@ -25,10 +25,12 @@ impl Kamailio {
         let run = scene.file("kamailio-run");
         std::fs::create_dir_all(&run).during(run.display())?;
         let mut command = Command::new(require("kamailio")?);
-        command
-            .args(["-DD", "-E", "-m", MEMORY_MB[0], "-M", MEMORY_MB[1], "-f"])
-            .arg(config)
-            .args(["-Y".as_ref(), run.as_os_str(), "-w".as_ref(), run.as_os_str()]);
+        command.args(["-DD", "-E", "-m", MEMORY_MB[0], "-M", MEMORY_MB[1], "-f"]).arg(config).args([
+            "-Y".as_ref(),
+            run.as_os_str(),
+            "-w".as_ref(),
+            run.as_os_str(),
+        ]);
         let process = Process::start("Kamailio", command, &scene.file("kamailio.log"))?;
         let mut kamailio = Kamailio { process, port };
         kamailio.await_answer()?;
@@ -40,9 +42,10 @@ impl Kamailio {
         self.port
     }
 
-    /// `kill -9`.
-    pub fn kill(mut self) {
+    /// `kill -9` to all of its processes; waits until the last one has let go of the port.
+    pub fn kill(mut self) -> Outcome<()> {
         self.process.kill();
+        await_true("the dead Kamailio's port", seconds(5), || UdpSocket::bind(("127.0.0.1", self.port)).is_ok())
     }
 
     /// Waits until it has granted so many registrations to this user since the scene began.
@@ -76,7 +79,8 @@ impl Kamailio {
 
 /// Every account's password follows from its name, by the rule of [`password_of`].
 fn configuration(port: u16, domain: &str) -> String {
-    let password = password_of("$au");
+    // Kamailio joins strings by `+` and puts no variable into a quoted one.
+    let password = format!("\"{}\" + $au", password_of(""));
     format!(
         r#"#!KAMAILIO
 debug=1
@@ -123,7 +127,7 @@ request_route {{
     }}
     t_check_trans();
     if (is_method("REGISTER")) {{
-        $var(password) = "{password}";
+        $var(password) = {password};
         if (!pv_www_authenticate("{domain}", "$var(password)", "0")) {{ auth_challenge("{domain}", "0"); exit; }}
         if ($au != $tU) {{ sl_send_reply("403", "Not Your Address"); exit; }}
         consume_credentials();

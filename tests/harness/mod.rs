@@ -21,6 +21,7 @@ pub mod sip_message;
 pub mod sipp;
 pub mod site;
 pub mod stream;
+pub mod stub;
 pub mod tls;
 pub mod tone;
 pub mod tone_peer;

@@ -16,12 +16,24 @@ use std::time::{Duration, Instant};
 /// A node must listen within this time after its start.
 const START: Duration = Duration::from_secs(10);
 
+/// The administrator's password once [`Node::admin`] has changed the one-time one.
+pub const ADMIN_PASSWORD: &str = "a long word for tests only";
+
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
     process: Process,
     site: Site,
-    config: PathBuf,
+    launch: Launch,
+    run: PathBuf,
+}
+
+/// How the process is started, each time.
+#[derive(Debug)]
+struct Launch {
+    /// Without one the embedded configuration runs, with the two folders beside it.
+    config: Option<PathBuf>,
+    state: PathBuf,
     run: PathBuf,
     log: PathBuf,
 }
@@ -30,15 +42,28 @@ impl Node {
     /// Starts the node of this configuration and waits until it listens.
     pub fn start(scene: &Scene, site: Site) -> Outcome<Node> {
         let config = scene.write("node.toml", &site.text())?;
-        Node::start_with(scene, site, config)
+        Node::start_with(scene, site, Some(config))
     }
 
-    fn start_with(scene: &Scene, site: Site, config: PathBuf) -> Outcome<Node> {
+    /// Starts the node as `make run` does: without a file, on the well-known ports, which are this test's alone.
+    pub fn start_shipped(scene: &Scene) -> Outcome<Node> {
+        Node::start_with(scene, Site::shipped(), None)
+    }
+
+    fn start_with(scene: &Scene, site: Site, config: Option<PathBuf>) -> Outcome<Node> {
         let (run, log) = (scene.file("run"), scene.file("node.log"));
-        let process = spawn(&config, &log)?;
-        let mut node = Node { process, site, config, run, log };
+        let launch = Launch { config, state: scene.file("state"), run: run.clone(), log };
+        let process = launch.spawn()?;
+        let mut node = Node { process, site, launch, run };
         node.await_listening()?;
         Ok(node)
+    }
+
+    /// The password that was made for an account of the shipped configuration.
+    pub fn made_password(&self, user: &str) -> Outcome<String> {
+        let file = self.launch.state.join("passwords.json");
+        let made: Value = serde_json::from_slice(&std::fs::read(&file).during(file.display())?).during(file.display())?;
+        Ok(made[user].as_str().during(format_args!("no password was made for {user}"))?.to_string())
     }
 
     /// `kill -9`, and nothing is started.
@@ -49,14 +74,15 @@ impl Node {
     /// Starts the same node again, with the same file; how long it took until it listened.
     pub fn start_again(&mut self) -> Outcome<Duration> {
         let begun = Instant::now();
-        self.process = spawn(&self.config, &self.log)?;
+        self.process = self.launch.spawn()?;
         self.await_listening()?;
         Ok(begun.elapsed())
     }
 
     /// SIGHUP after the file was written anew.
     pub fn reload(&self, text: &str) -> Outcome<()> {
-        std::fs::write(&self.config, text).during(self.config.display())?;
+        let config = self.launch.config.as_ref().during("the embedded configuration cannot be changed")?;
+        std::fs::write(config, text).during(config.display())?;
         self.process.signal("HUP")
     }
 
@@ -107,14 +133,13 @@ impl Node {
         let line = self.log().await_line("one-time password: ", seconds(5))?;
         let one_time = line.split_once("one-time password: ").map(|(_, p)| p.trim().to_string()).unwrap_or_default();
         let mut api = self.api();
-        let own = "a long word for tests only";
         api.sign_in("admin", &one_time)?;
-        let body = serde_json::json!({ "current": one_time, "new": own }).to_string();
+        let body = serde_json::json!({ "current": one_time, "new": ADMIN_PASSWORD }).to_string();
         let changed = api.request("PUT", "/api/v1/password", Some(&body))?;
         if changed.status >= 300 {
             return Err(Failure::new(format!("changing the one-time password: {} {}", changed.status, changed.body)));
         }
-        let signed_in = api.sign_in("admin", own)?;
+        let signed_in = api.sign_in("admin", ADMIN_PASSWORD)?;
         if signed_in.status >= 300 {
             return Err(Failure::new(format!("signing in as admin: {} {}", signed_in.status, signed_in.body)));
         }
@@ -175,10 +200,16 @@ impl Node {
     }
 }
 
-fn spawn(config: &std::path::Path, log: &std::path::Path) -> Outcome<Process> {
-    let mut command = Command::new(ringfort()?);
-    command.args(["run".as_ref(), "--config".as_ref(), config.as_os_str()]).env("RINGFORT_LOG", "info,ringfort=debug");
-    Process::start("the node", command, log)
+impl Launch {
+    fn spawn(&self) -> Outcome<Process> {
+        let mut command = Command::new(ringfort()?);
+        command.arg("run").env("RINGFORT_LOG", "info,ringfort=debug");
+        match &self.config {
+            Some(config) => command.arg("--config").arg(config),
+            None => command.env("RINGFORT_STATE_DIR", &self.state).env("RINGFORT_RUN_DIR", &self.run),
+        };
+        Process::start("the node", command, &self.log)
+    }
 }
 
 /// `ringfort check` of a file with this text.

@@ -66,9 +66,7 @@ impl Process {
 
     /// Waits for its end.
     pub fn await_exit(&mut self, limit: Duration) -> Outcome<ExitStatus> {
-        await_until(&format!("the end of {}", self.name), limit, || {
-            self.child.try_wait().during("waiting for a child")
-        })
+        await_until(&format!("the end of {}", self.name), limit, || self.child.try_wait().during("waiting for a child"))
     }
 
     /// Sends a signal by name to the process itself: `TERM`, `HUP`, `STOP`.
@@ -90,9 +88,10 @@ impl Drop for Process {
     }
 }
 
+/// By the shell, whose `kill` takes small process groups for what they are; some `kill` programs read -3 as a signal.
 fn kill_command(signal: &str, whom: &str) -> Outcome<()> {
-    let mut kill = Command::new("kill");
-    kill.args(["-s", signal, "--", whom]).stderr(Stdio::null());
+    let mut kill = Command::new("sh");
+    kill.args(["-c", "kill -s \"$1\" -- \"$2\"", "kill", signal, whom]).stderr(Stdio::null());
     let status = kill.status().during("running kill")?;
     if status.success() { Ok(()) } else { Err(Failure::new(format!("cannot send {signal} to {whom}"))) }
 }

@@ -37,11 +37,9 @@ pub fn ringfort() -> Outcome<PathBuf> {
         return Err(Failure::new(format!("{} is not built: run `cargo build --workspace`", binary.display())));
     }
     match newer_source(&binary, &folder.join("ringfort.d")) {
-        Some(source) => Err(Failure::new(format!(
-            "{} is older than {}: run `cargo build --workspace`",
-            binary.display(),
-            source.display()
-        ))),
+        Some(source) => {
+            Err(Failure::new(format!("{} is older than {}: run `cargo build --workspace`", binary.display(), source.display())))
+        }
         None => Ok(binary),
     }
 }

@@ -69,9 +69,8 @@ impl Scene {
     /// Prints the last lines of every log.
     pub fn show_logs(&self) {
         eprintln!("everything that was written is in {}", self.folder.display());
-        let mut files: Vec<PathBuf> = std::fs::read_dir(&self.folder)
-            .map(|entries| entries.flatten().map(|e| e.path()).collect())
-            .unwrap_or_default();
+        let mut files: Vec<PathBuf> =
+            std::fs::read_dir(&self.folder).map(|entries| entries.flatten().map(|e| e.path()).collect()).unwrap_or_default();
         files.retain(|path| path.extension().is_some_and(|e| e == "log"));
         files.sort();
         for path in files {

@@ -88,6 +88,9 @@ mod tests {
     fn a_reply_copies_what_it_must() {
         let text = b"OPTIONS sip:a SIP/2.0\r\nVia: one\r\nVIA: two\r\nTo: <sip:a>\r\nCSeq: 1 OPTIONS\r\n\r\n";
         let reply = SipMessage::parse(text).expect("whole").reply("200 OK", "x", "", "");
-        assert_eq!(reply, "SIP/2.0 200 OK\r\nVia: one\r\nVia: two\r\nTo: <sip:a>;tag=x\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(
+            reply,
+            "SIP/2.0 200 OK\r\nVia: one\r\nVia: two\r\nTo: <sip:a>;tag=x\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+        );
     }
 }

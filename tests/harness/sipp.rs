@@ -87,7 +87,8 @@ impl Sipp {
             .args(["-trace_err".as_ref(), "-error_file".as_ref(), errors.as_os_str()])
             .args(["-trace_msg".as_ref(), "-message_file".as_ref(), file("messages").as_os_str()])
             .args(&self.more);
-        let process = Process::start(&format!("SIPp {}", self.name), command, &scene.file(&format!("sipp-{}.screen", self.name)))?;
+        let process =
+            Process::start(&format!("SIPp {}", self.name), command, &scene.file(&format!("sipp-{}.screen", self.name)))?;
         Ok(Running { name: self.name, process, events: LogFile::new(&events), errors: LogFile::new(&errors) })
     }
 }

@@ -45,6 +45,11 @@ impl Site {
         Ok(Site { udp, tcp, tls, ws, web, head, sections: String::new() })
     }
 
+    /// The configuration that is embedded in the binary, with its well-known ports.
+    pub fn shipped() -> Site {
+        Site { udp: 5060, tcp: 5060, tls: 5061, ws: 0, web: 8443, head: String::new(), sections: String::new() }
+    }
+
     fn with(mut self, section: std::fmt::Arguments<'_>) -> Site {
         // Writing to a String cannot fail.
         let _ = write!(self.sections, "\n{section}");

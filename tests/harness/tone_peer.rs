@@ -50,7 +50,8 @@ impl TonePeer {
         let bind = |port: u16| UdpSocket::bind((Ipv4Addr::LOCALHOST, port));
         let socket = bind(port).during(format_args!("binding media port {port}"))?;
         let shared = Arc::new(Shared::default());
-        let worker = Worker { socket, hz, shared: shared.clone(), sender: Sender::new(u32::from(port) * 65_537), samples_sent: 0 };
+        let worker =
+            Worker { socket, hz, shared: shared.clone(), sender: Sender::new(u32::from(port) * 65_537), samples_sent: 0 };
         let thread = std::thread::Builder::new().name(format!("tone {port}")).spawn(|| worker.run());
         let thread = Some(thread.during("starting a thread")?);
         Ok(TonePeer { port, hz, shared, thread, _rtcp: bind(port + 1).ok() })

@@ -2,7 +2,7 @@
 
 use ringfort_tests::ensure;
 use ringfort_tests::harness::browser::Browser;
-use ringfort_tests::harness::node::Node;
+use ringfort_tests::harness::node::{ADMIN_PASSWORD, Node};
 use ringfort_tests::harness::sip_client::SipClient;
 use ringfort_tests::harness::site::{DOMAIN, Site, password_of};
 use ringfort_tests::harness::stream::Wire;
@@ -26,6 +26,48 @@ fn the_echo_service_echoes() -> Outcome<()> {
         browser.click("101", "hangup")?;
         browser.await_call("101", "ended", seconds(3))?;
         node.await_metric("ringfort_calls", 0.0, seconds(5))
+    })
+}
+
+/// What `make run` and the README promise: no file, two demo users, the echo service.
+#[test]
+fn the_shipped_configuration_carries_the_first_call() -> Outcome<()> {
+    play("browser-shipped", |scene| {
+        let node = Node::start_shipped(scene)?;
+        let mut browser = Browser::start(scene)?;
+        for (user, hz) in [("101", 440.0), ("102", 1_000.0)] {
+            browser.open_phone(user, &node.page(), user, &node.made_password(user)?, hz)?;
+        }
+        browser.dial("101", "*43")?;
+        browser.await_tone("101", 440.0, seconds(8))?;
+        browser.click("101", "hangup")?;
+        browser.await_call("101", "ended", seconds(3))?;
+        browser.dial("102", "101")?;
+        browser.click("101", "answer")?;
+        browser.await_tone("101", 1_000.0, seconds(8))?;
+        browser.await_tone("102", 440.0, seconds(5))?;
+        browser.screenshot("102", "first-call")?;
+        browser.click("102", "hangup")?;
+        node.await_metric("ringfort_calls", 0.0, seconds(5))
+    })
+}
+
+#[test]
+fn an_administrator_sees_the_node() -> Outcome<()> {
+    play("browser-status", |scene| {
+        let node = node(scene)?;
+        node.admin()?;
+        let mut browser = Browser::start(scene)?;
+        browser.open_page("admin", &node.page(), "admin", ADMIN_PASSWORD)?;
+        browser.await_visible("admin", "mode", seconds(5))?;
+        let mode = browser.attribute("admin", "mode", "data-mode")?;
+        ensure!(mode == "standalone", "the page shows mode {mode}");
+        browser.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
+        browser.dial("ada", "*43")?;
+        browser.await_call("ada", "connected", seconds(5))?;
+        browser.await_text("admin", "*43", seconds(5))?;
+        browser.screenshot("admin", "status")?;
+        browser.click("ada", "hangup")
     })
 }
 

@@ -18,10 +18,7 @@ struct Between {
 impl Between {
     fn start(scene: &Scene) -> Outcome<Between> {
         let (caller, callee) = (scene.port()?, scene.port()?);
-        let site = Site::new(scene)?
-            .trunk("inside", caller)
-            .trunk("outside", callee)
-            .route("out", "0*", "trunk:outside");
+        let site = Site::new(scene)?.trunk("inside", caller).trunk("outside", callee).route("out", "0*", "trunk:outside");
         Ok(Between { node: Node::start(scene, site)?, caller, callee })
     }
 

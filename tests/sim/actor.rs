@@ -85,6 +85,8 @@ pub struct Actor {
     pub quiet: bool,
     /// Seconds of its registrations; 0: it registers nowhere.
     pub expires_s: u32,
+    /// Lost its connection, or forgot its calls, at least once.
+    pub harmed: bool,
     /// The last REGISTER was granted.
     pub registered: bool,
     /// Final answers to REGISTER, counted.
@@ -102,6 +104,7 @@ impl Actor {
             temper,
             quiet: false,
             expires_s,
+            harmed: false,
             registered: false,
             register_answers: BTreeMap::new(),
             errands: BTreeMap::new(),
@@ -136,7 +139,7 @@ impl Actor {
                 Notice::Reinvited(no) => self.reinvited(now, no),
                 Notice::Answered(purpose, wire) => self.answered(now, purpose, &wire),
                 Notice::Unanswered(Purpose::Register) => self.plan(now + Duration::from_secs(5), Errand::Register),
-                Notice::Unanswered(_) | Notice::Over(_) => {}
+                Notice::Unanswered(_) => {}
                 Notice::Request(wire) if wire.method() == "OPTIONS" => {
                     let reply = wire.reply(200, "options");
                     self.ua.answer_request(now, &wire, reply);
@@ -271,7 +274,11 @@ impl Actor {
         if self.quiet || call.pending || call.waiting.is_some() {
             return;
         }
-        let direction = match (self.ua.dice.below(10), call.direction) {
+        if self.ua.dice.chance(100) {
+            self.ua.options(now, no);
+            return self.plan_change(now, no);
+        }
+        let direction = match (self.ua.dice.below(10), self.ua.calls[no].direction) {
             (0, _) => None,
             (1, _) => Some("inactive"),
             (_, "sendrecv") => Some("sendonly"),
@@ -318,6 +325,23 @@ impl Actor {
                 self.plan(now + Duration::from_secs(10), Errand::Register);
             }
         }
+    }
+
+    /// The power fails: calls and transactions are forgotten; it starts again.
+    pub fn crash(&mut self, now: Time) {
+        self.harmed = true;
+        self.errands.clear();
+        self.ua.die();
+        self.plan(now + Duration::from_secs(2), Errand::Register);
+        if self.temper.dial_ms > 0 {
+            self.plan(now + Duration::from_secs(10), Errand::Dial);
+        }
+    }
+
+    /// Its connection broke; it opens another and says where it is.
+    pub fn reconnected(&mut self, now: Time) {
+        self.harmed = true;
+        self.plan(now + Duration::from_millis(50), Errand::Register);
     }
 
     /// Starts nothing new.

@@ -90,12 +90,15 @@ const PHONES: [(&str, &str, &str); 5] = [
     // A second device of 104.
     ("merlin9", "104", "10.1.0.105:5062"),
 ];
+/// The phone that speaks TCP.
+const TCP: &str = "harrier9";
 const TRUNKS: [(&str, &str, &str); 2] = [("curlew9", "carrier", "10.2.0.101:5060"), ("plover9", "backup", "10.2.0.102:5060")];
 
 struct Campaign {
     world: World,
     dice: Seeded,
     restarts: u32,
+    crashes: u32,
     /// The network loses nothing and delays little, so that bounds of time hold.
     clean: bool,
     cloud_died: Option<Time>,
@@ -118,6 +121,7 @@ impl Campaign {
         world.relay.fail_per_mille = if dice.chance(300) { 20 } else { 0 };
         for (word, user, address) in PHONES {
             let mut ua = ua(word, user, address, seed);
+            ua.tcp = word == TCP;
             let algorithm = if dice.chance(500) { "MD5" } else { "SHA-256" };
             ua.secret = Some(Secret { user: user.into(), password: password(user), algorithm });
             let expires = 60 + dice.below(300) as u32;
@@ -131,7 +135,7 @@ impl Campaign {
         let secrets = ["101", "102", "103", "104"].map(|user| (user.to_string(), password(user))).into();
         let actor = Actor::new(ua("heron9", "cloud", "10.3.0.100:5060", seed), cloud(&mut dice), 0);
         world.join_cloud(Cloud::new(actor, secrets));
-        Campaign { world, dice, restarts: 0, clean, cloud_died: None }
+        Campaign { world, dice, restarts: 0, crashes: 0, clean, cloud_died: None }
     }
 
     /// Some minutes of life, with trouble.
@@ -139,6 +143,7 @@ impl Campaign {
         let minutes = 4 + self.dice.below(8);
         let end = Time::from_millis(minutes * 60_000);
         let (restarts, reloads, deaths) = (self.dice.chance(400), self.dice.chance(400), self.dice.chance(700));
+        let (breaks, crashes) = (self.dice.chance(500), self.dice.chance(250));
         while self.world.now < end && !self.world.checks.failed() {
             let pause = self.dice.below(20_000);
             self.world.run(Duration::from_millis(pause));
@@ -148,6 +153,8 @@ impl Campaign {
                 2 if reloads => self.world.reload(CONFIG),
                 3 | 4 if deaths => self.toggle_cloud(),
                 5 => self.operator(),
+                6 if breaks => self.world.break_flow(2),
+                7 if crashes => self.crash(),
                 _ => {}
             }
         }
@@ -178,6 +185,15 @@ impl Campaign {
         }
     }
 
+    /// A phone loses power. Whoever talked to it hangs up sooner or later.
+    fn crash(&mut self) {
+        let index = self.dice.below(PHONES.len() as u64) as usize;
+        self.world.checks.trace(|| format!("{} crashes", PHONES[index].0));
+        let now = self.world.now;
+        self.world.actors[index].crash(now);
+        self.crashes += 1;
+    }
+
     /// The operator ends some call.
     fn operator(&mut self) {
         let calls = self.world.node.status().calls;
@@ -201,7 +217,9 @@ impl Campaign {
         if let Some(cloud) = &mut world.cloud {
             cloud.actor.hang_up(world.now);
         }
-        world.run(Duration::from_secs(150));
+        world.run(Duration::from_secs(40));
+        // A call whose two ends are gone is noticed, if by nothing else, by asking.
+        world.run(Duration::from_secs(660));
         // Supervision begins its own transactions; between two probes that were answered none is alive but their lingering ends.
         let unwatched = CONFIG.replace("[cloud]", "[cloud]\noptions_interval_ms = 600000").replace("[[trunk]]", "[[trunk]]\noptions_interval_ms = 0");
         self.world.reload(&unwatched);
@@ -218,10 +236,10 @@ impl Campaign {
         }
         self.world.ensure_empty();
         self.world.ensure_journal();
-        let excused = self.restarts > 0;
+        let excused = self.restarts > 0 || self.crashes > 0;
         let actors = self.world.actors.iter().chain(self.world.cloud.iter().map(|c| &c.actor));
         for actor in actors {
-            judge_calls(actor, excused, self.clean, &mut self.world.checks);
+            judge_calls(actor, excused || actor.harmed, self.clean, &mut self.world.checks);
         }
     }
 }
@@ -240,8 +258,8 @@ fn judge_calls(actor: &Actor, restarted: bool, clean: bool, checks: &mut Checks)
         let Some(_) = call.confirmed else { continue };
         match call.end {
             Some((_, End::Released | End::Bye(200))) => {}
-            // The node's BYE is on its way or was lost together with every repetition, or it died meanwhile.
-            Some((_, end)) => checks.ensure(restarted || !clean, || format!("{name} ended by {end:?}")),
+            // Both hung up at once; or the node died meanwhile, or nothing came through.
+            Some((_, end)) => checks.ensure(restarted || call.released || !clean, || format!("{name} ended by {end:?}")),
             None => checks.ensure(restarted, || format!("{name} was confirmed and never ended")),
         }
     }
@@ -250,7 +268,7 @@ fn judge_calls(actor: &Actor, restarted: bool, clean: bool, checks: &mut Checks)
 fn ua(word: &'static str, user: &str, address: &str, seed: u64) -> Ua {
     let parse = |text: &str| text.parse().expect("constant");
     let domain = if user.starts_with("10") { "ringfort.test".to_string() } else { format!("{word}.test") };
-    Ua::new(word, user, parse(address), parse(NODE), &domain, seed)
+    Ua::new(word, user, parse(address), &domain, seed)
 }
 
 fn phone(dice: &mut Seeded) -> Temper {

@@ -5,11 +5,16 @@
 //! Read [`world`] first, then [`campaign`].
 
 mod actor;
+mod calls;
 mod campaign;
 mod checks;
 mod cloud;
 mod network;
+mod registrations;
 mod relay;
+mod requests;
+mod script;
+mod survival;
 mod ua;
 mod wire;
 mod world;

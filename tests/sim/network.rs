@@ -1,6 +1,6 @@
 //! A datagram network that loses, delays, repeats and reorders, by a seed.
 
-use ringfort_base::Time;
+use ringfort_base::{FlowId, Time};
 use ringfort_base::entropy::Seeded;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,13 +23,15 @@ impl Faults {
     pub const NONE: Faults = Faults { loss_per_mille: 0, twice_per_mille: 0, late_per_mille: 0, delay_us_max: 0 };
 }
 
-/// One datagram on its way.
+/// One datagram on its way, or one message on a connection.
 #[derive(Clone, Debug)]
 pub struct Datagram {
     /// Sender.
     pub from: SocketAddr,
     /// Receiver.
     pub to: SocketAddr,
+    /// The connection that carries it; `None`: UDP.
+    pub flow: Option<FlowId>,
     /// Content.
     pub octets: Vec<u8>,
 }
@@ -54,6 +56,12 @@ impl Network {
         }
         let copies = 1 + usize::from(self.dice.chance(self.faults.twice_per_mille));
         (0..copies).map(|_| now + self.delay()).collect()
+    }
+
+    /// When a message on a connection arrives: later than those before it.
+    pub fn arrival_in_order(&mut self, now: Time, last: &mut Time) -> Time {
+        *last = (now + self.delay()).max(*last + Duration::from_micros(1));
+        *last
     }
 
     fn delay(&mut self) -> Duration {

@@ -5,7 +5,7 @@ use ringfort_base::entropy::Seeded;
 use ringfort_base::{PortId, Time};
 use ringfort_media::plan::{Component, Destination, FlowPlan, Latch, PortCounters, RelayCommand, RelayEvent};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 struct Port {
@@ -44,7 +44,9 @@ impl Relay {
     }
 
     /// Executes a command; what the relay tells comes back with the time when it does.
-    pub fn execute(&mut self, now: Time, command: RelayCommand, checks: &mut Checks) -> Vec<(Time, RelayEvent)> {
+    ///
+    /// `talking` yields the peers that send audio; it is asked only for a report.
+    pub fn execute(&mut self, now: Time, command: RelayCommand, talking: impl FnOnce() -> BTreeSet<IpAddr>, checks: &mut Checks) -> Vec<(Time, RelayEvent)> {
         match command {
             RelayCommand::Open { port, rtp, rtcp, .. } => self.bind(now, port, rtp, rtcp, checks),
             RelayCommand::Plan { port, plan } => self.install(now, port, *plan, checks),
@@ -53,7 +55,7 @@ impl Relay {
                 Vec::new()
             }
             RelayCommand::Close { port } => self.close(now, port, checks),
-            RelayCommand::Report => self.report(now),
+            RelayCommand::Report => self.report(now, &talking()),
         }
     }
 
@@ -103,10 +105,13 @@ impl Relay {
         vec![(at, RelayEvent::Counters { port, counters: Box::new(entry.counters), last: true })]
     }
 
-    fn report(&mut self, now: Time) -> Vec<(Time, RelayEvent)> {
+    fn report(&mut self, now: Time, talking: &BTreeSet<IpAddr>) -> Vec<(Time, RelayEvent)> {
         let mut told = Vec::new();
         for (port, entry) in &mut self.ports {
-            entry.counters.rtp_in += self.dice.below(100);
+            let source = entry.plan.as_ref().and_then(|plan| plan.transmit.rtp);
+            if source.is_some_and(|source| talking.contains(&source.ip())) {
+                entry.counters.rtp_in += 1 + self.dice.below(100);
+            }
             told.push((now, RelayEvent::Counters { port: *port, counters: Box::new(entry.counters), last: false }));
         }
         told

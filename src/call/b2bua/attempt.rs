@@ -121,13 +121,18 @@ impl Call {
         if self.phase != Phase::Routing || self.callee.is_none() {
             return;
         }
-        if let Some(peer) = self.target.as_ref().and_then(peer_of) {
-            env.peers.passive_failure(env.cx, &peer, "INVITE unanswered");
-        }
+        self.peer_failed(env, "INVITE unanswered");
         if !self.waiting.is_empty() {
             self.last_failure = Some(Failure::new(408, "No Answer From Target"));
             self.give_up_callee(env, tables);
             self.try_next(env, tables);
+        }
+    }
+
+    /// Supervision counts what a call found out about its target.
+    pub(super) fn peer_failed(&self, env: &mut Env<'_>, what: &str) {
+        if let Some(peer) = self.target.as_ref().and_then(peer_of) {
+            env.peers.passive_failure(env.cx, &peer, what);
         }
     }
 
@@ -140,11 +145,6 @@ impl Call {
 
     /// A target failed: the next one, or the caller is told.
     pub(super) fn target_failed(&mut self, env: &mut Env<'_>, tables: &mut Tables, failure: Failure) {
-        if let Some(peer) = self.target.as_ref().and_then(peer_of)
-            && matches!(failure.status, 408 | 503 | 504)
-        {
-            env.peers.passive_failure(env.cx, &peer, &format!("INVITE failed with {}", failure.status));
-        }
         let moves_on = self.may_move_on(failure.status);
         self.give_up_callee(env, tables);
         env.cx.timers.stop(Wake::TargetSilent(self.id));

@@ -176,6 +176,12 @@ pub struct Leg {
     /// ACK of the last 2xx of this leg, repeated when the 2xx is.
     #[serde(skip)]
     pub(crate) ack: Option<(TransactionId, Hop, Bytes)>,
+    /// The question whether the peer still knows of the call.
+    #[serde(skip)]
+    pub(crate) asked: Option<TransactionId>,
+    /// Packets that had come from the peer at the last two questions.
+    #[serde(skip)]
+    pub(crate) heard: [u64; 2],
 }
 
 /// A leg's media: its session and its port.

@@ -7,6 +7,7 @@ use crate::wake::Wake;
 use ringfort_base::event::CallRecord;
 use ringfort_base::{CallId, Event, limits};
 use ringfort_sip::message::{Builder, HeaderName, Method};
+use ringfort_sip::transaction::TransactionId;
 use std::time::Duration;
 
 /// The relay closes ports in microseconds; a record does not wait longer than this for its counters.
@@ -88,12 +89,15 @@ impl Call {
         }
         let answered = self.answered.is_some();
         self.reject_invite(env, cause.status, None, &[]);
+        self.withdraw_reinvite(env, tables);
         self.reject_reinvite(env, 487);
         self.phase = Phase::Ending;
         for side in [Side::Caller, Side::Callee] {
             let by_peer = cause.released_by == Some(side);
+            let unacknowledged = self.invites.iter().find(|awaited| awaited.side == side).map(|awaited| awaited.id);
+            self.follow_device(env, side);
             if let Some(leg) = self.leg(side) {
-                leg.release(env, tables, by_peer);
+                leg.release(env, tables, by_peer, unacknowledged);
             }
         }
         let status = if answered { 200 } else { cause.status };
@@ -101,6 +105,7 @@ impl Call {
         for wake in [
             Wake::TargetSilent(self.id),
             Wake::RingEnd(self.id),
+            Wake::AskAlive(self.id),
             Wake::Media(self.id, Side::Caller),
             Wake::Media(self.id, Side::Callee),
         ] {
@@ -116,7 +121,7 @@ impl Call {
     /// Gives a target up: its INVITE is cancelled, its port closed. The call goes on.
     pub(super) fn give_up_callee(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
         if let Some(mut leg) = self.callee.take() {
-            leg.release(env, tables, false);
+            leg.release(env, tables, false, None);
             tables.forget_leg(&leg);
             env.cx.timers.stop(Wake::Media(self.id, Side::Callee));
         }
@@ -168,14 +173,17 @@ pub(super) fn key(id: CallId) -> String {
 }
 
 impl Leg {
-    /// BYE to a dialog that stands, CANCEL to an INVITE that is unanswered, and the port closed.
-    fn release(&mut self, env: &mut Env<'_>, tables: &mut Tables, by_peer: bool) {
+    /// BYE to a dialog that stands, as soon as our 2xx is acknowledged; CANCEL to an INVITE that is unanswered; and the port closed.
+    fn release(&mut self, env: &mut Env<'_>, tables: &mut Tables, by_peer: bool, unacknowledged: Option<TransactionId>) {
         if let Some((id, octets)) = self.invite.take_if(|_| self.ack.is_none()) {
             tables.abandoned.give_up(env.cx, id, self.hop, octets);
         } else if !by_peer && self.is_confirmed() {
             let hop = self.next_hop();
             if let Some(octets) = self.inside(env.cx, &Method::Bye).map(Builder::build) {
-                env.cx.request(hop, octets, None);
+                match unacknowledged {
+                    Some(invite) => tables.farewells.wait(invite, (self.call_id.clone(), self.tag.clone()), hop, octets),
+                    None => drop(env.cx.request(hop, octets, None)),
+                }
             }
         }
         if let Some(media) = &self.media {

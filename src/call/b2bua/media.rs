@@ -8,6 +8,10 @@ use ringfort_base::{CallId, Event, PortId};
 use ringfort_media::plan::{Destination, DiscardReason, PortCounters, RelayCommand, RelayEvent};
 use ringfort_media::session::{LegKind, LegOutput, LegSession, MediaAddress};
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The shortest pause between two turns of a leg's session.
+const TICK: Duration = Duration::from_millis(1);
 
 /// A port and a session for a leg. `None`: every port is in use.
 pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, side: Side, kind: LegKind) -> Option<Media> {
@@ -86,6 +90,8 @@ impl Call {
         }
         let at = self.media(side).map_or(ringfort_base::Time::NEVER, |m| m.session.next_timeout());
         let at = if self.phase == Phase::Ending { ringfort_base::Time::NEVER } else { at };
+        // A session that asks for a moment that has passed is asked again, but time goes on in between.
+        let at = at.max(env.cx.now.mono + TICK);
         env.cx.timers.set(Wake::Media(self.id, side), at);
     }
 

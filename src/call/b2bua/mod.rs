@@ -3,9 +3,11 @@
 //! (requests inside a dialog), [`media`] (legs and the relay), [`ending`] (release and record).
 
 mod abandoned;
+mod alive;
 mod attempt;
 mod call;
 mod ending;
+mod farewell;
 mod media;
 mod ports;
 mod progress;
@@ -26,6 +28,7 @@ use crate::registrar::BindingTable;
 use crate::route::Target;
 use crate::status::CallStatus;
 use abandoned::Abandoned;
+use farewell::Farewells;
 use ringfort_base::event::{CallRecord, Mode};
 use ringfort_base::{CallId, Hop, PortId, limits};
 use ringfort_media::plan::RelayEvent;
@@ -55,6 +58,7 @@ pub(crate) struct Tables {
     invites: HashMap<TransactionId, CallId>,
     allocator: PortAllocator,
     abandoned: Abandoned,
+    farewells: Farewells,
     recent: VecDeque<CallRecord>,
     next_id: u64,
 }
@@ -74,6 +78,7 @@ impl Calls {
             invites: HashMap::new(),
             allocator,
             abandoned: Abandoned::default(),
+            farewells: Farewells::default(),
             recent: VecDeque::new(),
             next_id: first_id,
         };
@@ -129,7 +134,9 @@ impl Calls {
 
     /// An ACK to a 2xx.
     pub fn acknowledged(&mut self, env: &mut Env<'_>, ack: &Message) {
-        if let Some((call, side)) = self.dialog_of(ack) {
+        let Some(dialog) = dialog_named_by(ack) else { return };
+        self.tables.farewells.acknowledged(env.cx, &dialog);
+        if let Some((call, side)) = self.tables.dialogs.get(&dialog).copied() {
             self.with(env, call, |call, env, tables| call.acknowledged(env, tables, side, ack));
         }
     }
@@ -158,14 +165,17 @@ impl Calls {
 
     /// Nobody acknowledged the final response to this INVITE (RFC 3261 13.3.1.4: the session ends with a BYE).
     pub fn unacknowledged(&mut self, env: &mut Env<'_>, invite: TransactionId) {
+        self.tables.farewells.send(env.cx, invite);
         if let Some(call) = self.tables.invites.get(&invite).copied() {
             self.with(env, call, |call, env, tables| call.unacknowledged(env, tables, invite));
         }
     }
 
-    /// A transaction layer's entry for an INVITE of a call that was given up is gone.
-    pub fn abandoned_over(&mut self, id: TransactionId) {
+    /// The transaction layer forgot a transaction; nothing about it will come any more.
+    pub fn transaction_over(&mut self, cx: &mut Context, id: TransactionId) {
         self.tables.abandoned.over(id);
+        self.tables.farewells.send(cx, id);
+        self.tables.invites.remove(&id);
     }
 
     /// The relay told something.
@@ -196,6 +206,16 @@ impl Calls {
     /// It has rung long enough.
     pub fn ring_end(&mut self, env: &mut Env<'_>, id: CallId) {
         self.with(env, id, Call::ring_end);
+    }
+
+    /// The other leg does not finish a re-INVITE.
+    pub fn reinvite_overdue(&mut self, env: &mut Env<'_>, id: CallId) {
+        self.with(env, id, Call::reinvite_overdue);
+    }
+
+    /// Time to ask both ends whether they still know of the call.
+    pub fn ask_whether_alive(&mut self, env: &mut Env<'_>, id: CallId) {
+        self.with(env, id, Call::ask_whether_alive);
     }
 
     /// A leg's ICE, DTLS or deadline.
@@ -236,9 +256,13 @@ impl Calls {
     }
 
     fn dialog_of(&self, message: &Message) -> Option<(CallId, Side)> {
-        let tag = message.to().ok()?.tag()?.to_string();
-        self.tables.dialogs.get(&(message.call_id().ok()?.to_string(), tag)).copied()
+        self.tables.dialogs.get(&dialog_named_by(message)?).copied()
     }
+}
+
+/// Call-ID and the node's own tag of a received request.
+fn dialog_named_by(request: &Message) -> Option<(String, String)> {
+    Some((request.call_id().ok()?.to_string(), request.to().ok()?.tag()?.to_string()))
 }
 
 impl Tables {
@@ -250,8 +274,8 @@ impl Tables {
     /// Nothing of the call can be found any more.
     fn forget(&mut self, call: &Call) {
         [Some(&call.caller), call.callee.as_ref()].into_iter().flatten().for_each(|leg| self.forget_leg(leg));
-        for invite in &call.invites {
-            self.invites.remove(invite);
+        for awaited in &call.invites {
+            self.invites.remove(&awaited.id);
         }
     }
 

@@ -60,7 +60,7 @@ impl PortAllocator {
 
     /// Numbers that belong to a call now.
     pub fn in_use(&self) -> usize {
-        self.used.len() - self.resting.len()
+        self.used.len().saturating_sub(self.resting.len())
     }
 }
 

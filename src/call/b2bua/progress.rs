@@ -28,7 +28,10 @@ impl Call {
         }
         let ours = self.callee.as_ref().and_then(|c| c.invite.as_ref()).is_some_and(|(invite, _)| *invite == id);
         if !ours {
-            return self.repeat_ack(env, id, status);
+            if !self.alive_answered(env, tables, id, status) {
+                self.repeat_ack(env, id, status);
+            }
+            return;
         }
         match status {
             100 => env.cx.timers.stop(Wake::TargetSilent(self.id)),
@@ -57,9 +60,10 @@ impl Call {
             self.pump(env, tables);
         }
         let Some(invite) = &self.invite else { return };
-        let reply = Builder::reply(&invite.message, status, Some(response.reason()), Some(&self.caller.tag));
+        let reply = Builder::reply(&invite.message, status, write::own_phrase(response.reason()), Some(&self.caller.tag));
         let contact = write::contact(env.cx, &self.caller.hop);
-        let mut reply = reply.header(HeaderName::Contact, contact);
+        // RFC 3261 12.1.1: a response that founds a dialog, be it early, bears the Record-Routes.
+        let mut reply = reply.copy(&invite.message, HeaderName::RecordRoute).header(HeaderName::Contact, contact);
         if let Some(sdp) = &invite.early_answer {
             reply = reply.body("application/sdp", sdp.clone());
         }
@@ -74,12 +78,16 @@ impl Call {
         env.cx.timers.stop(Wake::TargetSilent(self.id));
         env.cx.timers.stop(Wake::RingEnd(self.id));
         self.learn_dialog(hop, response);
-        let Some(callee) = &mut self.callee else { return };
+        let Some(callee) = self.callee.as_mut().filter(|callee| callee.is_confirmed()) else {
+            // What it answered founds no dialog (RFC 3261 12.1.2), so it can neither be acknowledged nor released.
+            return self.end(env, tables, Cause::named(502, "bad-dialog"));
+        };
         callee.acknowledge(env.cx);
         let early = self.invite.as_mut().and_then(|i| i.early_answer.take());
         let answer = match (early, sdp_of(response)) {
-            (Some(early), _) => Ok(early),
-            (None, Some(sdp)) => self.carry_answer(env, sdp),
+            // Early media may have come from elsewhere: another branch of a fork, a tone server (RFC 3261 13.2.1).
+            (early, Some(sdp)) => self.carry_answer(env, sdp).or_else(|cause| early.ok_or(cause)),
+            (Some(early), None) => Ok(early),
             (None, None) => Err("no-sdp-in-answer"),
         };
         match answer {
@@ -107,6 +115,7 @@ impl Call {
         env.cx.event(Event::CallAnswered { call: self.id, target: self.target_name() });
         self.replan(env);
         self.pump(env, tables);
+        self.ask_after(env, None);
         self.write_down(env);
     }
 
@@ -121,12 +130,26 @@ impl Call {
             !challenge || matches!(self.target, Some(crate::route::Target::Cloud { .. }))
         };
         let headers = PASSED_ON.iter().filter(|n| pass(n));
-        let headers = headers.flat_map(|n| response.headers(*n).map(move |v| (*n, v.to_string())));
+        let own = |name: HeaderName, value: &str| match name {
+            HeaderName::Reason | HeaderName::RetryAfter => write::own_value(value),
+            _ => value.to_string(),
+        };
+        let headers = headers.flat_map(|n| response.headers(*n).map(move |v| (*n, own(*n, v))));
         let warnings = response.values(HeaderName::Warning).filter_map(|value| write::own_warning(env.cx, value));
         let headers = headers.chain(warnings.map(|value| (HeaderName::Warning, value))).collect();
-        // A redirection is not followed: the caller gets no inside address, but the failure.
-        let status = if status < 400 { 480 } else { status };
-        self.target_failed(env, tables, Failure { status, reason: response.reason().to_string(), headers });
+        if status == 503 {
+            // RFC 3261 21.5.4; other refusals show that it lives.
+            self.peer_failed(env, "INVITE answered 503");
+        }
+        let (told, phrase) = match status {
+            // A redirection is not followed: the caller gets no inside address, but the failure.
+            300..=399 => (480, None),
+            // A challenge that the caller cannot answer is the target's failure, and the next one may do better.
+            401 | 407 if !pass(&HeaderName::WwwAuthenticate) => (502, None),
+            _ => (status, write::own_phrase(response.reason())),
+        };
+        let reason = phrase.unwrap_or_else(|| ringfort_sip::status::reason(told)).to_string();
+        self.target_failed(env, tables, Failure { status: told, reason, headers });
     }
 
     /// A request of this call has no final response and will have none.
@@ -135,9 +158,13 @@ impl Call {
             // RFC 3261 14.1: a re-INVITE that meets no answer ends the dialog.
             return self.end(env, tables, Cause::named(408, "peer-gone"));
         }
+        if self.alive_failed(env, tables, id) {
+            return;
+        }
         let callee = self.callee.as_mut().filter(|c| c.ack.is_none());
         let Some(callee) = callee.filter(|c| c.invite.as_ref().is_some_and(|(invite, _)| *invite == id)) else { return };
         callee.invite = None;
+        self.peer_failed(env, what);
         self.target_failed(env, tables, Failure::new(408, what));
     }
 

@@ -52,6 +52,7 @@ impl Call {
 
     fn send_reinvite(&mut self, env: &mut Env<'_>, to: Side, sdp: Vec<u8>) {
         let call = self.id;
+        self.follow_device(env, to);
         let Some(leg) = self.leg(to) else { return self.reject_reinvite(env, 500) };
         let hop = leg.next_hop();
         let contact = write::contact(env.cx, &hop);
@@ -69,6 +70,8 @@ impl Call {
             }
             _ => self.reject_reinvite(env, 503),
         }
+        // Whatever becomes of it, the next process must not use its CSeq again.
+        self.write_down(env);
     }
 
     /// A re-INVITE without offer is answered with one: what the other leg last described (RFC 3261 14.2).

@@ -2,10 +2,13 @@
 
 use super::call::{Call, Media, Phase, Side};
 use super::ending::{self, Cause};
-use super::{Calls, Env, Tables};
+use super::{Calls, Env, Tables, alive};
 use ringfort_base::{CallId, Hop, PortId};
 use ringfort_media::plan::RelayCommand;
 use ringfort_media::session::LegKind;
+
+/// More requests than a process sends within one dialog between two entries of the journal.
+const CSEQ_GAP: u32 = 1_000;
 
 impl Call {
     /// Writes an answered call down.
@@ -24,8 +27,14 @@ impl Call {
             let Some(leg) = self.leg(side) else { continue };
             leg.hop.flow = leg.hop.flow.filter(|_| !leg.hop.transport.is_reliable());
             tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (id, side));
+            if let Some(dialog) = &mut leg.dialog {
+                // What the dead process sent after this was written down is unknown; the peer takes only higher numbers.
+                dialog.local_cseq += CSEQ_GAP;
+            }
             lost |= !survives(&leg.hop, leg.media.as_ref());
-            if let Some(media) = &leg.media {
+            if let Some(media) = &mut leg.media {
+                // A re-INVITE that was under way died with the process: what was agreed before holds.
+                media.session.reject_offer();
                 tables.ports.insert(media.port, (id, side));
                 lost |= !tables.allocator.reserve(media.number);
                 let address = media.session.address();
@@ -34,7 +43,10 @@ impl Call {
         }
         match lost {
             true => self.end(env, tables, Cause::named(500, "restart")),
-            false => self.replan(env),
+            false => {
+                self.replan(env);
+                self.ask_after(env, Some(alive::AFTER_RESTART));
+            }
         }
     }
 }

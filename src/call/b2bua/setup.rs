@@ -1,6 +1,6 @@
 //! An INVITE becomes a call: who sends it, what it offers, where it goes.
 
-use super::call::{Call, Invite, Leg, Phase, Request, Side};
+use super::call::{Awaited, Call, Invite, Leg, Phase, Request, Side};
 use super::{Env, Tables, media, write};
 use crate::identity::{self, Stranger};
 use crate::route::{self, NoRoute, Question, Source};
@@ -98,6 +98,7 @@ fn caller(env: &Env<'_>, invite: &Message, source: &Source) -> (String, String) 
 fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: Request, dialog: Dialog) -> Call {
     let id = tables.fresh_id();
     let (call_id, tag) = (dialog.id.call_id.clone(), dialog.id.local_tag.clone());
+    let cseq = dialog.remote_cseq.unwrap_or_default();
     tables.invites.insert(incoming.id, id);
     tables.dialogs.insert((call_id.clone(), tag.clone()), (id, Side::Caller));
     env.cx.totals.calls += 1;
@@ -112,7 +113,7 @@ fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: R
         callee: None,
         target: None,
         waiting: VecDeque::new(),
-        invites: vec![incoming.id],
+        invites: vec![Awaited { id: incoming.id, side: Side::Caller, cseq }],
         invite: Some(Invite { id: incoming.id, message: incoming.invite, early_answer: None }),
         reinvite: None,
         started: env.cx.now.wall,

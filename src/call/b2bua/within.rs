@@ -2,10 +2,16 @@
 
 use super::call::{Call, Phase, Side};
 use super::ending::Cause;
-use super::{Env, Tables, progress};
+use super::{Env, Tables};
 use ringfort_base::Hop;
+use ringfort_sip::dialog::Dialog;
 use ringfort_sip::message::{Builder, HeaderName, Message, Method};
 use ringfort_sip::transaction::TransactionId;
+
+/// Whether the request bears the tag of the dialog's peer.
+fn is_of(request: &Message, dialog: &Dialog) -> bool {
+    request.from().is_ok_and(|from| from.tag().unwrap_or_default() == dialog.id.remote_tag)
+}
 
 /// A request inside a dialog.
 pub(super) struct Asked {
@@ -33,6 +39,10 @@ impl Call {
             return asked.reply(env, status, &[]);
         }
         let Some(leg) = self.leg(side) else { return asked.reply(env, 481, &[]) };
+        if leg.dialog.as_ref().is_some_and(|dialog| !is_of(&asked.request, dialog)) {
+            // RFC 3261 12: both tags name a dialog. Of another branch of a fork, or of somebody who knows only ours.
+            return asked.reply(env, 481, &[]);
+        }
         if let Some(dialog) = &mut leg.dialog
             && dialog.accept_request(&asked.request).is_err()
         {
@@ -71,16 +81,18 @@ impl Call {
     /// ACK of a 2xx: the layer stops repeating it.
     pub(super) fn acknowledged(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side, ack: &Message) {
         let now = env.cx.now.mono;
-        for id in self.invites.drain(..) {
-            env.cx.transactions.ack_received(now, id);
-            tables.invites.remove(&id);
+        let number = ack.cseq().map_or(0, |(number, _)| number);
+        for awaited in self.invites.extract_if(.., |awaited| awaited.side == side && awaited.cseq == number) {
+            env.cx.transactions.ack_received(now, awaited.id);
+            tables.invites.remove(&awaited.id);
         }
-        self.reinvite_acknowledged(env, tables, side, progress::sdp_of(ack));
+        self.reinvite_acknowledged(env, tables, side, ack);
     }
 
     /// No ACK came (RFC 3261 13.3.1.4): a 2xx that nobody acknowledges ends the call.
-    pub(super) fn unacknowledged(&mut self, env: &mut Env<'_>, tables: &mut Tables, _invite: TransactionId) {
-        if self.answered.is_some() {
+    pub(super) fn unacknowledged(&mut self, env: &mut Env<'_>, tables: &mut Tables, invite: TransactionId) {
+        let was_accepted = self.invites.extract_if(.., |awaited| awaited.id == invite).next().is_some();
+        if self.answered.is_some() && was_accepted {
             self.end(env, tables, Cause::named(408, "no-ack"));
         }
     }

@@ -26,11 +26,34 @@ pub(super) fn warning(cx: &Context, error: &MediaError) -> String {
     format!("{code} {} \"{}\"", cx.own.advertised_host(), text.replace(['\\', '"'], ""))
 }
 
-/// A peer's warning told as the node's: code and text stay, the agent would name an inside host (RFC 3261 20.43).
+/// A peer's warning told as the node's: code and text stay, the agent would name an inside host (RFC 3261 20.43), as some texts do.
 pub(super) fn own_warning(cx: &Context, value: &str) -> Option<String> {
     let mut parts = value.splitn(3, ' ');
     let (code, _agent, text) = (parts.next()?, parts.next()?, parts.next()?);
+    let text = if names_a_host(text) { "\"Miscellaneous warning\"" } else { text };
     Some(format!("{code} {} {text}", cx.own.advertised_host()))
+}
+
+/// A reason phrase as the other leg may read it; `None`: the standard one.
+pub(super) fn own_phrase(phrase: &str) -> Option<&str> {
+    Some(phrase).filter(|phrase| !names_a_host(phrase))
+}
+
+/// A value of Reason or Retry-After as the other leg may read it: of one that names a host only what comes first and the cause stay.
+pub(super) fn own_value(value: &str) -> String {
+    let (first, rest) = value.split_at(value.find([';', '(']).unwrap_or(value.len()));
+    if !names_a_host(rest) {
+        return value.to_string();
+    }
+    let is_cause = |param: &&str| param.strip_prefix("cause=").is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
+    let cause = rest.split(';').map(str::trim).find(is_cause);
+    cause.map_or(first.trim_end().to_string(), |cause| format!("{first};{cause}"))
+}
+
+/// Whether free text seems to name a host: an address or a dotted name, a URI, a mail address. Nobody misses a text too many.
+fn names_a_host(text: &str) -> bool {
+    let inside = |window: &[u8]| matches!(window, [a, b'.' | b':', b] if a.is_ascii_alphanumeric() && b.is_ascii_alphanumeric());
+    text.contains(['@', '[']) || text.contains("::") || text.as_bytes().windows(3).any(inside)
 }
 
 /// A user part, escaped where needed (RFC 3261 19.1.2).
@@ -91,7 +114,7 @@ pub(super) fn ack(cx: &mut Context, dialog: &Dialog) -> Option<Bytes> {
 impl Leg {
     /// A leg without dialog yet.
     pub(super) fn new(hop: Hop, by_target: bool, call_id: String, tag: String) -> Leg {
-        Leg { hop, by_target, dialog: None, media: None, tag, call_id, invite: None, ack: None }
+        Leg { hop, by_target, dialog: None, media: None, tag, call_id, invite: None, ack: None, asked: None, heard: [0; 2] }
     }
 
     /// Whether its dialog stands.
@@ -116,5 +139,29 @@ impl Leg {
             Some(remote) if remote != self.hop.remote => Hop { remote, flow: None, ..self.hop },
             _ => self.hop,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_names_a_host_is_not_told_on() {
+        for text in ["Not found on pbx1.inside", "via 10.0.0.5", "sip:a@b", "at fe80::1", "from pid=1 host:5060"] {
+            assert_eq!(own_phrase(text), None, "{text}");
+        }
+        for text in ["Busy Here", "in a meeting. Later", "no: not now", ""] {
+            assert_eq!(own_phrase(text), Some(text));
+        }
+    }
+
+    #[test]
+    fn a_reason_keeps_its_cause() {
+        assert_eq!(own_value("Q.850;cause=17;text=\"User busy\""), "Q.850;cause=17;text=\"User busy\"");
+        assert_eq!(own_value("SIP;text=\"at a.b\" ;cause=486"), "SIP;cause=486");
+        assert_eq!(own_value("Q.850;cause=10.0.0.1"), "Q.850");
+        assert_eq!(own_value("120 (gw1.inside restarts)"), "120");
+        assert_eq!(own_value("120 (back soon)"), "120 (back soon)");
     }
 }

@@ -6,6 +6,7 @@ use super::{
 };
 use ringfort_base::limits;
 use ringfort_sip::digest::Ha1;
+use ringfort_sip::uri::Uri;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -80,6 +81,11 @@ impl Snapshot {
     }
 }
 
+/// Whether a domain can stand behind the @ of a SIP URI and in a realm.
+fn is_host(domain: &str) -> bool {
+    Uri::parse(&format!("sip:{domain}")).is_ok_and(|uri| uri == Uri::sip(None, uri.host.clone(), None))
+}
+
 /// Rules across sections.
 struct Check<'a> {
     name: &'a str,
@@ -109,6 +115,15 @@ impl Check<'_> {
         }
         if sip.expires_min_s == 0 || sip.expires_min_s > sip.expires_max_s {
             return self.fail("sip", 0, "`expires_min_s` must be at least 1 and at most `expires_max_s`".into());
+        }
+        if sip.nonce_s < 10 {
+            return self.fail("sip", 0, "`nonce_s` must be at least 10: a challenge has to live until it is answered".into());
+        }
+        let cloud_domain = self.config.cloud.as_ref().and_then(|cloud| cloud.domain.as_ref());
+        for (section, domain) in [("node", Some(&self.config.node.domain)), ("cloud", cloud_domain)] {
+            if let Some(domain) = domain.filter(|domain| !is_host(domain)) {
+                return self.fail(section, 0, format!("`{domain}` is no domain"));
+            }
         }
         if !(50..=2_000).contains(&sip.t1_ms) {
             return self.fail("sip", 0, "`t1_ms` must lie between 50 and 2000".into());
@@ -245,6 +260,10 @@ mod tests {
         assert!(refusal("[media]\nport_first=2000\nport_last=2001\n").contains("4 ports"));
         assert!(refusal("[sip]\nlisten=[\"upd:0.0.0.0:5060\"]\n").contains("`upd` is not udp"));
         assert!(refusal("[cloud]\naddress=\"nowhere\"\n").contains("not host:port"));
+        assert!(refusal("[sip]\nnonce_s=0\n").contains("at least 10"));
+        for domain in ["", "a b", "a>", "a;x=1", "101@a", "a:5060"] {
+            assert!(refusal(&format!("[node]\ndomain=\"{domain}\"\n")).contains("is no domain"), "{domain}");
+        }
     }
 
     #[test]

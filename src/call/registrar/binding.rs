@@ -95,9 +95,10 @@ impl BindingTable {
         self.user_of_token.is_empty()
     }
 
-    /// Whether one more of this user fits.
-    pub(crate) fn has_room(&self, user: &str) -> bool {
-        self.len() < limits::BINDINGS_MAX && self.of(user).len() < limits::BINDINGS_PER_AOR_MAX
+    /// Whether so many more of this user fit.
+    pub(crate) fn has_room(&self, user: &str, more: usize) -> bool {
+        let fits = |now: usize, max: usize| more == 0 || now + more <= max;
+        fits(self.len(), limits::BINDINGS_MAX) && fits(self.of(user).len(), limits::BINDINGS_PER_AOR_MAX)
     }
 
     /// When the first one runs out.

@@ -11,11 +11,16 @@ use std::time::Duration;
 
 impl Registrar {
     /// Authenticates and grants, or challenges.
+    ///
+    /// A device whose account only the cloud knows may go on with what the cloud granted it.
     pub(super) fn grant_locally(&mut self, cx: &mut Context, around: Surroundings<'_>, asked: Asked) {
+        // Its credentials are for the cloud, whose realm may be the node's own: they prove nothing here, and forbid nothing.
+        if self.is_known_refresh(cx, around.mode, &asked) {
+            return self.apply(cx, asked, true);
+        }
         match around.auth.check(cx, &asked.message, HeaderName::Authorization, &asked.hop) {
             Ok(account) if account.user == asked.request.user => {}
             Ok(_) => return reply(cx, asked.id, &asked.message, 403, Some("Not Your Address Of Record"), &[]),
-            Err(Refusal::Missing) if self.is_known_refresh(cx, around.mode, &asked) => {}
             Err(refusal) => {
                 let stale = matches!(refusal, Refusal::Stale(_));
                 let challenges = around.auth.challenges(cx, stale).into_iter();
@@ -23,7 +28,7 @@ impl Registrar {
                 return reply(cx, asked.id, &asked.message, 401, None, &headers);
             }
         }
-        self.apply(cx, asked);
+        self.apply(cx, asked, false);
     }
 
     /// While the cloud is gone, a device that has no local account may refresh, and only refresh, what the cloud granted before:
@@ -38,11 +43,18 @@ impl Registrar {
         mode == Mode::Survivable && !cx.snapshot.accounts.contains_key(&asked.request.user) && wanted.iter().all(known)
     }
 
-    fn apply(&mut self, cx: &mut Context, asked: Asked) {
+    /// Does what is asked, all of it or nothing (RFC 3261 10.3 steps 6 and 7). What the cloud granted (`by_cloud`) stays so.
+    fn apply(&mut self, cx: &mut Context, asked: Asked, by_cloud: bool) {
         let (min, max) = (cx.snapshot.sip.expires_min_s, cx.snapshot.sip.expires_max_s);
         match &asked.request.contacts {
             Wanted::Nothing => {}
-            Wanted::RemoveAll => self.remove(cx, |b| b.user == asked.request.user),
+            Wanted::RemoveAll => {
+                let bindings = self.table.of(&asked.request.user);
+                if bindings.iter().any(|b| b.call_id == asked.request.call_id && b.cseq >= asked.request.cseq) {
+                    return reply(cx, asked.id, &asked.message, 500, Some("CSeq Out Of Order"), &[]);
+                }
+                self.remove(cx, |b| b.user == asked.request.user);
+            }
             Wanted::These(list) => {
                 // RFC 3261 10.3 step 7: too brief.
                 if list.iter().any(|c| c.expires_s.is_some_and(|s| s > 0 && s < min)) {
@@ -51,11 +63,13 @@ impl Registrar {
                 if list.iter().any(|c| self.is_out_of_order(&asked, c)) {
                     return reply(cx, asked.id, &asked.message, 500, Some("CSeq Out Of Order"), &[]);
                 }
+                if !self.table.has_room(&asked.request.user, self.new_ones(&asked, list)) {
+                    return reply(cx, asked.id, &asked.message, 403, Some("Too Many Bindings"), &[]);
+                }
                 for contact in list {
                     let granted = contact.expires_s.unwrap_or(max).min(max);
-                    if !self.bind(cx, &asked, contact, granted, None) {
-                        return reply(cx, asked.id, &asked.message, 403, Some("Too Many Bindings"), &[]);
-                    }
+                    let token = self.known(&asked, contact).map(|b| b.token.clone()).filter(|_| by_cloud);
+                    self.bind(cx, &asked, contact, granted, token);
                 }
             }
         }
@@ -71,8 +85,18 @@ impl Registrar {
         })
     }
 
-    /// Makes, refreshes or (0 seconds) removes one binding; `cloud` holds the token of one that the cloud granted.
-    /// False: no room.
+    /// The binding that a contact means.
+    fn known(&self, asked: &Asked, contact: &WantedContact) -> Option<&Binding> {
+        self.table.of(&asked.request.user).iter().find(|b| b.is_of(&contact.uri, contact.instance.as_deref()))
+    }
+
+    /// How many of these contacts have no binding yet and want one.
+    pub(super) fn new_ones(&self, asked: &Asked, list: &[WantedContact]) -> usize {
+        list.iter().filter(|contact| contact.expires_s != Some(0) && self.known(asked, contact).is_none()).count()
+    }
+
+    /// Makes, refreshes or (0 seconds) removes one binding, for which there is room; `cloud` holds the token of one that the cloud
+    /// granted.
     pub(super) fn bind(
         &mut self,
         cx: &mut Context,
@@ -80,17 +104,13 @@ impl Registrar {
         contact: &WantedContact,
         granted_s: u32,
         cloud: Option<String>,
-    ) -> bool {
+    ) {
         let user = &asked.request.user;
         let same = |b: &Binding| b.user == *user && b.is_of(&contact.uri, contact.instance.as_deref());
-        let known = self.table.of(user).iter().find(|b| same(b)).map(|b| b.token.clone());
         if granted_s == 0 {
-            self.remove(cx, same);
-            return true;
+            return self.remove(cx, same);
         }
-        if known.is_none() && !self.table.has_room(user) {
-            return false;
-        }
+        let known = self.known(asked, contact).map(|b| b.token.clone());
         let by_cloud = cloud.is_some();
         let refresh = known.is_some();
         let token = cloud.or(known).unwrap_or_else(|| cx.entropy.token(16));
@@ -119,7 +139,6 @@ impl Registrar {
         });
         cx.persist(binding.key(), serde_json::to_vec(&binding).ok());
         self.table.put(binding);
-        true
     }
 
     pub(super) fn remove(&mut self, cx: &mut Context, fits: impl Fn(&Binding) -> bool) {

@@ -60,6 +60,15 @@ impl Registrar {
         }
     }
 
+    /// Another configuration is in force: who has no account any more is not registered here any more. What the cloud granted
+    /// is the cloud's to end.
+    pub fn reloaded(&mut self, cx: &mut Context) {
+        let snapshot = cx.snapshot.clone();
+        for binding in self.table.remove_where(|b| !b.by_cloud && !snapshot.accounts.contains_key(&b.user)) {
+            forgotten(cx, &binding, "removed");
+        }
+    }
+
     /// Removes what ran out, and sets the timer for the next.
     pub fn expire(&mut self, cx: &mut Context) {
         let wall = cx.now.wall;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use ringfort_base::Hop;
 use ringfort_sip::message::{Builder, Contacts, HeaderName, Message, Method};
 use ringfort_sip::transaction::TransactionId;
+use ringfort_sip::uri;
 use sha2::{Digest, Sha256};
 
 /// A relayed REGISTER that waits for the cloud.
@@ -50,7 +51,8 @@ impl Registrar {
     }
 
     fn relayed_request(&self, cx: &mut Context, asked: &Asked, hop: &Hop, tokens: &[String]) -> Bytes {
-        let (user, message) = (&asked.request.user, &asked.message);
+        // As it came it could bear what ends a URI or begins a parameter.
+        let (user, message) = (uri::escape_user(&asked.request.user), &asked.message);
         let own = cx.own.sent_by(hop.transport);
         let aor = format!("<sip:{user}@{}>", cx.snapshot.cloud_domain());
         let tag = cx.tag();
@@ -115,11 +117,12 @@ impl Registrar {
             self.remove(cx, |b| b.user == asked.request.user);
         }
         if let Wanted::These(list) = &asked.request.contacts {
+            if !self.table.has_room(&asked.request.user, self.new_ones(&asked, list)) {
+                return reply(cx, asked.id, &asked.message, 403, Some("Too Many Bindings"), &[]);
+            }
             for (contact, token) in list.iter().zip(tokens) {
                 let granted = granted_seconds(response, token, contact);
-                if !self.bind(cx, &asked, contact, granted, Some(token.clone())) {
-                    return reply(cx, asked.id, &asked.message, 403, Some("Too Many Bindings"), &[]);
-                }
+                self.bind(cx, &asked, contact, granted, Some(token.clone()));
             }
         }
         self.confirm(cx, &asked);

@@ -6,6 +6,7 @@ use ringfort_base::{Hop, Transport, limits};
 use ringfort_call::Input;
 use rustls_pki_types::ServerName;
 use std::io;
+use std::net::IpAddr;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -46,12 +47,17 @@ impl Signalling {
         let _ = stream.set_nodelay(true);
         match hop.transport {
             Transport::Tls => {
-                let name = ServerName::IpAddress(hop.remote.ip().into());
-                let stream = self.tls.connector().connect(name, stream).await?;
+                let stream = self.tls.connector().connect(self.certified_name(hop.remote.ip()), stream).await?;
                 self.enter(hop, stream)
             }
             _ => self.enter(hop, stream),
         }
+    }
+
+    /// What the peer's certificate must bear: the configured name, or the address where that is configured (RFC 5922 7.3).
+    fn certified_name(&self, address: IpAddr) -> ServerName<'static> {
+        let named = self.names.of(address).and_then(|name| ServerName::try_from(name).ok());
+        named.unwrap_or_else(|| ServerName::IpAddress(address.into()))
     }
 
     /// Enters the connection into the table, so that the caller finds it, and has it served.
@@ -62,7 +68,7 @@ impl Signalling {
         let opened = self.flows.open(hop.transport, hop.remote);
         let (flow, outgoing) = opened.ok_or_else(|| io::Error::other("too many connections"))?;
         let hop = Hop { flow: Some(flow), ..hop };
-        tokio::spawn(stream::serve_opened(stream, hop, flow, outgoing, self.clone()));
+        tokio::spawn(stream::serve_opened(stream, hop, flow, outgoing, self.clone(), limits::CONNECTION_IDLE));
         Ok(())
     }
 }

@@ -2,11 +2,13 @@
 
 mod connect;
 mod flows;
+mod names;
 mod stream;
 mod udp;
 pub mod websocket;
 
 pub use flows::Flows;
+pub use names::Names;
 pub(crate) use stream::bind as bind_stream;
 
 use crate::core::CoreHandle;
@@ -24,6 +26,8 @@ pub struct Signalling {
     pub core: CoreHandle,
     /// Connections alive.
     pub flows: Arc<Flows>,
+    /// Names that peers' certificates have to bear.
+    pub names: Arc<Names>,
     /// Certificates.
     pub tls: Tls,
 }

@@ -9,10 +9,11 @@ use ringfort_sip::framing::StreamFramer;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -41,7 +42,7 @@ pub(super) fn serve(listener: std::net::TcpListener, transport: Transport, signa
                     tokio::spawn(accepted(stream, remote, transport, signalling.clone()));
                 }
                 // Out of descriptors: those that end make room. Accepting again at once would spin.
-                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
     });
@@ -82,17 +83,19 @@ where
 {
     if let Some((flow, outgoing)) = signalling.flows.open(transport, remote) {
         let hop = Hop { transport, remote, local: None, flow: Some(flow) };
-        serve_opened(stream, hop, flow, outgoing, signalling).await;
+        serve_opened(stream, hop, flow, outgoing, signalling, limits::CONNECTION_FIRST_MESSAGE).await;
     }
 }
 
-/// The same for a connection that is in the table already.
+/// The same for a connection that is in the table already. Until something whole came over it `first` counts, afterwards the idle
+/// limit; octets that make nothing whole count as silence, or a peer could hold a connection by one octet an hour.
 pub(super) async fn serve_opened<S>(
     stream: S,
     hop: Hop,
     flow: FlowId,
     mut outgoing: mpsc::Receiver<Bytes>,
     signalling: Signalling,
+    first: Duration,
 ) where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
@@ -100,10 +103,13 @@ pub(super) async fn serve_opened<S>(
     let reading = async {
         let mut framer = StreamFramer::new();
         let mut chunk = vec![0; CHUNK];
-        while let Ok(Ok(len @ 1..)) = timeout(limits::CONNECTION_IDLE, reader.read(&mut chunk)).await {
+        let mut until = Instant::now() + first;
+        while let Ok(Ok(len @ 1..)) = timeout_at(until, reader.read(&mut chunk)).await {
             framer.push(&chunk[..len]);
-            if take_messages(&mut framer, hop, &signalling).await.is_err() {
-                break;
+            match take_messages(&mut framer, hop, &signalling).await {
+                Ok(0) => {}
+                Ok(_) => until = Instant::now() + limits::CONNECTION_IDLE,
+                Err(Lost) => break,
             }
         }
     };
@@ -122,18 +128,25 @@ pub(super) async fn serve_opened<S>(
 /// The stream cannot be framed any more.
 struct Lost;
 
-async fn take_messages(framer: &mut StreamFramer, hop: Hop, signalling: &Signalling) -> Result<(), Lost> {
+/// Hands on what is whole; returns how many messages and pings that were.
+async fn take_messages(framer: &mut StreamFramer, hop: Hop, signalling: &Signalling) -> Result<u32, Lost> {
+    let mut whole = 0;
     loop {
         let next = framer.next_message();
+        let pings = framer.take_pings();
+        whole += pings.min(1);
         // RFC 5626 3.5.1: a ping is answered by a pong.
-        for _ in 0..framer.take_pings().min(4) {
+        for _ in 0..pings.min(4) {
             if let Some((_, sender)) = signalling.flows.find(&hop) {
                 let _ = sender.try_send(Bytes::from_static(b"\r\n"));
             }
         }
         match next {
-            Ok(None) => return Ok(()),
-            Ok(Some(octets)) => signalling.core.deliver(read(hop, octets)).await,
+            Ok(None) => return Ok(whole),
+            Ok(Some(octets)) => {
+                whole += 1;
+                signalling.core.deliver(read(hop, octets)).await;
+            }
             Err(broken) => {
                 let input = Input::Unparsed { hop, octets: broken.octets, error: broken.error };
                 signalling.core.deliver(input).await;

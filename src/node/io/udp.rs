@@ -8,9 +8,12 @@ use ringfort_sip::Message;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Datagrams that wait in the kernel while the core is busy: about half a second of a registration storm.
 const RECEIVE_BUFFER: usize = 4 << 20;
+/// Pause after an error.
+const AFTER_ERROR: Duration = Duration::from_millis(1);
 
 pub(super) fn bind(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
@@ -29,8 +32,12 @@ pub(super) fn serve(socket: std::net::UdpSocket, local: SocketAddr, signalling: 
     tokio::spawn(async move {
         let mut buffer = vec![0; limits::SIP_MESSAGE_MAX];
         loop {
-            // An error here is an ICMP message about an earlier datagram; the transactions' timers deal with it.
-            let Ok((len, remote)) = socket.recv_from(&mut buffer).await else { continue };
+            let Ok((len, remote)) = socket.recv_from(&mut buffer).await else {
+                // An ICMP message about an earlier datagram, which the transactions' timers deal with; or the system is short of
+                // something, and asking again at once would spin.
+                tokio::time::sleep(AFTER_ERROR).await;
+                continue;
+            };
             let hop = Hop { transport: Transport::Udp, remote, local: Some(local), flow: None };
             if let Some(input) = read(hop, &buffer[..len]) {
                 signalling.core.offer(input);

@@ -1,0 +1,88 @@
+//! Whether both ends still know of the call, and where they are. A phone that lost power says no BYE, and a process that was killed
+//! while a 2xx was on its way never hears that it was lost: without asking, such a call would hold its ports for ever. OPTIONS within
+//! the dialog asks (RFC 3261 11.2), whatever the peer supports: every answer shows that the dialog stands, but for 481 and 408
+//! (12.2.1.2). Silence ends the call only where no audio comes either.
+
+use super::call::{Call, Leg, Phase, Side};
+use super::ending::Cause;
+use super::{Env, Tables};
+use crate::context::Owner;
+use crate::route::{Source, Target};
+use crate::wake::Wake;
+use ringfort_sip::message::{Builder, Method};
+use ringfort_sip::transaction::TransactionId;
+use std::time::Duration;
+
+/// Time between two questions. Two ends that vanish at once keep their ports for twice as long at most, and half a minute.
+const INTERVAL: Duration = Duration::from_secs(300);
+/// A call that was taken over is asked soon.
+pub(super) const AFTER_RESTART: Duration = Duration::from_secs(2);
+
+impl Call {
+    /// Asks next after this time.
+    pub(super) fn ask_after(&self, env: &mut Env<'_>, time: Option<Duration>) {
+        let at = env.cx.now.mono + time.unwrap_or(INTERVAL);
+        env.cx.timers.set(Wake::AskAlive(self.id), at);
+    }
+
+    /// Asks both ends.
+    pub(super) fn ask_whether_alive(&mut self, env: &mut Env<'_>, _tables: &mut Tables) {
+        if self.phase != Phase::Connected {
+            return;
+        }
+        let owner = Owner::Call(self.id);
+        for side in [Side::Caller, Side::Callee] {
+            self.follow_device(env, side);
+            let Some(leg) = self.leg(side).filter(|leg| leg.is_confirmed()) else { continue };
+            leg.heard = [leg.heard[1], leg.packets_in()];
+            let hop = leg.next_hop();
+            if let Some(octets) = leg.inside(env.cx, &Method::Options).map(Builder::build) {
+                leg.asked = env.cx.request(hop, octets, Some(owner.clone()));
+            }
+        }
+        self.ask_after(env, None);
+    }
+
+    /// The side whose end was asked by this transaction.
+    fn asked_by(&mut self, id: TransactionId) -> Option<Side> {
+        [Side::Caller, Side::Callee].into_iter().find(|side| self.leg(*side).is_some_and(|leg| leg.asked == Some(id)))
+    }
+
+    /// An end answered. False: that was no such question.
+    pub(super) fn alive_answered(&mut self, env: &mut Env<'_>, tables: &mut Tables, id: TransactionId, status: u16) -> bool {
+        let Some(side) = self.asked_by(id) else { return false };
+        if matches!(status, 408 | 481) {
+            self.end(env, tables, Cause { released_by: Some(side), ..Cause::named(status, "peer-gone") });
+        }
+        true
+    }
+
+    /// An end did not answer, or its connection is gone, which shows at once: what counts is the audio since the question before.
+    pub(super) fn alive_failed(&mut self, env: &mut Env<'_>, tables: &mut Tables, id: TransactionId) -> bool {
+        let Some(side) = self.asked_by(id) else { return false };
+        if self.leg(side).is_some_and(|leg| leg.packets_in() == leg.heard[0]) {
+            self.end(env, tables, Cause::named(408, "peer-gone"));
+        }
+        true
+    }
+
+    /// A device whose connection broke is reached by the one that it registered with since: the same contact of the same user.
+    pub(super) fn follow_device(&mut self, env: &Env<'_>, side: Side) {
+        let user = match (side, &self.asked.source, &self.target) {
+            (Side::Caller, Source::Account(user), _) | (Side::Callee, _, Some(Target::Device { user, .. })) => user.clone(),
+            _ => return,
+        };
+        let Some(leg) = self.leg(side).filter(|leg| leg.hop.transport.is_reliable()) else { return };
+        let Some(contact) = leg.dialog.as_ref().map(|dialog| dialog.remote_target.as_str()) else { return };
+        if let Some(binding) = env.bindings.of(&user).iter().rev().find(|binding| binding.contact == contact) {
+            leg.hop = binding.hop;
+        }
+    }
+}
+
+impl Leg {
+    /// RTP and RTCP packets that came from the peer, as last reported.
+    fn packets_in(&self) -> u64 {
+        self.media.as_ref().map_or(0, |media| media.counters.rtp_in + media.counters.rtcp_in)
+    }
+}

@@ -1,0 +1,40 @@
+//! BYEs that wait. Who answered a call must not hang up before the ACK of its 2xx came or was given up (RFC 3261 15): a BYE that
+//! overtakes the 2xx meets a caller that knows of no call, and leaves it alone with one afterwards.
+
+use crate::context::Context;
+use bytes::Bytes;
+use ringfort_base::Hop;
+use ringfort_sip::transaction::TransactionId;
+use std::collections::HashMap;
+
+/// BYEs by the INVITE whose ACK they wait for. The transaction layer bounds their number and their time.
+#[derive(Default)]
+pub(super) struct Farewells {
+    waiting: HashMap<TransactionId, (Hop, Bytes)>,
+    /// By Call-ID and the node's own tag, as the ACK names it.
+    of_dialog: HashMap<(String, String), TransactionId>,
+}
+
+impl Farewells {
+    /// Sends `bye` when the 2xx to `invite` was acknowledged, or will not be any more.
+    pub fn wait(&mut self, invite: TransactionId, dialog: (String, String), hop: Hop, bye: Bytes) {
+        self.waiting.insert(invite, (hop, bye));
+        self.of_dialog.insert(dialog, invite);
+    }
+
+    /// An ACK came.
+    pub fn acknowledged(&mut self, cx: &mut Context, dialog: &(String, String)) {
+        if let Some(invite) = self.of_dialog.get(dialog).copied() {
+            cx.transactions.ack_received(cx.now.mono, invite);
+            self.send(cx, invite);
+        }
+    }
+
+    /// No ACK will come, or the transaction is over.
+    pub fn send(&mut self, cx: &mut Context, invite: TransactionId) {
+        if let Some((hop, bye)) = self.waiting.remove(&invite) {
+            self.of_dialog.retain(|_, waiting| *waiting != invite);
+            cx.request(hop, bye, None);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! A node, its time, and everything that it put out.
+
+use bytes::Bytes;
+use ringfort_base::entropy::Seeded;
+use ringfort_base::{Event, Hop, Now, Time, Transport, Wall};
+use ringfort_call::config::Snapshot;
+use ringfort_call::status::Status;
+use ringfort_call::{Input, Node, NodeSetup, Output, OwnAddresses, Saved};
+use ringfort_sip::digest::{Challenge, Ha1};
+use ringfort_sip::message::{HeaderName, Message};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+pub const SDP: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n";
+const START: Wall = Wall(1_700_000_000_000);
+
+/// A node and what it did.
+pub struct Desk {
+    node: Node,
+    now: Time,
+    pub sent: Vec<(SocketAddr, Message)>,
+    pub events: Vec<Event>,
+    pub looked_up: Vec<String>,
+    pub kept: BTreeMap<String, Vec<u8>>,
+    serial: u32,
+}
+
+pub fn snapshot(text: &str) -> Arc<Snapshot> {
+    Snapshot::load("test.toml", text, &mut |user| Some(Zeroizing::new(password(user)))).expect("a sound configuration")
+}
+
+fn password(user: &str) -> String {
+    format!("secret of {user}")
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+impl Desk {
+    pub fn new(text: &str) -> Desk {
+        Desk::restarted(text, Vec::new())
+    }
+
+    /// A node that begins with what another one wrote down.
+    pub fn restarted(text: &str, saved: Vec<Saved>) -> Desk {
+        let ip = "192.0.2.10".parse().expect("an address");
+        let listeners = vec![(Transport::Udp, address("192.0.2.10:5060"))];
+        let setup = NodeSetup {
+            snapshot: snapshot(text),
+            own: OwnAddresses { listeners, advertised: ip, media_bind: ip, media_advertised: ip },
+            entropy: Box::new(Seeded::new(7)),
+            saved,
+            version: "test".into(),
+        };
+        let now = Time::from_millis(1_000);
+        let node = Node::new(at(now), setup);
+        let (sent, events, looked_up, kept) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new());
+        let mut desk = Desk { node, now, sent, events, looked_up, kept, serial: 0 };
+        desk.drain();
+        desk
+    }
+
+    /// What a process killed now would leave behind.
+    pub fn left_behind(&self) -> Vec<Saved> {
+        self.kept.iter().map(|(key, value)| Saved { key: key.clone(), value: value.clone() }).collect()
+    }
+
+    pub fn status(&self) -> Status {
+        self.node.status()
+    }
+
+    pub fn input(&mut self, input: Input) {
+        self.node.handle(at(self.now), input);
+        self.drain();
+    }
+
+    /// Time passes, with every timer at its moment.
+    pub fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        while self.node.next_timeout() <= until {
+            self.now = self.now.max(self.node.next_timeout());
+            self.node.handle_timeout(at(self.now));
+            self.drain();
+        }
+        self.now = until;
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Send { hop, octets } => self.sent.push((hop.remote, Message::parse(octets).expect("a message"))),
+                Output::Event(event) => self.events.push(event),
+                Output::Resolve { host } => self.looked_up.push(host),
+                Output::Persist { key, value: Some(value) } => drop(self.kept.insert(key, value)),
+                Output::Persist { key, value: None } => drop(self.kept.remove(&key)),
+                Output::Relay(_) => {}
+            }
+        }
+    }
+
+    /// A party sends these octets.
+    pub fn receive(&mut self, from: &str, text: &str) {
+        let remote = address(from);
+        let hop = Hop { transport: Transport::Udp, remote, local: Some(address("192.0.2.10:5060")), flow: None };
+        let message = Message::parse(Bytes::copy_from_slice(text.as_bytes())).expect("a message");
+        self.input(Input::Message { hop, message });
+    }
+
+    /// A request of `user` outside any dialog; `more` are further header lines.
+    pub fn request(&mut self, from: &str, method: &str, uri: &str, user: &str, more: &str, body: &str) {
+        self.serial += 1;
+        let (n, to) = (self.serial, if method == "REGISTER" { format!("sip:{user}@ringfort.local") } else { uri.to_string() });
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let text = format!(
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{n};rport\r\nFrom: <sip:{user}@ringfort.local>;tag=f{n}\r\n\
+             To: <{to}>\r\nCall-ID: call{n}\r\nCSeq: {n} {method}\r\nMax-Forwards: 70\r\n{more}{kind}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.receive(from, &text);
+    }
+
+    /// REGISTER of `user`, who answers the challenge.
+    pub fn register(&mut self, from: &str, user: &str, contacts: &str) -> u16 {
+        self.request(from, "REGISTER", "sip:ringfort.local", user, contacts, "");
+        let Some(challenge) = self.last(from).header(HeaderName::WwwAuthenticate).map(str::to_string) else {
+            return self.answer(from);
+        };
+        let ha1 = Ha1::new(user, "ringfort.local", &password(user));
+        let challenge = Challenge::parse(&challenge).expect("a challenge");
+        let answer = challenge.answer(user, &ha1, "REGISTER", "sip:ringfort.local", "c", 1);
+        self.request(from, "REGISTER", "sip:ringfort.local", user, &format!("{contacts}Authorization: {answer}\r\n"), "");
+        self.answer(from)
+    }
+
+    /// The last message that went to a party.
+    pub fn last(&self, to: &str) -> Message {
+        self.sent
+            .iter()
+            .rev()
+            .find(|(remote, _)| *remote == address(to))
+            .map(|(_, message)| message.clone())
+            .expect("nothing was sent")
+    }
+
+    /// The status of it.
+    pub fn answer(&self, to: &str) -> u16 {
+        self.last(to).status().expect("a response")
+    }
+
+    /// A party answers the last request that it got; `more` are further header lines.
+    pub fn reply(&mut self, from: &str, status: &str, tag: &str, more: &str, body: &str) {
+        let request = self.last(from);
+        let field = |name| request.header(name).unwrap_or_default().to_string();
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let text = format!(
+            "SIP/2.0 {status}\r\nVia: {}\r\nFrom: {}\r\nTo: {};tag={tag}\r\nCall-ID: {}\r\nCSeq: {}\r\n{more}{kind}Content-Length: {}\r\n\r\n{body}",
+            field(HeaderName::Via),
+            field(HeaderName::From),
+            field(HeaderName::To),
+            field(HeaderName::CallId),
+            field(HeaderName::CSeq),
+            body.len()
+        );
+        self.receive(from, &text);
+    }
+}
+
+fn at(mono: Time) -> Now {
+    Now { mono, wall: START.plus(mono.since(Time::ZERO)) }
+}

@@ -1,0 +1,6 @@
+//! The whole brain, driven by hand: one message or one moment at a time.
+
+mod calls;
+mod fixture;
+mod registrar;
+mod supervision;
