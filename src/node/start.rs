@@ -21,6 +21,7 @@ use ringfort_observe::{Observers, Subscriber, log};
 use ringfort_relay::{Relay, RelayConfig};
 use ringfort_store::{FileError, StateDir};
 use ringfort_web::{Admins, Hasher, WebOptions, WebState};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Instant;
@@ -65,6 +66,7 @@ pub fn run(source: Source) -> Result<(), StartError> {
     let filter = std::env::var("RINGFORT_LOG").unwrap_or_default();
     let json = std::env::var("RINGFORT_LOG_FORMAT").is_ok_and(|format| format == "json");
     log::init(&LogOptions { filter, format: if json { LogFormat::Json } else { LogFormat::Human } })?;
+    raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("signalling").enable_all().build()?;
     let _entered = runtime.enter();
     let mut entropy = SystemEntropy::new();
@@ -73,6 +75,16 @@ pub fn run(source: Source) -> Result<(), StartError> {
     let ended = runtime.block_on(node.serve_signals());
     node.stop();
     ended.map_err(StartError::System)
+}
+
+/// Each call holds up to four sockets and each phone a connection; the usual soft limit of 1,024 descriptors is for programs that
+/// use `select`. The hard limit is what the administrator allows.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open descriptors stays low");
+    }
 }
 
 /// Every listener of the configuration, bound.

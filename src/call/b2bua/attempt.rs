@@ -3,6 +3,7 @@
 
 use super::call::{Call, Failure, Leg, Phase, Side};
 use super::{Env, Tables, ending, media, write};
+use crate::config::Snapshot;
 use crate::context::Owner;
 use crate::peers::PeerName;
 use crate::route::Target;
@@ -81,7 +82,8 @@ impl Call {
 
     /// Sends the INVITE.
     fn ask(&mut self, env: &mut Env<'_>, tables: &mut Tables, target: &Target) -> Result<(), Failure> {
-        let destination = destination(env, target)?;
+        let snapshot = self.snapshot.clone().unwrap_or_else(|| env.cx.snapshot.clone());
+        let destination = destination(env, &snapshot, target)?;
         let (call_id, tag) = (env.cx.entropy.token(20), env.cx.tag());
         let mut leg = Leg::new(destination.hop, destination.by_target, call_id, tag);
         let media = media::open(env, tables, self.id, Side::Callee, destination.kind);
@@ -187,11 +189,12 @@ fn peer_of(target: &Target) -> Option<PeerName> {
     }
 }
 
-fn destination(env: &Env<'_>, target: &Target) -> Result<Destination, Failure> {
+/// Domains are those of the configuration that the call began with.
+fn destination(env: &Env<'_>, snapshot: &Snapshot, target: &Target) -> Result<Destination, Failure> {
     match target {
-        Target::Device { token, .. } => device(env, token),
+        Target::Device { token, .. } => device(env, snapshot, token),
         Target::Cloud { number } => {
-            let domain = env.cx.snapshot.cloud_domain().to_string();
+            let domain = snapshot.cloud_domain().to_string();
             peer(env, &PeerName::Cloud, format!("sip:{}@{domain}", write::user(number)), domain)
         }
         Target::Trunk { name, number } => {
@@ -203,7 +206,7 @@ fn destination(env: &Env<'_>, target: &Target) -> Result<Destination, Failure> {
     }
 }
 
-fn device(env: &Env<'_>, token: &str) -> Result<Destination, Failure> {
+fn device(env: &Env<'_>, snapshot: &Snapshot, token: &str) -> Result<Destination, Failure> {
     let binding = env.bindings.by_token(token).ok_or(Failure::new(480, "Not Registered"))?;
     if binding.hop.transport.is_reliable() && binding.hop.flow.is_none() {
         return Err(Failure::new(480, "Device Not Connected"));
@@ -212,7 +215,7 @@ fn device(env: &Env<'_>, token: &str) -> Result<Destination, Failure> {
     Ok(Destination {
         hop: binding.hop,
         uri: binding.contact.clone(),
-        domain: env.cx.snapshot.node.domain.clone(),
+        domain: snapshot.node.domain.clone(),
         kind: if browser { LegKind::Webrtc } else { LegKind::Rtp },
         patience: DEVICE_PATIENCE,
         by_target: false,
