@@ -1,18 +1,18 @@
 //! The product's brain: calls, policy, routes, registrations, survivability. Pure: no IO, no clock.
 //!
-//! Read [`node`] first: it routes each input to one owner. Then follow a call: [`identity`] (who), [`route`] (where),
-//! [`b2bua`] (the call itself), [`registrar`] and [`survive`] (who can be reached, and by whom).
+//! Read [`node`] first: it routes each input to one owner. Then follow a call: [`route`] (where),
+//! [`b2bua`] (who calls, and the call itself), [`registrar`] and [`survive`] (who can be reached, and by whom).
 
 pub mod auth;
 pub mod b2bua;
 pub mod config;
 pub mod context;
-pub mod identity;
 pub mod node;
 pub mod peers;
 pub mod registrar;
 pub mod restore;
 pub mod route;
+mod side;
 pub mod status;
 pub mod survive;
 mod timers;

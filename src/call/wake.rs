@@ -1,6 +1,6 @@
 //! Why the brain wants to be woken: each timer above the transaction layer has a name.
 
-use crate::b2bua::Side;
+use crate::side::Side;
 use ringfort_base::CallId;
 
 /// A timer's name.

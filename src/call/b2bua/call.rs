@@ -3,6 +3,7 @@
 
 use crate::config::Snapshot;
 use crate::route::{Source, Target};
+pub use crate::side::Side;
 use crate::status::CallStatus;
 use bytes::Bytes;
 use ringfort_base::event::Mode;
@@ -16,33 +17,6 @@ use ringfort_sip::transaction::TransactionId;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// Which leg.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Side {
-    /// Towards whoever sent the INVITE.
-    Caller,
-    /// Towards the target.
-    Callee,
-}
-
-impl Side {
-    /// The other one.
-    pub fn other(self) -> Side {
-        match self {
-            Side::Caller => Side::Callee,
-            Side::Callee => Side::Caller,
-        }
-    }
-
-    /// `caller` or `callee`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Side::Caller => "caller",
-            Side::Callee => "callee",
-        }
-    }
-}
 
 /// How far a call is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ mod attempt;
 mod call;
 mod ending;
 mod farewell;
+mod identity;
 mod media;
 mod ports;
 mod progress;

@@ -2,7 +2,7 @@
 
 use super::call::{Awaited, Call, Invite, Leg, Phase, Request, Side};
 use super::{Env, Tables, media, write};
-use crate::identity::{self, Stranger};
+use super::identity::{self, Stranger};
 use crate::route::{self, NoRoute, Question, Source};
 use ringfort_base::{Event, Hop};
 use ringfort_media::sdp::Sdp;
