@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// One Chromium runs at a time: two of them on two cores would measure each other.
-const TURN: Duration = Duration::from_secs(300);
+const TURN: Duration = Duration::from_secs(600);
 /// What is asked of the driver is done in this time, beside the time that the wish itself gives.
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -1,5 +1,7 @@
 //! SIPp: carriers, desk phones and load, by scenarios of our own in `live/sipp/`.
 //!
+//! OPTIONS within a call are answered whatever the scenario says (`-aa`), as phones do.
+//!
 //! A scenario writes lines with `<log>` where something happens that a test waits for: `RINGING`, `ANSWERED media=1234`, `ENDED`.
 
 use super::log_file::LogFile;
@@ -82,7 +84,7 @@ impl Sipp {
             .arg(self.remote.map_or("127.0.0.1".into(), |port| format!("127.0.0.1:{port}")))
             .args(["-sf".as_ref(), data_folder().join(format!("live/sipp/{}.xml", self.scenario)).as_os_str()])
             .args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-p", &self.local.to_string(), "-m", &self.calls.to_string()])
-            .args(["-nostdin", "-skip_rlimit", "-timeout", &LIFETIME_S.to_string(), "-timeout_error"])
+            .args(["-aa", "-nostdin", "-skip_rlimit", "-timeout", &LIFETIME_S.to_string(), "-timeout_error"])
             .args(["-trace_logs".as_ref(), "-log_file".as_ref(), events.as_os_str()])
             .args(["-trace_err".as_ref(), "-error_file".as_ref(), errors.as_os_str()])
             .args(["-trace_msg".as_ref(), "-message_file".as_ref(), file("messages").as_os_str()])

@@ -158,6 +158,7 @@ fn a_browser_that_never_completes_ice_is_cleared() -> Outcome<()> {
         let mut browser = Browser::start(scene)?;
         browser.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
         let offer = browser.evaluate("ada", OFFER)?.as_str().during("the browser made no offer")?.to_string();
+        drop(browser);
         let wire = Wire::wss(Node::at(node.site().web), "/sip")?;
         let mut client = SipClient::new(wire, "102", &password_of("102"), DOMAIN);
         let call = client.invite("*43", &offer)?;

@@ -221,7 +221,9 @@ impl Campaign {
         // A call whose two ends are gone is noticed, if by nothing else, by asking.
         world.run(Duration::from_secs(660));
         // Supervision begins its own transactions; between two probes that were answered none is alive but their lingering ends.
-        let unwatched = CONFIG.replace("[cloud]", "[cloud]\noptions_interval_ms = 600000").replace("[[trunk]]", "[[trunk]]\noptions_interval_ms = 0");
+        let unwatched = CONFIG
+            .replace("[cloud]", "[cloud]\noptions_interval_ms = 600000")
+            .replace("[[trunk]]", "[[trunk]]\noptions_interval_ms = 0");
         self.world.reload(&unwatched);
         for actor in &mut self.world.actors {
             actor.expires_s = 0;

@@ -128,7 +128,9 @@ impl Cloud {
         let user = user_of(uri_of(wire.get("To"))).to_string();
         if !self.proves(&user, wire) {
             self.nonces += 1;
-            let challenge = |algorithm| format!("Digest realm=\"{REALM}\", nonce=\"cloud{}\", algorithm={algorithm}, qop=\"auth\"", self.nonces);
+            let challenge = |algorithm| {
+                format!("Digest realm=\"{REALM}\", nonce=\"cloud{}\", algorithm={algorithm}, qop=\"auth\"", self.nonces)
+            };
             let reply = wire.reply(401, "cloud");
             return reply.with("WWW-Authenticate", challenge("SHA-256")).with("WWW-Authenticate", challenge("MD5"));
         }

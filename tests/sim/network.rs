@@ -1,7 +1,7 @@
 //! A datagram network that loses, delays, repeats and reorders, by a seed.
 
-use ringfort_base::{FlowId, Time};
 use ringfort_base::entropy::Seeded;
+use ringfort_base::{FlowId, Time};
 use std::net::SocketAddr;
 use std::time::Duration;
 

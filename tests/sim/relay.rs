@@ -46,7 +46,13 @@ impl Relay {
     /// Executes a command; what the relay tells comes back with the time when it does.
     ///
     /// `talking` yields the peers that send audio; it is asked only for a report.
-    pub fn execute(&mut self, now: Time, command: RelayCommand, talking: impl FnOnce() -> BTreeSet<IpAddr>, checks: &mut Checks) -> Vec<(Time, RelayEvent)> {
+    pub fn execute(
+        &mut self,
+        now: Time,
+        command: RelayCommand,
+        talking: impl FnOnce() -> BTreeSet<IpAddr>,
+        checks: &mut Checks,
+    ) -> Vec<(Time, RelayEvent)> {
         match command {
             RelayCommand::Open { port, rtp, rtcp, .. } => self.bind(now, port, rtp, rtcp, checks),
             RelayCommand::Plan { port, plan } => self.install(now, port, *plan, checks),
@@ -63,7 +69,14 @@ impl Relay {
         self.ports.contains_key(&port) || self.failed.contains(&port)
     }
 
-    fn bind(&mut self, now: Time, port: PortId, rtp: SocketAddr, rtcp: Option<SocketAddr>, checks: &mut Checks) -> Vec<(Time, RelayEvent)> {
+    fn bind(
+        &mut self,
+        now: Time,
+        port: PortId,
+        rtp: SocketAddr,
+        rtcp: Option<SocketAddr>,
+        checks: &mut Checks,
+    ) -> Vec<(Time, RelayEvent)> {
         let fresh = !self.knows(port) && !self.closed.contains(&port);
         checks.ensure(fresh, || format!("port {port} is opened twice"));
         let taken = self.ports.values().any(|p| p.rtp == rtp);

@@ -3,7 +3,8 @@
 use crate::script::{Party, Script, at_node};
 use std::time::Duration;
 
-const CONFIG: &str = "[node]\ndomain = \"ringfort.test\"\n[sip]\nlisten = [\"udp:192.0.2.10:5060\"]\n[[account]]\nuser = \"101\"\n";
+const CONFIG: &str =
+    "[node]\ndomain = \"ringfort.test\"\n[sip]\nlisten = [\"udp:192.0.2.10:5060\"]\n[[account]]\nuser = \"101\"\n";
 
 fn stage() -> (Script, Party) {
     let mut s = Script::new(CONFIG);

@@ -135,7 +135,8 @@ impl Script {
     /// Nothing may come for a party for so long.
     pub fn expect_nothing(&mut self, party: &Party, time: Duration) {
         self.run(time);
-        let left: Vec<String> = self.inbox[&party.address].iter().filter(|w| w.status() != Some(100)).map(|w| w.start.clone()).collect();
+        let left: Vec<String> =
+            self.inbox[&party.address].iter().filter(|w| w.status() != Some(100)).map(|w| w.start.clone()).collect();
         assert!(left.is_empty(), "{} expected nothing, got {left:?}", party.user);
     }
 

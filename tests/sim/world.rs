@@ -70,7 +70,8 @@ pub struct World {
 
 /// A configuration from its text; every account has its own user name twice as the password.
 pub fn configuration(text: &str) -> Arc<Snapshot> {
-    Snapshot::load("sim.toml", text, &mut |user| Some(zeroize::Zeroizing::new(password(user)))).expect("the simulation's configuration")
+    Snapshot::load("sim.toml", text, &mut |user| Some(zeroize::Zeroizing::new(password(user))))
+        .expect("the simulation's configuration")
 }
 
 /// The password of a user.

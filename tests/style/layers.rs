@@ -21,13 +21,16 @@ const MAY: [(&str, &[&str]); 9] = [
 fn dependencies(manifest: &Source) -> BTreeSet<String> {
     let section = manifest.text.split("\n[dependencies]\n").nth(1).unwrap_or_default();
     let section = section.split("\n[").next().unwrap_or_default();
-    let name = |line: &str| line.strip_prefix("ringfort-").map(|rest| rest.split(['.', ' ', '=']).next().unwrap_or_default().to_string());
+    let name = |line: &str| {
+        line.strip_prefix("ringfort-").map(|rest| rest.split(['.', ' ', '=']).next().unwrap_or_default().to_string())
+    };
     section.lines().filter_map(name).collect()
 }
 
 #[test]
 fn dependencies_point_one_way() {
-    let manifests: Vec<Source> = source::all().into_iter().filter(|s| s.path.starts_with("src/") && s.path.ends_with("/Cargo.toml")).collect();
+    let manifests: Vec<Source> =
+        source::all().into_iter().filter(|s| s.path.starts_with("src/") && s.path.ends_with("/Cargo.toml")).collect();
     let table: BTreeMap<&str, &[&str]> = MAY.into();
     let mut broken = Vec::new();
     for manifest in &manifests {
@@ -40,7 +43,10 @@ fn dependencies_point_one_way() {
         }
     }
     assert_eq!(manifests.len(), MAY.len(), "every member has a manifest");
-    ensure("Members depend in one direction: where layers meet both ways, SIP stacks rot, and the pure ones cannot be simulated.", broken);
+    ensure(
+        "Members depend in one direction: where layers meet both ways, SIP stacks rot, and the pure ones cannot be simulated.",
+        broken,
+    );
 }
 
 #[test]

@@ -18,16 +18,35 @@ fn pure() -> Vec<Source> {
 fn time_is_an_argument() {
     let clocks = ["Instant::now", "SystemTime::now", "Utc::now", ".elapsed()", "thread::sleep"];
     let reads = |s: &Source, line: &str| s.path != CLOCK && clocks.iter().any(|clock| line.contains(clock));
-    ensure("base, sip, media and call read no clock: a simulated hour must take milliseconds, and a seed must replay it.", lines(&pure(), reads));
+    ensure(
+        "base, sip, media and call read no clock: a simulated hour must take milliseconds, and a seed must replay it.",
+        lines(&pure(), reads),
+    );
     let origin = source::product().into_iter().filter(|s| s.path == CLOCK).collect::<Vec<_>>();
     assert!(lines(&origin, |_, line| line.contains("Instant::now")).len() <= 1, "{CLOCK} takes one origin and no more");
 }
 
 #[test]
 fn input_output_and_chance_are_arguments() {
-    let effects = ["std::fs", "File::", "std::net::Udp", "std::net::Tcp", "UdpSocket", "TcpStream", "std::env", "std::process", "tokio::", "rand::", "getrandom", "SystemRandom"];
+    let effects = [
+        "std::fs",
+        "File::",
+        "std::net::Udp",
+        "std::net::Tcp",
+        "UdpSocket",
+        "TcpStream",
+        "std::env",
+        "std::process",
+        "tokio::",
+        "rand::",
+        "getrandom",
+        "SystemRandom",
+    ];
     let acts = |_: &Source, line: &str| effects.iter().any(|effect| line.contains(effect)) && !line.contains("ringfort_");
-    ensure("base, sip, media and call touch no file, socket, environment or system randomness: drivers perform, machines decide.", lines(&pure(), acts));
+    ensure(
+        "base, sip, media and call touch no file, socket, environment or system randomness: drivers perform, machines decide.",
+        lines(&pure(), acts),
+    );
 }
 
 #[test]
@@ -51,7 +70,10 @@ fn unsafe_has_one_place_and_its_proofs() {
 #[test]
 fn nothing_panics_for_want_of_a_proof() {
     let unwraps = lines(&source::product(), |_, line| line.contains(".unwrap()") || line.contains(".unwrap_err()"));
-    ensure("Product code does not `unwrap()`: network input may be anything; `expect(\"…\")` states why it cannot fail.", unwraps);
+    ensure(
+        "Product code does not `unwrap()`: network input may be anything; `expect(\"…\")` states why it cannot fail.",
+        unwraps,
+    );
     let unproven = |_: &Source, line: &str| {
         let proof = line.split(".expect(\"").nth(1).map(|rest| rest.split('"').next().unwrap_or_default().to_string());
         proof.is_some_and(|proof| proof.split_whitespace().count() < 3)

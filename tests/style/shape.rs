@@ -27,7 +27,9 @@ fn roots(files: &BTreeMap<String, String>) -> Vec<String> {
         roots.extend(named.chain(found).map(|path| format!("{folder}{path}")));
         let automatic = |path: &&String| {
             let rest = path.strip_prefix(folder).unwrap_or_default();
-            ["tests/", "benches/", "examples/"].iter().any(|dir| rest.strip_prefix(dir).is_some_and(|r| !r.contains('/') || r.ends_with("/main.rs")))
+            ["tests/", "benches/", "examples/"]
+                .iter()
+                .any(|dir| rest.strip_prefix(dir).is_some_and(|r| !r.contains('/') || r.ends_with("/main.rs")))
         };
         roots.extend(files.keys().filter(|path| path.starts_with(folder)).filter(automatic).cloned());
     }
@@ -44,9 +46,15 @@ fn children(path: &str, text: &str) -> Vec<String> {
         if let Some(path) = line.strip_prefix("#[path = \"") {
             named = path.split('"').next().map(|path| folder.join(path));
         }
-        let line = line.split_once("mod ").filter(|(before, _)| before.is_empty() || before.starts_with("pub")).map(|(_, rest)| rest);
+        let line =
+            line.split_once("mod ").filter(|(before, _)| before.is_empty() || before.starts_with("pub")).map(|(_, rest)| rest);
         let Some(name) = line.and_then(|rest| rest.strip_suffix(';')) else { continue };
-        let places = [folder.join(format!("{name}.rs")), folder.join(name).join("mod.rs"), folder.join(&stem).join(format!("{name}.rs")), folder.join(&stem).join(name).join("mod.rs")];
+        let places = [
+            folder.join(format!("{name}.rs")),
+            folder.join(name).join("mod.rs"),
+            folder.join(&stem).join(format!("{name}.rs")),
+            folder.join(&stem).join(name).join("mod.rs"),
+        ];
         found.extend(named.take().into_iter().chain(places).map(|place| place.to_string_lossy().into_owned()));
     }
     found

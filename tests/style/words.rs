@@ -11,11 +11,24 @@ fn glue(parts: &[&str]) -> String {
 fn nothing_is_left_for_later() {
     let words = [glue(&["to", "do!("]), glue(&["unimple", "mented!("]), glue(&["db", "g!("])];
     let sources: Vec<Source> = source::all().into_iter().filter(Source::is_rust).collect();
-    ensure("What is not done is not in the tree, and what was put in to look at something is taken out.", lines(&sources, |_, line| words.iter().any(|w| line.contains(w.as_str()))));
+    ensure(
+        "What is not done is not in the tree, and what was put in to look at something is taken out.",
+        lines(&sources, |_, line| words.iter().any(|w| line.contains(w.as_str()))),
+    );
     let notes = [glue(&["FIX", "ME"]), glue(&["TO", "DO"]), glue(&["X", "XX"])];
     let has = |line: &str| notes.iter().any(|note| line.split(|c: char| !c.is_alphanumeric()).any(|word| word == note));
-    let noted = |s: &Source| s.text.lines().enumerate().filter(|(_, l)| has(l)).map(|(n, l)| format!("{}:{}: {}", s.path, n + 1, l.trim())).collect::<Vec<_>>();
-    ensure("Notes to oneself belong into the issue tracker, where somebody reads them.", sources.iter().flat_map(noted).collect());
+    let noted = |s: &Source| {
+        s.text
+            .lines()
+            .enumerate()
+            .filter(|(_, l)| has(l))
+            .map(|(n, l)| format!("{}:{}: {}", s.path, n + 1, l.trim()))
+            .collect::<Vec<_>>()
+    };
+    ensure(
+        "Notes to oneself belong into the issue tracker, where somebody reads them.",
+        sources.iter().flat_map(noted).collect(),
+    );
 }
 
 /// The licence stands once, in LICENSE and in the manifests.
@@ -47,8 +60,13 @@ fn lock_files_name_no_mirror() {
     let public = ["https://registry.npmjs.org/", "registry+https://github.com/rust-lang/crates.io-index"];
     let mut broken = Vec::new();
     for source in source::all().iter().filter(|s| s.path.ends_with("package-lock.json") || s.path.ends_with("Cargo.lock")) {
-        let foreign = |line: &&str| (line.contains("\"resolved\":") || line.starts_with("source =")) && !public.iter().any(|p| line.contains(p));
+        let foreign = |line: &&str| {
+            (line.contains("\"resolved\":") || line.starts_with("source =")) && !public.iter().any(|p| line.contains(p))
+        };
         broken.extend(source.text.lines().filter(foreign).map(|line| format!("{}: {}", source.path, line.trim())));
     }
-    ensure("Lock files name the public registries only: a mirror is one workplace's business, and often not reachable elsewhere.", broken);
+    ensure(
+        "Lock files name the public registries only: a mirror is one workplace's business, and often not reachable elsewhere.",
+        broken,
+    );
 }

@@ -15,14 +15,19 @@ use std::time::Duration;
 
 /// Time between two questions. Two ends that vanish at once keep their ports for twice as long at most, and half a minute.
 const INTERVAL: Duration = Duration::from_secs(300);
-/// A call that was taken over is asked soon.
-pub(super) const AFTER_RESTART: Duration = Duration::from_secs(2);
+/// A call that was taken over is asked after this time and up to half of it more: soon, but not all at once.
+const AFTER_RESTART: Duration = Duration::from_secs(30);
 
 impl Call {
-    /// Asks next after this time.
-    pub(super) fn ask_after(&self, env: &mut Env<'_>, time: Option<Duration>) {
-        let at = env.cx.now.mono + time.unwrap_or(INTERVAL);
-        env.cx.timers.set(Wake::AskAlive(self.id), at);
+    /// The call stands; it is asked after the usual time.
+    pub(super) fn ask_later(&self, env: &mut Env<'_>) {
+        env.cx.timers.set(Wake::AskAlive(self.id), env.cx.now.mono + INTERVAL);
+    }
+
+    /// The call was taken over from a process that died.
+    pub(super) fn ask_soon(&self, env: &mut Env<'_>) {
+        let spread = env.cx.entropy.u64() % AFTER_RESTART.as_millis() as u64;
+        env.cx.timers.set(Wake::AskAlive(self.id), env.cx.now.mono + AFTER_RESTART + Duration::from_millis(spread / 2));
     }
 
     /// Asks both ends.
@@ -40,7 +45,7 @@ impl Call {
                 leg.asked = env.cx.request(hop, octets, Some(owner.clone()));
             }
         }
-        self.ask_after(env, None);
+        self.ask_later(env);
     }
 
     /// The side whose end was asked by this transaction.

@@ -115,7 +115,7 @@ impl Call {
         env.cx.event(Event::CallAnswered { call: self.id, target: self.target_name() });
         self.replan(env);
         self.pump(env, tables);
-        self.ask_after(env, None);
+        self.ask_later(env);
         self.write_down(env);
     }
 

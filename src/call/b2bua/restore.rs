@@ -2,7 +2,7 @@
 
 use super::call::{Call, Media, Phase, Side};
 use super::ending::{self, Cause};
-use super::{Calls, Env, Tables, alive};
+use super::{Calls, Env, Tables};
 use ringfort_base::{CallId, Hop, PortId};
 use ringfort_media::plan::RelayCommand;
 use ringfort_media::session::LegKind;
@@ -45,7 +45,7 @@ impl Call {
             true => self.end(env, tables, Cause::named(500, "restart")),
             false => {
                 self.replan(env);
-                self.ask_after(env, Some(alive::AFTER_RESTART));
+                self.ask_soon(env);
             }
         }
     }

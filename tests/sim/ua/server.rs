@@ -65,7 +65,9 @@ impl Ua {
     }
 
     pub(super) fn within(&mut self, now: Time, key: String, wire: Wire) {
-        let fits = |c: &Call| c.invite.get("Call-ID") == wire.get("Call-ID") && c.local_tag == wire.to_tag() && c.remote_tag == wire.from_tag();
+        let fits = |c: &Call| {
+            c.invite.get("Call-ID") == wire.get("Call-ID") && c.local_tag == wire.to_tag() && c.remote_tag == wire.from_tag()
+        };
         let Some(no) = self.calls.iter().position(fits) else { return self.respond(now, &key, wire.reply(481, "")) };
         if wire.uri() != uri_of(&self.contact()) {
             self.complaints.push(format!("{} is not for {}", wire.start, self.contact()));
@@ -85,7 +87,9 @@ impl Ua {
         }
         self.calls[no].remote_cseq = wire.cseq();
         match wire.method() {
-            "INVITE" if self.calls[no].pending || self.calls[no].waiting.is_some() => self.respond(now, &key, wire.reply(491, "")),
+            "INVITE" if self.calls[no].pending || self.calls[no].waiting.is_some() => {
+                self.respond(now, &key, wire.reply(491, ""))
+            }
             "INVITE" => {
                 self.calls[no].waiting = Some(key.clone());
                 if let Some(server) = self.servers.get_mut(&key) {
@@ -193,7 +197,8 @@ impl Ua {
         (call.state, call.confirmed) = (State::Confirmed, Some(now));
         self.calls.push(call);
         let key = format!("{} INVITE fork", invite.branch());
-        let server = Server { wire: invite, response: None, acked: false, interval: T1, since: now, call: Some(self.calls.len() - 1) };
+        let server =
+            Server { wire: invite, response: None, acked: false, interval: T1, since: now, call: Some(self.calls.len() - 1) };
         self.servers.insert(key.clone(), server);
         self.respond(now, &key, reply);
     }
