@@ -47,7 +47,11 @@ fn main() -> ExitCode {
         Some(What::Relay(options)) => vec![relay::run(options)],
         Some(What::Call(options)) => vec![call::run(options)],
         Some(What::Process(options)) => vec![process::run(options)],
-        None => vec![relay::run(&relay::Options::default()), call::run(&call::Options::default()), process::run(&process::Options::default())],
+        None => vec![
+            relay::run(&relay::Options::default()),
+            call::run(&call::Options::default()),
+            process::run(&process::Options::default()),
+        ],
     };
     for report in reports {
         match report.and_then(|report| report.write(&arguments.out).map(|()| report)) {

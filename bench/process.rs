@@ -51,7 +51,9 @@ pub fn run(options: &Options) -> io::Result<Report> {
              each call. CPU time of the node's threads only.",
             options.calls
         ),
-        columns: ["µs a call", "core", "signalling", "relay", "journal", "observers", "calls failed", "memory, MB"].map(String::from).to_vec(),
+        columns: ["µs a call", "core", "signalling", "relay", "journal", "observers", "calls failed", "memory, MB"]
+            .map(String::from)
+            .to_vec(),
         rows,
     });
     report.not_measured =
@@ -78,7 +80,8 @@ fn row(binary: &Path, rate: u32, calls: u32) -> io::Result<Row> {
     let before = cpu(node.0.id());
     let (calls_text, rate_text) = (calls.to_string(), rate.to_string());
     let target = format!("127.0.0.1:{sip}");
-    let mut load = sipp(&folder, &["-sn", "uac", "-p", &caller.to_string(), "-m", &calls_text, "-r", &rate_text, "-d", "0", &target])?;
+    let mut load =
+        sipp(&folder, &["-sn", "uac", "-p", &caller.to_string(), "-m", &calls_text, "-r", &rate_text, "-d", "0", &target])?;
     let mut succeeded = false;
     until(|| load.0.try_wait().ok().flatten().inspect(|status| succeeded = status.success()).is_some())?;
     let after = cpu(node.0.id());
@@ -86,7 +89,8 @@ fn row(binary: &Path, rate: u32, calls: u32) -> io::Result<Row> {
     let failed = if succeeded { 0.0 } else { 1.0 };
     fs::remove_dir_all(&folder)?;
     let of = |name: &str| {
-        let sum = |threads: &BTreeMap<String, u64>| threads.iter().filter(|(n, _)| n.starts_with(name)).map(|(_, ns)| *ns).sum::<u64>();
+        let sum =
+            |threads: &BTreeMap<String, u64>| threads.iter().filter(|(n, _)| n.starts_with(name)).map(|(_, ns)| *ns).sum::<u64>();
         sum(&after).saturating_sub(sum(&before)) as f64 / 1000.0 / f64::from(calls)
     };
     let values = vec![of(""), of("core"), of("signalling"), of("relay"), of("journal"), of("observe"), failed, memory];

@@ -163,7 +163,10 @@ mod tests {
         assert_ne!(one, two);
         assert_eq!(auth.age(&one, Wall(1_500)), Some(Duration::from_millis(500)));
         let forged = one.replacen("3e8", "3e9", 1);
-        assert_eq!([auth.age(&forged, Wall(1_500)), auth.age("", Wall(0)), auth.age("é0000000000000000000é", Wall(0))], [None; 3]);
+        assert_eq!(
+            [auth.age(&forged, Wall(1_500)), auth.age("", Wall(0)), auth.age("é0000000000000000000é", Wall(0))],
+            [None; 3]
+        );
     }
 
     #[test]

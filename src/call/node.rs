@@ -302,7 +302,12 @@ impl Node {
                 let (registrar, cx, around) = self.registry();
                 registrar.handle(cx, around, id, hop, &message);
             }
-            Method::Options => self.reply(id, &message, 200, vec![(HeaderName::Allow, ALLOW.into()), (HeaderName::Accept, "application/sdp".into())]),
+            Method::Options => self.reply(
+                id,
+                &message,
+                200,
+                vec![(HeaderName::Allow, ALLOW.into()), (HeaderName::Accept, "application/sdp".into())],
+            ),
             // RFC 3261 9.2, 15.1.2: nothing here matches them.
             Method::Bye | Method::Cancel => self.reply(id, &message, 481, Vec::new()),
             _ => self.reply(id, &message, 405, vec![(HeaderName::Allow, ALLOW.into())]),

@@ -53,10 +53,7 @@ impl Peers {
     pub fn configure(&mut self, cx: &mut Context, snapshot: &Snapshot) {
         let mut old = std::mem::take(&mut self.list);
         let cloud = snapshot.cloud.iter().map(|c| (PeerName::Cloud, &c.address, c.transport, c.supervision()));
-        let trunks = snapshot
-            .trunks
-            .iter()
-            .map(|t| (PeerName::Trunk(t.name.clone()), &t.address, t.transport, t.supervision()));
+        let trunks = snapshot.trunks.iter().map(|t| (PeerName::Trunk(t.name.clone()), &t.address, t.transport, t.supervision()));
         for (name, address, transport, supervision) in cloud.chain(trunks) {
             let known = old.iter().position(|p| p.name == name && p.address == *address && p.transport == transport);
             let mut peer = match known {

@@ -99,11 +99,7 @@ pub fn evaluate(snapshot: &Snapshot, question: &Question<'_>) -> Decision {
         .or_else(|| configured(snapshot, question))
         .or_else(|| extension(snapshot, question))
         .or_else(|| cloud_default(snapshot, question))
-        .unwrap_or_else(|| Decision {
-            rule: "none".into(),
-            targets: Err(NoRoute::UnknownNumber),
-            emergency: false,
-        })
+        .unwrap_or_else(|| Decision { rule: "none".into(), targets: Err(NoRoute::UnknownNumber), emergency: false })
 }
 
 fn decided(rule: impl Into<String>, targets: Vec<Target>) -> Option<Decision> {

@@ -112,11 +112,8 @@ impl Started {
         let web_address = listeners.web.local_addr()?;
         let tls = Tls::open(&snapshot.web, &state, &snapshot.node.name, &[own.advertised, Ipv4Addr::LOCALHOST.into()])?;
         let metrics = Metrics::new().map_err(|e| StartError::Metrics(e.to_string()))?;
-        let subscribers: Vec<Box<dyn Subscriber>> = vec![
-            Box::new(LogSubscriber::default()),
-            Box::new(metrics.clone()),
-            Box::new(RecordWriter::open(&state)),
-        ];
+        let subscribers: Vec<Box<dyn Subscriber>> =
+            vec![Box::new(LogSubscriber::default()), Box::new(metrics.clone()), Box::new(RecordWriter::open(&state))];
         let observers = Observers::start(subscribers)?;
         let (opened, saved, damage) = journal::open(&snapshot.node.run_dir.join("state.journal"));
         damage.into_iter().for_each(|event| observers.publish(crate::clock::wall(), event));
@@ -143,7 +140,8 @@ impl Started {
             status: status.clone(),
         };
         let node = Node::new(clock.now(), setup);
-        let thread = std::thread::Builder::new().name("core".into()).spawn(move || core::run_or_end_process(node, queue, performer))?;
+        let thread =
+            std::thread::Builder::new().name("core".into()).spawn(move || core::run_or_end_process(node, queue, performer))?;
         let backend = Arc::new(NodeBackend {
             core: core.clone(),
             status,

@@ -170,7 +170,7 @@ impl Metrics {
     fn label(&self, name: &'static str, value: &str) -> Label {
         let mut labels = self.labels();
         let known = labels.entry(name).or_default();
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_. ".contains(&b);
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.: ".contains(&b);
         let sound = (1..=LABEL_LEN_MAX).contains(&value.len()) && value.bytes().all(plain);
         if !known.contains(value) {
             if !sound || known.len() >= LABEL_VALUES_MAX {

@@ -193,9 +193,8 @@ mod tests {
         let challenge = Challenge::parse("Digest realm=\"r\", nonce=\"n\", qop=\"auth\", algorithm=SHA-256").unwrap();
         let ha1 = Ha1::new("trunk", "r", "secret");
         let own = challenge.answer("trunk", &ha1, "REGISTER", "sip:h", "c", 0x100);
-        let message = with_origin("[2001:db8::1]:5061", |origin| {
-            read(origin.register(600, Some(RegisterCredentials::Server(&own))))
-        });
+        let message =
+            with_origin("[2001:db8::1]:5061", |origin| read(origin.register(600, Some(RegisterCredentials::Server(&own)))));
         assert_eq!(message.top_via().unwrap().host, "2001:db8::1");
         assert_eq!(message.expires(), Ok(Some(600)));
         let contacts = message.contacts().unwrap();
@@ -204,8 +203,7 @@ mod tests {
         let credentials = Credentials::parse(message.header(HeaderName::Authorization).unwrap()).unwrap();
         assert_eq!(credentials.nonce_count(), Some(256));
         assert!(ha1.verify(&credentials, "REGISTER"));
-        let proxied =
-            with_origin("192.0.2.1:5061", |origin| read(origin.register(0, Some(RegisterCredentials::Proxy(&own)))));
+        let proxied = with_origin("192.0.2.1:5061", |origin| read(origin.register(0, Some(RegisterCredentials::Proxy(&own)))));
         assert!(proxied.header(HeaderName::ProxyAuthorization).is_some());
         assert!(proxied.header(HeaderName::Authorization).is_none());
     }

@@ -31,9 +31,9 @@ pub type Key = String;
 /// A value that survived, wiped when dropped.
 pub type Value = Zeroizing<Vec<u8>>;
 
+pub use ringfort_base::limits::JOURNAL_FILE_MAX as FILE_MAX;
 pub use ringfort_base::limits::JOURNAL_KEY_MAX as KEY_MAX;
 pub use ringfort_base::limits::JOURNAL_VALUE_MAX as VALUE_MAX;
-pub use ringfort_base::limits::JOURNAL_FILE_MAX as FILE_MAX;
 /// Garbage below this is never worth a compaction, octets.
 pub const GARBAGE_MIN: u64 = 1 << 20;
 

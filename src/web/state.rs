@@ -10,9 +10,9 @@ use ringfort_call::status::Status;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
+pub use ringfort_base::limits::EVENT_STREAMS_MAX as STREAMS_MAX;
 pub use ringfort_base::limits::PASSWORD_CHECKS_MAX;
 pub use ringfort_base::limits::SIGN_INS_WAITING_MAX;
-pub use ringfort_base::limits::EVENT_STREAMS_MAX as STREAMS_MAX;
 
 /// The clock. `node` is the only member that reads one.
 pub type Clock = Arc<dyn Fn() -> Now + Send + Sync>;

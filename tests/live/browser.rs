@@ -93,8 +93,18 @@ fn two_tabs_talk_and_hang_up() -> Outcome<()> {
     })
 }
 
+const HELD_BY_PEER: &str = "The other side has put you on hold";
+
+/// Resolves when no offer waits for its answer.
+const NEGOTIATED: &str = "new Promise((resolve) => {
+    const connection = window.ringfortPhone.peerConnection();
+    const look = () => connection.signalingState === 'stable' && resolve(true);
+    connection.addEventListener('signalingstatechange', look);
+    look();
+})";
+
 #[test]
-fn a_call_may_be_held_and_muted() -> Outcome<()> {
+fn a_call_may_be_held_and_taken_back() -> Outcome<()> {
     play("browser-hold", |scene| {
         let node = node(scene)?;
         let mut browser = Browser::start(scene)?;
@@ -105,6 +115,9 @@ fn a_call_may_be_held_and_muted() -> Outcome<()> {
         browser.await_tone("grace", 440.0, seconds(8))?;
         browser.click("ada", "hold")?;
         browser.await_call("ada", "held", seconds(5))?;
+        // The page offers the way back before the other side has agreed to the hold; a second re-INVITE must wait for the first.
+        browser.await_text("grace", HELD_BY_PEER, seconds(5))?;
+        browser.evaluate("ada", NEGOTIATED)?;
         browser.click("ada", "hold")?;
         browser.await_call("ada", "connected", seconds(5))?;
         browser.await_tone("grace", 440.0, seconds(5))?;

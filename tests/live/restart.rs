@@ -91,6 +91,8 @@ fn registrations_outlive_the_process() -> Outcome<()> {
         let mut desk = SipClient::new(Wire::udp(Node::at(node.site().udp), port)?, "102", &password_of("102"), DOMAIN);
         ensure!(desk.register(300)?.status() == Some(200), "REGISTER must be granted");
         drop(desk);
+        // The journal is written beside the core, a moment after the answer.
+        node.await_metric("ringfort_registrations", 1.0, seconds(2))?;
         node.kill();
         node.start_again()?;
         node.await_metric("ringfort_registrations", 1.0, seconds(2))?;

@@ -8,8 +8,8 @@ use crate::status::CallStatus;
 use bytes::Bytes;
 use ringfort_base::event::Mode;
 use ringfort_base::{CallId, Hop, PortId, Wall};
-use ringfort_media::plan::PortCounters;
 use ringfort_media::description::Description;
+use ringfort_media::plan::PortCounters;
 use ringfort_media::session::LegSession;
 use ringfort_sip::dialog::Dialog;
 use ringfort_sip::message::Message;
@@ -213,7 +213,8 @@ impl Call {
             Phase::Connected => "connected",
             Phase::Ending | Phase::Over => "ending",
         };
-        let media = |leg: Option<&Leg>| leg.and_then(|l| l.media.as_ref()).map(|m| m.session.describe().to_string()).unwrap_or_default();
+        let media =
+            |leg: Option<&Leg>| leg.and_then(|l| l.media.as_ref()).map(|m| m.session.describe().to_string()).unwrap_or_default();
         let packets = |leg: Option<&Leg>| leg.and_then(|l| l.media.as_ref()).map_or(0, |m| m.counters.rtp_in);
         CallStatus {
             call: self.id,

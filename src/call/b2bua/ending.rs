@@ -74,7 +74,13 @@ impl Call {
     }
 
     /// Final response to the caller's INVITE, if it still waits for one.
-    pub(super) fn reject_invite(&mut self, env: &mut Env<'_>, status: u16, reason: Option<&str>, headers: &[(HeaderName, String)]) {
+    pub(super) fn reject_invite(
+        &mut self,
+        env: &mut Env<'_>,
+        status: u16,
+        reason: Option<&str>,
+        headers: &[(HeaderName, String)],
+    ) {
         if let Some(invite) = self.invite.take() {
             let reply = Builder::reply(&invite.message, status, reason, Some(&self.caller.tag));
             let octets = headers.iter().fold(reply, |b, (name, value)| b.header(*name, value)).build();

@@ -1,7 +1,7 @@
 //! Who sends this INVITE: the cloud, a trunk, a registered device, or an account that proves itself by digest. Nobody else calls.
 
-use crate::auth::Refusal;
 use super::Env;
+use crate::auth::Refusal;
 use crate::peers::PeerName;
 use crate::route::Source;
 use ringfort_base::Hop;

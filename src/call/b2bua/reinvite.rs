@@ -25,7 +25,8 @@ impl Call {
         tables.invites.insert(asked.id, self.id);
         let offer = progress::sdp_of(&asked.request).map(<[u8]>::to_vec);
         let Asked { id, request, .. } = asked;
-        self.reinvite = Some(Reinvite { from: side, id, message: request, sent: None, answered: false, without_offer: offer.is_none() });
+        self.reinvite =
+            Some(Reinvite { from: side, id, message: request, sent: None, answered: false, without_offer: offer.is_none() });
         match offer {
             Some(offer) => self.carry_offer(env, tables, side, &offer),
             None => self.offer_again(env, side),
@@ -78,7 +79,9 @@ impl Call {
     fn offer_again(&mut self, env: &mut Env<'_>, side: Side) {
         let now = env.cx.now.mono;
         let mut described_by = |side: Side| self.media(side).and_then(|m| m.described.clone());
-        let Some(described) = described_by(side.other()).or_else(|| described_by(side)) else { return self.reject_reinvite(env, 488) };
+        let Some(described) = described_by(side.other()).or_else(|| described_by(side)) else {
+            return self.reject_reinvite(env, 488);
+        };
         match self.media(side).map(|m| m.session.make_offer(now, &described)) {
             Some(Ok(sdp)) => self.accept_reinvite(env, sdp),
             _ => self.reject_reinvite(env, 488),

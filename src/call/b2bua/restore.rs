@@ -70,7 +70,12 @@ impl Calls {
 }
 
 fn highest_id(call: &Call) -> u64 {
-    let port = |media: Option<&Media>| media.map_or(0, |m| { let PortId(id) = m.port; id });
+    let port = |media: Option<&Media>| {
+        media.map_or(0, |m| {
+            let PortId(id) = m.port;
+            id
+        })
+    };
     let CallId(id) = call.id;
     let callee = call.callee.as_ref().and_then(|c| c.media.as_ref());
     id.max(port(call.caller.media.as_ref())).max(port(callee))

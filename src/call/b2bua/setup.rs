@@ -1,8 +1,8 @@
 //! An INVITE becomes a call: who sends it, what it offers, where it goes.
 
 use super::call::{Awaited, Call, Invite, Leg, Phase, Request, Side};
-use super::{Env, Tables, media, write};
 use super::identity::{self, Stranger};
+use super::{Env, Tables, media, write};
 use crate::route::{self, NoRoute, Question, Source};
 use ringfort_base::{Event, Hop};
 use ringfort_media::sdp::Sdp;

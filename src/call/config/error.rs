@@ -51,10 +51,7 @@ fn nearest_key(message: &str) -> Option<String> {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let unknown = message.starts_with("unknown").then(|| quoted.next()).flatten()?;
     let known: Vec<&str> = quoted.collect();
-    let nearest = known
-        .iter()
-        .map(|k| (strsim::jaro_winkler(k, unknown), *k))
-        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let nearest = known.iter().map(|k| (strsim::jaro_winkler(k, unknown), *k)).max_by(|a, b| a.0.total_cmp(&b.0));
     match nearest {
         Some((score, key)) if score > 0.7 => Some(format!("did you mean `{key}`?")),
         Some(_) => Some(format!("known here: {}", known.join(", "))),

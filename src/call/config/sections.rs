@@ -80,8 +80,7 @@ impl<'de> Deserialize<'de> for ListenAddress {
             text.split_once(':').ok_or_else(|| de::Error::custom("a listener is `transport:address:port`"))?;
         let transport = Transport::from_token(transport)
             .ok_or_else(|| de::Error::custom(format!("`{transport}` is not udp, tcp, tls, ws or wss")))?;
-        let address =
-            address.parse().map_err(|_| de::Error::custom(format!("`{address}` is not address:port")))?;
+        let address = address.parse().map_err(|_| de::Error::custom(format!("`{address}` is not address:port")))?;
         Ok(ListenAddress { transport, address })
     }
 }

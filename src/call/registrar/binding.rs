@@ -1,7 +1,7 @@
 //! Bindings: which device stands for which address of record, and how it is reached.
 
 use crate::status::RegistrationStatus;
-use ringfort_base::{Hop, Wall, limits};
+use ringfort_base::{Hop, Wall};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
@@ -93,12 +93,6 @@ impl BindingTable {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.user_of_token.is_empty()
-    }
-
-    /// Whether so many more of this user fit.
-    pub(crate) fn has_room(&self, user: &str, more: usize) -> bool {
-        let fits = |now: usize, max: usize| more == 0 || now + more <= max;
-        fits(self.len(), limits::BINDINGS_MAX) && fits(self.of(user).len(), limits::BINDINGS_PER_AOR_MAX)
     }
 
     /// When the first one runs out.

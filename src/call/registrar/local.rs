@@ -5,7 +5,7 @@ use super::{Asked, Binding, Registrar, Surroundings, forgotten, reply};
 use crate::auth::Refusal;
 use crate::context::Context;
 use ringfort_base::event::Mode;
-use ringfort_base::{Event, Wall};
+use ringfort_base::{Event, Wall, limits};
 use ringfort_sip::message::HeaderName;
 use std::time::Duration;
 
@@ -63,8 +63,8 @@ impl Registrar {
                 if list.iter().any(|c| self.is_out_of_order(&asked, c)) {
                     return reply(cx, asked.id, &asked.message, 500, Some("CSeq Out Of Order"), &[]);
                 }
-                if !self.table.has_room(&asked.request.user, self.new_ones(&asked, list)) {
-                    return reply(cx, asked.id, &asked.message, 403, Some("Too Many Bindings"), &[]);
+                if !self.make_room(cx, &asked, list) {
+                    return reply(cx, asked.id, &asked.message, 503, Some("Too Many Bindings"), &[]);
                 }
                 for contact in list {
                     let granted = contact.expires_s.unwrap_or(max).min(max);
@@ -90,9 +90,18 @@ impl Registrar {
         self.table.of(&asked.request.user).iter().find(|b| b.is_of(&contact.uri, contact.instance.as_deref()))
     }
 
-    /// How many of these contacts have no binding yet and want one.
-    pub(super) fn new_ones(&self, asked: &Asked, list: &[WantedContact]) -> usize {
-        list.iter().filter(|contact| contact.expires_s != Some(0) && self.known(asked, contact).is_none()).count()
+    /// Makes room for those of these contacts that have no binding yet: the devices of this user that were silent for longest give
+    /// way. A phone that comes with a new address after each start would otherwise lock its owner out. False: the whole table is full.
+    pub(super) fn make_room(&mut self, cx: &mut Context, asked: &Asked, list: &[WantedContact]) -> bool {
+        let new = list.iter().filter(|contact| contact.expires_s != Some(0) && self.known(asked, contact).is_none()).count();
+        let user = &asked.request.user;
+        while new > 0 && self.table.of(user).len() + new > limits::BINDINGS_PER_AOR_MAX {
+            let Some(oldest) = self.table.of(user).first().map(|b| b.token.clone()) else { break };
+            for binding in self.table.remove_where(|b| b.token == oldest) {
+                forgotten(cx, &binding, "replaced");
+            }
+        }
+        new == 0 || self.table.len() + new <= limits::BINDINGS_MAX
     }
 
     /// Makes, refreshes or (0 seconds) removes one binding, for which there is room; `cloud` holds the token of one that the cloud

@@ -49,7 +49,9 @@ impl Registrar {
         };
         match around.mode {
             Mode::Normal => self.relay(cx, around, Asked { id, hop, message: message.clone(), request }),
-            Mode::Standalone | Mode::Survivable => self.grant_locally(cx, around, Asked { id, hop, message: message.clone(), request }),
+            Mode::Standalone | Mode::Survivable => {
+                self.grant_locally(cx, around, Asked { id, hop, message: message.clone(), request })
+            }
         }
     }
 
@@ -113,7 +115,14 @@ pub(crate) struct Asked {
 }
 
 /// Sends a reply with further headers.
-fn reply(cx: &mut Context, id: TransactionId, message: &Message, status: u16, reason: Option<&str>, more: &[(HeaderName, String)]) {
+fn reply(
+    cx: &mut Context,
+    id: TransactionId,
+    message: &Message,
+    status: u16,
+    reason: Option<&str>,
+    more: &[(HeaderName, String)],
+) {
     let tag = cx.tag();
     let builder = Builder::reply(message, status, reason, Some(&tag));
     let octets = more.iter().fold(builder, |b, (name, value)| b.header(*name, value)).build();

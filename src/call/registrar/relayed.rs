@@ -117,8 +117,8 @@ impl Registrar {
             self.remove(cx, |b| b.user == asked.request.user);
         }
         if let Wanted::These(list) = &asked.request.contacts {
-            if !self.table.has_room(&asked.request.user, self.new_ones(&asked, list)) {
-                return reply(cx, asked.id, &asked.message, 403, Some("Too Many Bindings"), &[]);
+            if !self.make_room(cx, &asked, list) {
+                return reply(cx, asked.id, &asked.message, 503, Some("Too Many Bindings"), &[]);
             }
             for (contact, token) in list.iter().zip(tokens) {
                 let granted = granted_seconds(response, token, contact);

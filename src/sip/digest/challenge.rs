@@ -104,10 +104,9 @@ mod tests {
 
     #[test]
     fn tolerates_what_servers_send() {
-        let challenge = Challenge::parse(
-            "digest realm = asterisk ,nonce=\"1/2\",algorithm=\"md5\", qop=\"auth-int,auth\",stale=TRUE,",
-        )
-        .unwrap();
+        let challenge =
+            Challenge::parse("digest realm = asterisk ,nonce=\"1/2\",algorithm=\"md5\", qop=\"auth-int,auth\",stale=TRUE,")
+                .unwrap();
         assert_eq!((challenge.realm.as_str(), challenge.algorithm), ("asterisk", Algorithm::Md5));
         assert!(challenge.qop_auth && challenge.stale);
     }

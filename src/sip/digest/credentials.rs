@@ -124,10 +124,9 @@ mod tests {
 
     #[test]
     fn tolerates_what_phones_send() {
-        let credentials = Credentials::parse(
-            "DIGEST username=a,realm=\"r\\\"\",nonce=n,uri=sip:h;x=1,response=00,qop=\"auth\",nc=1F,cnonce=c",
-        )
-        .unwrap();
+        let credentials =
+            Credentials::parse("DIGEST username=a,realm=\"r\\\"\",nonce=n,uri=sip:h;x=1,response=00,qop=\"auth\",nc=1F,cnonce=c")
+                .unwrap();
         assert_eq!((credentials.realm.as_str(), credentials.uri.as_str()), ("r\"", "sip:h;x=1"));
         assert_eq!(credentials.nonce_count(), Some(31));
     }

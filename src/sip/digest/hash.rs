@@ -37,9 +37,7 @@ impl Ha1 {
     pub fn response(&self, credentials: &Credentials, method: &str) -> String {
         match credentials.algorithm {
             Algorithm::Md5 | Algorithm::Md5Sess => hex(&response::<Md5, 16>(&self.md5, credentials, method)),
-            Algorithm::Sha256 | Algorithm::Sha256Sess => {
-                hex(&response::<Sha256, 32>(&self.sha256, credentials, method))
-            }
+            Algorithm::Sha256 | Algorithm::Sha256Sess => hex(&response::<Sha256, 32>(&self.sha256, credentials, method)),
         }
     }
 
@@ -166,8 +164,7 @@ mod tests {
     /// No qop (RFC 2069 style): `H(HA1:nonce:HA2)`.
     #[test]
     fn without_qop() {
-        let challenge =
-            Challenge::parse("Digest realm=\"biloxi.com\", nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\"").unwrap();
+        let challenge = Challenge::parse("Digest realm=\"biloxi.com\", nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\"").unwrap();
         let ha1 = Ha1::new("bob", "biloxi.com", "zanzibar");
         let credentials = challenge.answer("bob", &ha1, "INVITE", "sip:bob@biloxi.com", "", 1);
         let expected = hex(&hash::<Md5, 16>(&[

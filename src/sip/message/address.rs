@@ -235,9 +235,7 @@ mod tests {
 
     #[test]
     fn q_values() {
-        for (text, q) in
-            [("1", Some(1000)), ("0.5", Some(500)), ("1.000", Some(1000)), ("0", Some(0)), (".7", Some(700))]
-        {
+        for (text, q) in [("1", Some(1000)), ("0.5", Some(500)), ("1.000", Some(1000)), ("0", Some(0)), (".7", Some(700))] {
             assert_eq!(q_per_mille(text), q, "{text}");
         }
         for bad in ["", "1.1", "2", "0.1234", "-1", "0.x"] {

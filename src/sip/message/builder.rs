@@ -31,8 +31,7 @@ impl Builder {
     /// A response to a request (RFC 3261 8.2.6): copies every Via, From, To, Call-ID and CSeq octet for octet, and
     /// Timestamp into a 100. `to_tag` is added unless To has a tag already.
     pub fn reply(request: &Message, status: u16, reason: Option<&str>, to_tag: Option<&str>) -> Builder {
-        let reply =
-            Builder::response(status, reason).copy(request, HeaderName::Via).copy_first(request, HeaderName::From);
+        let reply = Builder::response(status, reason).copy(request, HeaderName::Via).copy_first(request, HeaderName::From);
         let reply = match to_tag.filter(|_| !has_to_tag(request)) {
             Some(tag) => reply.tagged_to(request, tag),
             None => reply.copy_first(request, HeaderName::To),
@@ -214,10 +213,7 @@ mod tests {
     #[test]
     fn body_and_length() {
         let octets = Builder::response(200, Some("Fine")).body("application/sdp", "v=0\r\n").build();
-        assert_eq!(
-            &octets[..],
-            b"SIP/2.0 200 Fine\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"
-        );
+        assert_eq!(&octets[..], b"SIP/2.0 200 Fine\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n");
         assert_eq!(
             &Builder::response(404, None).body("text/plain", "").build()[..],
             b"SIP/2.0 404 Not Found\r\nContent-Length: 0\r\n\r\n"

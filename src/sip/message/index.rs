@@ -69,8 +69,7 @@ impl Index {
         let octets = &octets[..octets.len().min(SIP_MESSAGE_MAX)];
         let mut scan = Scan { octets, at: 0, error: None, folded: false, line_ends: 0, last: [NONE; NAMES] };
         let start = scan.start_line();
-        let mut index =
-            Index { start, fields: Vec::with_capacity(USUAL_FIELDS), first: [NONE; NAMES], head_len: 0, text: None };
+        let mut index = Index { start, fields: Vec::with_capacity(USUAL_FIELDS), first: [NONE; NAMES], head_len: 0, text: None };
         scan.header_lines(&mut index);
         index.head_len = scan.at;
         index.text = scan.readable_head();
@@ -222,13 +221,7 @@ impl<'a> Scan<'a> {
         let value = Span::new(value_at + value.start, value_at + value.end);
         self.push(
             index,
-            Field {
-                name: HeaderName::parse(&line[name]),
-                next: NONE,
-                name_text,
-                value,
-                line: Span::new(start, self.at),
-            },
+            Field { name: HeaderName::parse(&line[name]), next: NONE, name_text, value, line: Span::new(start, self.at) },
         );
     }
 

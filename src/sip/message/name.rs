@@ -187,8 +187,7 @@ mod tests {
 
     #[test]
     fn compact_forms() {
-        for (compact, name) in [("v", HeaderName::Via), ("L", HeaderName::ContentLength), ("k", HeaderName::Supported)]
-        {
+        for (compact, name) in [("v", HeaderName::Via), ("L", HeaderName::ContentLength), ("k", HeaderName::Supported)] {
             assert_eq!(HeaderName::parse(compact.as_bytes()), name);
         }
         assert_eq!(HeaderName::parse(b"z"), HeaderName::Other);

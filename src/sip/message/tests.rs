@@ -15,19 +15,10 @@ fn finds_what_is_there() {
     )
     .unwrap();
     assert!(message.is_request() && message.octets().starts_with(b"INVITE"));
-    assert_eq!(
-        (message.method(), message.request_uri(), message.status()),
-        (Method::Invite, Some("sip:b@h;x=1"), None)
-    );
-    assert_eq!(
-        message.values(HeaderName::Via).collect::<Vec<_>>(),
-        ["SIP/2.0/UDP a", "SIP/2.0/UDP b", "SIP/2.0/UDP c"]
-    );
+    assert_eq!((message.method(), message.request_uri(), message.status()), (Method::Invite, Some("sip:b@h;x=1"), None));
+    assert_eq!(message.values(HeaderName::Via).collect::<Vec<_>>(), ["SIP/2.0/UDP a", "SIP/2.0/UDP b", "SIP/2.0/UDP c"]);
     assert_eq!(message.headers(HeaderName::Via).count(), 2);
-    assert_eq!(
-        message.header(HeaderName::Subject).unwrap().split_ascii_whitespace().collect::<Vec<_>>(),
-        ["folded", "twice"]
-    );
+    assert_eq!(message.header(HeaderName::Subject).unwrap().split_ascii_whitespace().collect::<Vec<_>>(), ["folded", "twice"]);
     assert_eq!(
         (message.header_named("X-OWN"), message.header_named("subject")),
         (Some("1"), message.header(HeaderName::Subject))
@@ -53,10 +44,7 @@ fn absent_and_malformed_differ() {
 #[test]
 fn responses() {
     let message = parse("SIP/2.0 183 Session  Progress\r\nCSeq: 1 INVITE\r\n\r\n").unwrap();
-    assert_eq!(
-        (message.status(), message.reason(), message.method()),
-        (Some(183), "Session  Progress", Method::Invite)
-    );
+    assert_eq!((message.status(), message.reason(), message.method()), (Some(183), "Session  Progress", Method::Invite));
     assert_eq!((message.is_request(), message.request_uri(), message.version()), (false, None, "SIP/2.0"));
     assert_eq!(parse("SIP/2.0 200\r\n\r\n").unwrap().reason(), "");
     for bad in ["SIP/2.0 099 x", "SIP/2.0 700 x", "SIP/2.0 2000 x", "SIP/2.0 -20 x", "SIP/2.0", "SIP/2.0  200 x"] {
@@ -66,8 +54,7 @@ fn responses() {
 
 #[test]
 fn content_length_rules() {
-    let body =
-        |length: &str| parse(format!("OPTIONS sip:h SIP/2.0\r\n{length}\r\nabcd")).map(|message| message.body().len());
+    let body = |length: &str| parse(format!("OPTIONS sip:h SIP/2.0\r\n{length}\r\nabcd")).map(|message| message.body().len());
     for (length, expected) in [
         ("", Ok(4)),
         ("l: 4\r\n", Ok(4)),
@@ -113,8 +100,7 @@ fn lines_pass_on_octet_for_octet() {
     let head = b"OPTIONS sip:h SIP/2.0\r\nSUBJECT :  caf\xe9\r\n  folded\r\nX-Y:1\r\n\r\n";
     let message = parse(&head[..]).unwrap();
     assert_eq!(message.header(HeaderName::Subject).map(|text| text.contains("caf?")), Some(true));
-    let copy =
-        message.lines().fold(Builder::request(&Method::Options, "sip:h"), |copy, (_, line)| copy.line(line)).build();
+    let copy = message.lines().fold(Builder::request(&Method::Options, "sip:h"), |copy, (_, line)| copy.line(line)).build();
     assert_eq!(&copy[..head.len() - 2], &head[..head.len() - 2]);
 }
 

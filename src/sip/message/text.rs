@@ -7,8 +7,8 @@ use std::borrow::Cow;
 const TOKEN: [bool; 256] = {
     let (mut table, mut b) = ([false; 256], 0u8);
     while b < 128 {
-        table[b as usize] = b.is_ascii_alphanumeric()
-            || matches!(b, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+        table[b as usize] =
+            b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
         b += 1;
     }
     table

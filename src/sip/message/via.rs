@@ -64,8 +64,7 @@ impl<'a> Via<'a> {
         }
         let host = cursor.host()?;
         let port = cursor.port()?;
-        let via =
-            Via { transport, host, port, branch: None, received: None, rport: None, params: Params::default(), raw };
+        let via = Via { transport, host, port, branch: None, received: None, rport: None, params: Params::default(), raw };
         Ok((via, cursor.0))
     }
 
@@ -85,9 +84,7 @@ impl<'a> Via<'a> {
 
     /// Whether the branch was made by RFC 3261's rules and so names the transaction alone (RFC 3261 17.2.3).
     pub fn has_magic_cookie(&self) -> bool {
-        self.branch
-            .and_then(|branch| branch.get(..MAGIC_COOKIE.len()))
-            .is_some_and(|b| b.eq_ignore_ascii_case(MAGIC_COOKIE))
+        self.branch.and_then(|branch| branch.get(..MAGIC_COOKIE.len())).is_some_and(|b| b.eq_ignore_ascii_case(MAGIC_COOKIE))
     }
 }
 
@@ -156,10 +153,7 @@ pub(crate) fn is_host_byte(b: u8) -> bool {
 /// A domain name, or a dotted address whose numbers are in range.
 pub(crate) fn is_host(host: &str) -> bool {
     let numeric = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    !host.is_empty()
-        && host.len() <= 255
-        && host.bytes().all(is_host_byte)
-        && (!numeric || host.parse::<Ipv4Addr>().is_ok())
+    !host.is_empty() && host.len() <= 255 && host.bytes().all(is_host_byte) && (!numeric || host.parse::<Ipv4Addr>().is_ok())
 }
 
 #[cfg(test)]

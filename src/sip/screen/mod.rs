@@ -264,9 +264,7 @@ mod tests {
     fn the_reply_to_octets_that_are_no_message() {
         let text = SOUND.replace("Max-Forwards: 70", "garbage\rgarbage\r\nX: y");
         let octets = Bytes::from(text);
-        let Verdict::Reply { status, reason, .. } =
-            screen_unparsed(&octets, Message::parse(octets.clone()).unwrap_err())
-        else {
+        let Verdict::Reply { status, reason, .. } = screen_unparsed(&octets, Message::parse(octets.clone()).unwrap_err()) else {
             panic!("not answered");
         };
         assert_eq!((status, reason.as_str()), (400, "Bad Request (bad header line)"));

@@ -89,8 +89,7 @@ impl Uas<'_> {
         if request.body().is_empty() || matches!(method, Method::Ack | Method::Cancel) || is_optional(request) {
             return None;
         }
-        let encoded =
-            request.values(HeaderName::ContentEncoding).any(|coding| !coding.eq_ignore_ascii_case("identity"));
+        let encoded = request.values(HeaderName::ContentEncoding).any(|coding| !coding.eq_ignore_ascii_case("identity"));
         let known = match request.content_type() {
             Ok(Some(own)) => self.content_types.iter().any(|known| own.is(known)),
             Ok(None) | Err(_) => false,

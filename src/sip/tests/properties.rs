@@ -44,14 +44,7 @@ fn read_all(octets: &Bytes) {
             }
         }
     }
-    let _ = (
-        message.contacts(),
-        message.cseq(),
-        message.call_id(),
-        message.method(),
-        message.top_via(),
-        format!("{message:?}"),
-    );
+    let _ = (message.contacts(), message.cseq(), message.call_id(), message.method(), message.top_via(), format!("{message:?}"));
     message.received_from("[2001:db8::1]:5060".parse().expect("an address"));
     let mut copy = Builder::request(&message.method(), message.request_uri().unwrap_or("sip:x"));
     for (_, line) in message.lines() {

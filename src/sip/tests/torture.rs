@@ -37,20 +37,10 @@ const fn row(name: &'static str, section: &'static str, rfc: &'static str, expec
 
 const ROWS: &[Row] = &[
     row("wsinv", "3.1.1.1", "valid: folds, odd case, space around every separator", Accept),
-    row(
-        "intmeth",
-        "3.1.1.2",
-        "valid: the widest range of characters; method unknown, 405 or 501",
-        AcceptWithTuStatus(405),
-    ),
+    row("intmeth", "3.1.1.2", "valid: the widest range of characters; method unknown, 405 or 501", AcceptWithTuStatus(405)),
     row("esc01", "3.1.1.3", "valid: escapes in URIs", Accept),
     row("escnull", "3.1.1.4", "valid: escaped nulls in URIs", Accept),
-    row(
-        "esc02",
-        "3.1.1.5",
-        "valid: percent signs that are no escapes; the method is not REGISTER",
-        AcceptWithTuStatus(405),
-    ),
+    row("esc02", "3.1.1.5", "valid: percent signs that are no escapes; the method is not REGISTER", AcceptWithTuStatus(405)),
     row("lwsdisp", "3.1.1.6", "valid: no space between display name and <", Accept),
     row("longreq", "3.1.1.7", "valid: long values", Accept),
     row("dblreq", "3.1.1.8", "valid: octets beyond Content-Length are dropped, not taken for a message", Accept),
@@ -70,20 +60,10 @@ const ROWS: &[Row] = &[
     row("lwsstart", "3.1.2.9", "400: more than one space in the request line", Reply(400)),
     row("trws", "3.1.2.10", "400, or liberal: space at the end of the request line; nothing is unclear", Accept),
     row("escruri", "3.1.2.11", "400, or liberal: headers in the Request-URI", Reply(400)),
-    row(
-        "baddate",
-        "3.1.2.12",
-        "time zone other than GMT; should not be refused unless Date matters, which it does not",
-        Accept,
-    ),
+    row("baddate", "3.1.2.12", "time zone other than GMT; should not be refused unless Date matters, which it does not", Accept),
     row("regbadct", "3.1.2.13", "400: Contact with headers but without brackets", Reply(400)),
     row("badaspec", "3.1.2.14", "400, or liberal: space inside the brackets", Reply(400)),
-    row(
-        "baddn",
-        "3.1.2.15",
-        "400, or liberal: display name with a comma and no quotes; no empty line in this copy",
-        Reply(400),
-    ),
+    row("baddn", "3.1.2.15", "400, or liberal: display name with a comma and no quotes; no empty line in this copy", Reply(400)),
     row("badvers", "3.1.2.16", "505: SIP/7.0", Reply(505)),
     row("mismatch01", "3.1.2.17", "400: method in CSeq differs", Reply(400)),
     row("mismatch02", "3.1.2.18", "400 or 501: method in CSeq differs, method unknown", Reply(400)),
@@ -95,12 +75,7 @@ const ROWS: &[Row] = &[
     row("unksm2", "3.3.4", "400 by a registrar: To is not a SIP URI", AcceptWithTuStatus(400)),
     row("bext01", "3.3.5", "420: unknown option tags required", AcceptWithTuStatus(420)),
     row("invut", "3.3.6", "415: unknown body type", AcceptWithTuStatus(415)),
-    row(
-        "regaut01",
-        "3.3.7",
-        "accepted: credentials of an unknown scheme are as good as none (401 by the registrar)",
-        Accept,
-    ),
+    row("regaut01", "3.3.7", "accepted: credentials of an unknown scheme are as good as none (401 by the registrar)", Accept),
     row("multi01", "3.3.8", "400: headers repeated that occur once", Reply(400)),
     row("mcl01", "3.3.9", "400: contradicting Content-Length", Reply(400)),
     row("bcast", "3.3.10", "drop: the response has a Via below ours", Drop),
@@ -181,10 +156,7 @@ fn every_message_gets_its_verdict() {
         let (actual, rule) = judge(&octets);
         println!("{:12} {:9} {:28} {rule:24} {}", row.name, row.section, format!("{actual:?}"), row.rfc);
         if actual != row.expected {
-            failures.push(format!(
-                "{} ({}): expected {:?}, got {actual:?} by {rule:?}",
-                row.name, row.section, row.expected
-            ));
+            failures.push(format!("{} ({}): expected {:?}, got {actual:?} by {rule:?}", row.name, row.section, row.expected));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
@@ -210,8 +182,7 @@ fn meanings_that_the_rfc_spells_out() {
     assert_eq!(message.to().unwrap().tag(), Some("1918181833n"));
     assert_eq!(message.from().unwrap().display_name().as_deref(), Some("J Rosenberg \\\""));
     assert_eq!((message.max_forwards(), message.cseq()), (Ok(Some(68)), Ok((9, Method::Invite))));
-    let hosts: Vec<_> =
-        message.values(HeaderName::Via).map(|via| ringfort_sip::message::Via::parse(via).unwrap().host).collect();
+    let hosts: Vec<_> = message.values(HeaderName::Via).map(|via| ringfort_sip::message::Via::parse(via).unwrap().host).collect();
     assert_eq!(hosts, ["192.0.2.2", "spindle.example.com", "192.168.255.111"]);
     let contacts = message.contacts().unwrap();
     let contact = contacts.first().unwrap();
@@ -255,14 +226,14 @@ fn on_a_stream_two_requests_are_two() {
     assert_eq!(methods, [Method::Register, Method::Invite]);
 }
 
-const HEAD: &str = "Via: SIP/2.0/UDP a.example;branch=z9hG4bK1\r\nFrom: <sip:a@x.example>;tag=1\r\nTo: <sip:b@x.example>\r\nCall-ID: own\r\n";
+const HEAD: &str =
+    "Via: SIP/2.0/UDP a.example;branch=z9hG4bK1\r\nFrom: <sip:a@x.example>;tag=1\r\nTo: <sip:b@x.example>\r\nCall-ID: own\r\n";
 
 /// Messages of our own in the RFC's spirit.
 #[test]
 fn own_messages() {
-    let options = |line: &str, rest: &str| {
-        [line.as_bytes(), b"\r\n", HEAD.as_bytes(), b"CSeq: 1 OPTIONS\r\n", rest.as_bytes()].concat()
-    };
+    let options =
+        |line: &str, rest: &str| [line.as_bytes(), b"\r\n", HEAD.as_bytes(), b"CSeq: 1 OPTIONS\r\n", rest.as_bytes()].concat();
     let plain = "OPTIONS sip:b@x.example SIP/2.0";
     let mut latin1 = options(plain, "Subject: caf#\r\n\r\n");
     latin1.iter_mut().filter(|b| **b == b'#').for_each(|b| *b = 0xe9);
@@ -276,16 +247,8 @@ fn own_messages() {
             Reply(400),
         ),
         ("a header in ISO 8859-1", latin1, Accept),
-        (
-            "IPv6 everywhere",
-            options("OPTIONS sip:b@[2001:db8::1]:5060 SIP/2.0", "Contact: <sip:a@[::1]>\r\n\r\n"),
-            Accept,
-        ),
-        (
-            "the same Content-Length twice",
-            options(plain, "c: application/sdp\r\nContent-Length: 2\r\nl: 2\r\n\r\nok"),
-            Accept,
-        ),
+        ("IPv6 everywhere", options("OPTIONS sip:b@[2001:db8::1]:5060 SIP/2.0", "Contact: <sip:a@[::1]>\r\n\r\n"), Accept),
+        ("the same Content-Length twice", options(plain, "c: application/sdp\r\nContent-Length: 2\r\nl: 2\r\n\r\nok"), Accept),
         ("Content-Length beyond every integer", options(plain, "l: 99999999999999999999999\r\n\r\n"), Reply(400)),
         ("the end of the head missing", options(plain, ""), Reply(400)),
         ("more fields than anybody needs", options(plain, &format!("{many}\r\n")), Reply(400)),

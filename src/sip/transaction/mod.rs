@@ -37,8 +37,8 @@ use table::{Event, Machine, State};
 use timers::Queue;
 
 pub use ringfort_base::limits::TIMEOUTS_PER_TURN_MAX;
-pub use ringfort_base::limits::TRANSACTION_STEPS_MAX as STEPS_MAX;
 pub use ringfort_base::limits::TRANSACTION_OCTETS_MAX as OCTETS_MAX;
+pub use ringfort_base::limits::TRANSACTION_STEPS_MAX as STEPS_MAX;
 /// Seconds after which a request that met [`limits::TRANSACTIONS_MAX`] should be sent again (RFC 3261 20.33).
 pub const RETRY_AFTER_S: u32 = 5;
 

@@ -58,8 +58,7 @@ fn param(uri: &Uri, name: &str) -> Option<Vec<u8>> {
 /// Headers are never ignored.
 fn same_headers(a: &Uri, b: &Uri) -> bool {
     let sorted = |uri: &Uri| {
-        let mut headers: Vec<_> =
-            uri.headers.iter().map(|(n, v)| (normalised(n).to_ascii_lowercase(), normalised(v))).collect();
+        let mut headers: Vec<_> = uri.headers.iter().map(|(n, v)| (normalised(n).to_ascii_lowercase(), normalised(v))).collect();
         headers.sort();
         headers
     };
@@ -73,11 +72,8 @@ fn same_tel(a: &Uri, b: &Uri) -> bool {
         user.replace(['-', '.', '(', ')'], "").to_ascii_lowercase()
     };
     let params = |uri: &Uri| {
-        let mut params: Vec<_> = uri
-            .params
-            .iter()
-            .map(|(n, v)| (n.to_ascii_lowercase(), v.as_ref().map(|v| v.to_ascii_lowercase())))
-            .collect();
+        let mut params: Vec<_> =
+            uri.params.iter().map(|(n, v)| (n.to_ascii_lowercase(), v.as_ref().map(|v| v.to_ascii_lowercase()))).collect();
         params.sort();
         params
     };

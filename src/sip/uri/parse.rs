@@ -184,10 +184,7 @@ mod tests {
         );
         assert_eq!(uri.transport(), Some(ringfort_base::Transport::Tls));
         assert_eq!(Uri::parse("sip:+49;phone-context=x@h").unwrap().dialled().as_deref(), Some("+49"));
-        assert_eq!(
-            Uri::parse("sip:%61lice@EXAMPLE.com:5070;x=1").unwrap().canonical_aor(),
-            "sip:alice@example.com:5070"
-        );
+        assert_eq!(Uri::parse("sip:%61lice@EXAMPLE.com:5070;x=1").unwrap().canonical_aor(), "sip:alice@example.com:5070");
     }
 
     #[test]

@@ -17,11 +17,20 @@ fn contact(n: usize) -> String {
 #[test]
 fn too_many_contacts_bind_none_of_them() {
     let mut desk = Desk::new(ALONE);
-    let nine: String = (1..=9).map(|n| contact(5000 + n)).collect();
-    assert_eq!(desk.register(PHONE, "101", &nine), 200);
-    assert_eq!(desk.register(PHONE, "101", &(contact(6001) + &contact(6002))), 403);
-    assert_eq!(desk.status().registrations.len(), 9);
-    assert_eq!(desk.register(PHONE, "101", &(contact(6001) + &contact(5001))), 200);
+    let eleven: String = (1..=11).map(|n| contact(5000 + n)).collect();
+    assert_eq!(desk.register(PHONE, "101", &eleven), 403);
+    assert_eq!(desk.status().registrations.len(), 0);
+}
+
+/// A phone that comes with a new address after each start must not lock its owner out.
+#[test]
+fn the_device_that_was_silent_for_longest_makes_room() {
+    let mut desk = Desk::new(ALONE);
+    for n in 1..=30 {
+        assert_eq!(desk.register(PHONE, "101", &contact(5000 + n)), 200);
+    }
+    assert_eq!(desk.status().registrations.len(), 10);
+    assert_eq!(desk.kept.keys().filter(|key| key.starts_with("binding/")).count(), 10);
     desk.pass(Duration::from_secs(700));
     assert_eq!(desk.status().registrations.len(), 0);
 }
