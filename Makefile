@@ -63,8 +63,9 @@ live: setup-test ui ## Only the tests against real peers; TEST=name for some of 
 sim: ## Only the simulation, over SEEDS=n seeds
 	RINGFORT_SIM_SEEDS=$(SEEDS) cargo test --workspace --test sim -- --nocapture
 
-bench: ## What a packet and a call cost, release build, into bench/results/
-	cargo run --release -p ringfort-bench
+bench: setup-test ui ## What a packet and a call cost, release build, into bench/results/
+	cargo build --release -p ringfort-node -p ringfort-bench
+	$(TARGET_DIR)/release/ringfort-bench
 
 clean: ## Remove everything that was built or downloaded into this folder
 	cargo clean

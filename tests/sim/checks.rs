@@ -142,7 +142,7 @@ impl Checks {
     fn request(&mut self, wire: &Wire, datagram: &Datagram, own: SocketAddr) {
         let forwards: u32 = wire.get("Max-Forwards").parse().unwrap_or(1_000);
         self.ensure(forwards <= 70, || format!("{} with Max-Forwards {forwards}", wire.start));
-        self.ensure(!wire.from_tag().is_empty(), || format!("{} without From tag", wire.start));
+        self.ensure(!wire.tag_of_from().is_empty(), || format!("{} without From tag", wire.start));
         self.ensure(wire.get("CSeq").ends_with(wire.method()), || format!("{} with CSeq {}", wire.start, wire.get("CSeq")));
         let via = wire.get("Via");
         self.ensure(via.contains(&own.to_string()) && wire.all("Via").len() == 1, || format!("{} with Via {via}", wire.start));

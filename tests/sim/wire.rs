@@ -112,7 +112,7 @@ impl Wire {
     }
 
     /// Tag of From.
-    pub fn from_tag(&self) -> &str {
+    pub fn tag_of_from(&self) -> &str {
         param(self.get("From"), "tag").unwrap_or_default()
     }
 

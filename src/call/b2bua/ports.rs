@@ -35,7 +35,7 @@ impl PortAllocator {
                 self.used.remove(&number);
             }
         }
-        let pairs = (self.last.saturating_sub(self.first) + 1) / 2;
+        let pairs = self.last.saturating_sub(self.first).div_ceil(2);
         for _ in 0..pairs {
             let number = self.next;
             self.next = if u32::from(number) + 3 > u32::from(self.last) { self.first } else { number + 2 };

@@ -51,7 +51,7 @@ impl Ua {
     }
 
     pub(super) fn invited(&mut self, key: String, wire: Wire) {
-        let (tag, remote_tag) = (self.unique("tag"), wire.from_tag().to_string());
+        let (tag, remote_tag) = (self.unique("tag"), wire.tag_of_from().to_string());
         let mut call = Call::new(false, wire.clone(), tag, remote_tag);
         call.remote_target = wire.contact().into();
         call.remote_cseq = wire.cseq();
@@ -66,7 +66,7 @@ impl Ua {
 
     pub(super) fn within(&mut self, now: Time, key: String, wire: Wire) {
         let fits = |c: &Call| {
-            c.invite.get("Call-ID") == wire.get("Call-ID") && c.local_tag == wire.to_tag() && c.remote_tag == wire.from_tag()
+            c.invite.get("Call-ID") == wire.get("Call-ID") && c.local_tag == wire.to_tag() && c.remote_tag == wire.tag_of_from()
         };
         let Some(no) = self.calls.iter().position(fits) else { return self.respond(now, &key, wire.reply(481, "")) };
         if wire.uri() != uri_of(&self.contact()) {
@@ -189,7 +189,7 @@ impl Ua {
     /// A second answer to the same INVITE, of another branch of a fork behind us: its dialog is a call of its own.
     pub fn fork(&mut self, now: Time, no: CallNo) {
         let invite = self.calls[no].invite.clone();
-        let (tag, remote_tag) = (self.unique("tag"), invite.from_tag().to_string());
+        let (tag, remote_tag) = (self.unique("tag"), invite.tag_of_from().to_string());
         let reply = invite.reply(200, &tag).with("Contact", self.contact()).sdp(&self.sdp(1, "sendrecv"));
         let mut call = Call::new(false, invite.clone(), tag, remote_tag);
         call.remote_target = invite.contact().into();
