@@ -53,7 +53,7 @@ pub fn text(loaded: &Loaded, own: &OwnAddresses, web: SocketAddr, admin: Option<
         let _ = writeln!(text, "                       (passwords that were made are kept in {})", loaded.passwords.display());
     }
     for (transport, address) in &own.listeners {
-        let _ = writeln!(text, "  SIP over {transport:<4}        {}:{}", own.advertised_host(), address.port());
+        let _ = writeln!(text, "  SIP over {:<4}        {}:{}", transport.via_token(), own.advertised_host(), address.port());
     }
     let echo = &loaded.snapshot.services.echo;
     if !echo.is_empty() {

@@ -37,6 +37,7 @@ export class ActiveCall {
   private gatheringTimer = 0;
   private earlyMedia = false;
   private wanted = false;
+  private holdWish: boolean | null = null;
 
   constructor(
     private readonly id: number,
@@ -91,9 +92,15 @@ export class ActiveCall {
     this.listener.event({ type: "muted", id: this.id, muted });
   }
 
+  /** One change is negotiated at a time; a wish that comes meanwhile follows when it is done. */
   setHeld(held: boolean): void {
-    if (held) this.session?.hold();
-    else this.session?.unhold();
+    const next = (): void => {
+      const wish = this.holdWish;
+      this.holdWish = null;
+      if (wish !== null) this.setHeld(wish);
+    };
+    const taken = held ? this.session?.hold({}, next) : this.session?.unhold({}, next);
+    this.holdWish = taken === false ? held : null;
   }
 
   /** Sends a key as RFC 4733 telephone-event; keys that wait are kept. */
