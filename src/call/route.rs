@@ -72,6 +72,45 @@ impl fmt::Display for Target {
     }
 }
 
+/// After which outcome of the stage before it a stage is tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum After {
+    /// The targets could not do it: they are silent, answered 5xx, or their devices are gone.
+    #[default]
+    Failure,
+    /// The callee is busy: 486 or 600.
+    Busy,
+    /// It rang for the time of its stage without an answer, or the answer was 408 or 480.
+    NoAnswer,
+    /// Whatever it was.
+    Any,
+}
+
+/// Targets that ring at the same time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// The targets.
+    pub targets: Vec<Target>,
+    /// When its turn comes; of no meaning for the first.
+    pub after: After,
+    /// How long it rings before its turn is over, seconds; `None`: as long as a call may ring at all.
+    pub ring_s: Option<u32>,
+}
+
+impl Stage {
+    /// One target, tried when what stands before it fails.
+    pub fn of(target: Target) -> Stage {
+        Stage { targets: vec![target], after: After::Failure, ring_s: None }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.targets.iter().map(Target::to_string).collect();
+        f.write_str(&names.join(" + "))
+    }
+}
+
 /// Why no target was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoRoute {
@@ -86,8 +125,8 @@ pub enum NoRoute {
 pub struct Decision {
     /// Rule that decided, by name: `emergency`, `service`, `route NAME`, `extension`, `cloud default`.
     pub rule: String,
-    /// Targets in order, or why there is none.
-    pub targets: Result<Vec<Target>, NoRoute>,
+    /// Stages in order, or why there is none.
+    pub targets: Result<Vec<Stage>, NoRoute>,
     /// Never refused for a limit.
     pub emergency: bool,
 }
@@ -103,15 +142,20 @@ pub fn evaluate(snapshot: &Snapshot, question: &Question<'_>) -> Decision {
 }
 
 fn decided(rule: impl Into<String>, targets: Vec<Target>) -> Option<Decision> {
-    Some(Decision { rule: rule.into(), targets: Ok(targets), emergency: false })
+    Some(Decision { rule: rule.into(), targets: Ok(in_turn(targets)), emergency: false })
+}
+
+/// One after the other.
+fn in_turn(targets: impl IntoIterator<Item = Target>) -> Vec<Stage> {
+    targets.into_iter().map(Stage::of).collect()
 }
 
 fn emergency(snapshot: &Snapshot, question: &Question<'_>) -> Option<Decision> {
     if !snapshot.emergency.numbers.iter().any(|n| n == question.number) {
         return None;
     }
-    let targets = snapshot.emergency.to.iter().map(|t| target(t, question.number.to_string())).collect();
-    Some(Decision { rule: "emergency".into(), targets: Ok(targets), emergency: true })
+    let targets = snapshot.emergency.to.iter().map(|t| target(t, question.number.to_string()));
+    Some(Decision { rule: "emergency".into(), targets: Ok(in_turn(targets)), emergency: true })
 }
 
 fn service(snapshot: &Snapshot, question: &Question<'_>) -> Option<Decision> {
@@ -219,7 +263,7 @@ mod tests {
         let decision = ask(number, mode, source);
         match decision.targets {
             Ok(targets) => {
-                let names: Vec<String> = targets.iter().map(Target::to_string).collect();
+                let names: Vec<String> = targets.iter().map(Stage::to_string).collect();
                 format!("{}: {}", decision.rule, names.join(" "))
             }
             Err(reason) => format!("{}: {reason:?}", decision.rule),
@@ -248,7 +292,7 @@ mod tests {
     fn routes_rewrite_and_mind_the_mode() {
         let decision = ask("030123", Mode::Normal, account());
         let wanted = Target::Trunk { name: "carrier".into(), number: "+4930123".into() };
-        assert_eq!(decision.targets, Ok(vec![wanted]));
+        assert_eq!(decision.targets, Ok(vec![Stage::of(wanted)]));
         assert_eq!(way("700", Mode::Normal, account()), "cloud default: cloud");
         assert_eq!(way("700", Mode::Survivable, account()), "route survivable only: trunk:carrier");
     }

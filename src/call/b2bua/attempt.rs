@@ -2,31 +2,14 @@
 //! that meets a dead cloud is rerouted, not lost.
 
 use super::call::{Call, Failure, Leg, Phase, Side};
+use super::destination::{Destination, destination, peer_of};
 use super::{Env, Tables, ending, media, write};
-use crate::config::Snapshot;
 use crate::context::Owner;
-use crate::peers::PeerName;
 use crate::route::Target;
 use crate::wake::Wake;
 use bytes::Bytes;
-use ringfort_base::{Event, Hop, Transport, limits};
-use ringfort_media::session::LegKind;
+use ringfort_base::{Event, limits};
 use ringfort_sip::transaction::TransactionId;
-use std::time::Duration;
-
-/// A device that is one of several gets this long to say anything before the next one is tried.
-const DEVICE_PATIENCE: Duration = Duration::from_secs(3);
-
-/// A target made concrete: where the INVITE goes and how.
-struct Destination {
-    hop: Hop,
-    uri: String,
-    /// Domain of From and To.
-    domain: String,
-    kind: LegKind,
-    patience: Duration,
-    by_target: bool,
-}
 
 impl Call {
     /// Tries targets until one has been asked or none is left.
@@ -178,52 +161,4 @@ impl Failure {
     pub(super) fn new(status: u16, reason: &str) -> Failure {
         Failure { status, reason: reason.into(), headers: Vec::new() }
     }
-}
-
-/// The supervised peer behind a target.
-fn peer_of(target: &Target) -> Option<PeerName> {
-    match target {
-        Target::Cloud { .. } => Some(PeerName::Cloud),
-        Target::Trunk { name, .. } => Some(PeerName::Trunk(name.clone())),
-        _ => None,
-    }
-}
-
-/// Domains are those of the configuration that the call began with.
-fn destination(env: &Env<'_>, snapshot: &Snapshot, target: &Target) -> Result<Destination, Failure> {
-    match target {
-        Target::Device { token, .. } => device(env, snapshot, token),
-        Target::Cloud { number } => {
-            let domain = snapshot.cloud_domain().to_string();
-            peer(env, &PeerName::Cloud, format!("sip:{}@{domain}", write::user(number)), domain)
-        }
-        Target::Trunk { name, number } => {
-            let name = PeerName::Trunk(name.clone());
-            let host = env.peers.find(&name).map(|p| p.address().to_string()).unwrap_or_default();
-            peer(env, &name, format!("sip:{}@{host}", write::user(number)), env.cx.own.advertised_host())
-        }
-        Target::Echo | Target::Extension(_) => Err(Failure::new(500, "Not A Destination")),
-    }
-}
-
-fn device(env: &Env<'_>, snapshot: &Snapshot, token: &str) -> Result<Destination, Failure> {
-    let binding = env.bindings.by_token(token).ok_or(Failure::new(480, "Not Registered"))?;
-    if binding.hop.transport.is_reliable() && binding.hop.flow.is_none() {
-        return Err(Failure::new(480, "Device Not Connected"));
-    }
-    let browser = matches!(binding.hop.transport, Transport::Ws | Transport::Wss);
-    Ok(Destination {
-        hop: binding.hop,
-        uri: binding.contact.clone(),
-        domain: snapshot.node.domain.clone(),
-        kind: if browser { LegKind::Webrtc } else { LegKind::Rtp },
-        patience: DEVICE_PATIENCE,
-        by_target: false,
-    })
-}
-
-fn peer(env: &Env<'_>, name: &PeerName, uri: String, domain: String) -> Result<Destination, Failure> {
-    let peer = env.peers.find(name).ok_or(Failure::new(503, "Peer Not Configured"))?;
-    let hop = peer.hop().ok_or(Failure::new(503, "Peer Address Unknown"))?;
-    Ok(Destination { hop, uri, domain, kind: LegKind::Rtp, patience: peer.patience(), by_target: true })
 }

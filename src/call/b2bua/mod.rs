@@ -6,6 +6,7 @@ mod abandoned;
 mod alive;
 mod attempt;
 mod call;
+mod destination;
 mod ending;
 mod farewell;
 mod identity;

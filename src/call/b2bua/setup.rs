@@ -69,7 +69,7 @@ pub(super) fn begin(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, 
     };
     let mut call = new_call(env, tables, incoming, asked, dialog);
     announce(env, &call, targets.iter().map(ToString::to_string).collect());
-    call.waiting = VecDeque::from(targets);
+    call.waiting = targets.into_iter().flat_map(|stage| stage.targets).collect();
     take_offer(env, tables, &mut call);
     Some(call)
 }
