@@ -39,6 +39,13 @@ pub const BINDINGS_PER_AOR_MAX: usize = 10;
 /// Digest nonces remembered at once; older ones become stale.
 pub const NONCES_MAX: usize = 100_000;
 
+/// Questions of one look-up of a SIP server (RFC 3263): NAPTR, SRV of three transports, and the addresses of what they name.
+pub const DNS_QUESTIONS_MAX: usize = 32;
+/// Records of one DNS answer that are looked at.
+pub const DNS_RECORDS_MAX: usize = 32;
+/// Servers that one look-up yields.
+pub const DNS_CANDIDATES_MAX: usize = 16;
+
 /// A callee may ring this long before the call is given up.
 pub const RING_MAX: Duration = Duration::from_secs(180);
 /// A browser must complete ICE and DTLS within this time after the answer.

@@ -2,11 +2,12 @@
 //!
 //! The way of a message: [`framing`] cuts a stream into messages, [`message`] indexes one, [`screen`] says whether it
 //! is fit to go on and what is owed if not, [`transaction`] and [`dialog`] give it a place. [`digest`] authenticates,
-//! [`originate`] makes the requests that Ringfort sends on its own account.
+//! [`locate`] finds servers, [`originate`] makes the requests that Ringfort sends on its own account.
 
 pub mod dialog;
 pub mod digest;
 pub mod framing;
+pub mod locate;
 pub mod message;
 pub mod originate;
 pub mod screen;
