@@ -128,6 +128,10 @@ pub const JOURNAL_VALUE_MAX: usize = 1 << 20;
 pub const JOURNAL_FILE_MAX: u64 = 512 << 20;
 /// Call records held in the look-up; the oldest go first.
 pub const LOOKUP_RECORDS_MAX: usize = 100_000;
+/// Peer profiles, and device patterns, of one configuration.
+pub const PROFILES_MAX: usize = 64;
+/// Longest name of a peer profile, octets.
+pub const PROFILE_NAME_MAX: usize = 64;
 
 const _: () = assert!(SIP_HEAD_MAX + SIP_BODY_MAX <= SIP_MESSAGE_MAX);
 const _: () = assert!(SDP_MAX <= SIP_BODY_MAX);

@@ -4,6 +4,7 @@
 mod account;
 mod error;
 mod peer;
+mod profile;
 mod route;
 mod sections;
 mod snapshot;
@@ -11,6 +12,10 @@ mod snapshot;
 pub use account::{Account, AccountSection};
 pub use error::ConfigError;
 pub use peer::{CloudSection, PeerAddress, Supervision, TrunkSection};
+pub use profile::{
+    AgentPattern, DeviceSection, DigestName, Extension, ForwardingField, Handling, IdentityField, PeerProfile, PeerRef, Privacy,
+    ProfileFiles, Profiles, SHIPPED, find as find_profile,
+};
 pub use route::{ModeFilter, Pattern, RouteSection, RouteSource, TargetName};
 pub use sections::{EmergencySection, ListenAddress, MediaSection, NodeSection, ServicesSection, SipSection, WebSection};
 pub use snapshot::Snapshot;
@@ -38,6 +43,12 @@ pub struct Config {
     /// Carriers.
     #[serde(default)]
     pub trunk: Vec<TrunkSection>,
+    /// Kinds of peers.
+    #[serde(default)]
+    pub profile: Vec<PeerProfile>,
+    /// Which devices are of which kind.
+    #[serde(default)]
+    pub device: Vec<DeviceSection>,
     /// People and devices.
     #[serde(default)]
     pub account: Vec<AccountSection>,

@@ -67,6 +67,9 @@ pub struct Supervision {
     pub hold_down: Duration,
 }
 
+fn yes() -> bool {
+    true
+}
 fn udp() -> Transport {
     Transport::Udp
 }
@@ -94,6 +97,11 @@ pub struct CloudSection {
     pub transport: Transport,
     /// Domain that the cloud knows its users by; absent: `node.domain`.
     pub domain: Option<String>,
+    /// Profile by name; absent: defaults.
+    pub profile: Option<String>,
+    /// Whether identities that it asserts are believed and told to it (RFC 3325 trust domain).
+    #[serde(default = "yes")]
+    pub trusted: bool,
     /// OPTIONS each so many milliseconds.
     #[serde(default = "interval")]
     pub options_interval_ms: u32,
@@ -114,6 +122,11 @@ pub struct CloudSection {
 pub struct TrunkSection {
     /// Name in routes: `trunk:NAME`.
     pub name: String,
+    /// Profile by name; absent: defaults.
+    pub profile: Option<String>,
+    /// Whether identities that it asserts are believed and told to it (RFC 3325 trust domain).
+    #[serde(default)]
+    pub trusted: bool,
     /// `host:port`.
     pub address: PeerAddress,
     /// Transport.

@@ -1,8 +1,8 @@
 //! The checked configuration: references resolved, numbers in range, passwords turned into digest verifiers.
 
 use super::{
-    Account, CloudSection, Config, ConfigError, EmergencySection, MediaSection, NodeSection, RouteSection, RouteSource,
-    ServicesSection, SipSection, TargetName, TrunkSection, WebSection,
+    Account, CloudSection, Config, ConfigError, EmergencySection, MediaSection, NodeSection, PeerProfile, PeerRef, ProfileFiles,
+    Profiles, RouteSection, RouteSource, ServicesSection, SipSection, TargetName, TrunkSection, WebSection,
 };
 use ringfort_base::limits;
 use ringfort_sip::digest::Ha1;
@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub emergency: EmergencySection,
     /// Own services.
     pub services: ServicesSection,
+    /// What each kind of peer needs.
+    pub profiles: Profiles,
 }
 
 impl Snapshot {
@@ -43,8 +45,19 @@ impl Snapshot {
         text: &str,
         secret: &mut dyn FnMut(&str) -> Option<Zeroizing<String>>,
     ) -> Result<Arc<Snapshot>, ConfigError> {
+        Snapshot::load_with(name, text, secret, &mut |_| None)
+    }
+
+    /// The same with files of peer profiles beside the configuration.
+    pub fn load_with(
+        name: &str,
+        text: &str,
+        secret: &mut dyn FnMut(&str) -> Option<Zeroizing<String>>,
+        files: ProfileFiles<'_>,
+    ) -> Result<Arc<Snapshot>, ConfigError> {
         let mut config = Config::parse(name, text)?;
         Check { name, text, config: &config }.run()?;
+        let profiles = Profiles::resolve(name, text, &config, files)?;
         let realm = config.node.domain.clone();
         let mut accounts = BTreeMap::new();
         for (index, section) in std::mem::take(&mut config.account).into_iter().enumerate() {
@@ -67,12 +80,27 @@ impl Snapshot {
             routes: config.route,
             emergency: config.emergency,
             services: config.services,
+            profiles,
         }))
     }
 
     /// The trunk of this name.
     pub fn trunk(&self, name: &str) -> Option<&TrunkSection> {
         self.trunks.iter().find(|t| t.name == name)
+    }
+
+    /// What this peer needs; the defaults where no profile is named for it.
+    pub fn profile_of<'a>(&self, peer: impl Into<PeerRef<'a>>) -> &Arc<PeerProfile> {
+        self.profiles.of(peer.into())
+    }
+
+    /// Whether identities that this peer asserts are believed and told to it (RFC 3325 2.3). Devices are not trusted.
+    pub fn trusts<'a>(&self, peer: impl Into<PeerRef<'a>>) -> bool {
+        match peer.into() {
+            PeerRef::Cloud => self.cloud.as_ref().is_some_and(|cloud| cloud.trusted),
+            PeerRef::Trunk(name) => self.trunk(name).is_some_and(|trunk| trunk.trusted),
+            PeerRef::Device(_) => false,
+        }
     }
 
     /// Domain that the cloud knows its users by.
@@ -216,6 +244,7 @@ impl Check<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::DigestName;
     use super::*;
 
     fn load(text: &str) -> Result<Arc<Snapshot>, ConfigError> {
@@ -264,6 +293,26 @@ mod tests {
         for domain in ["", "a b", "a>", "a;x=1", "101@a", "a:5060"] {
             assert!(refusal(&format!("[node]\ndomain=\"{domain}\"\n")).contains("is no domain"), "{domain}");
         }
+    }
+
+    #[test]
+    fn a_profile_is_found_by_peer_and_by_user_agent() {
+        let text = "[[profile]]\nname=\"old\"\ndigest=[\"MD5\"]\n[[device]]\nuser_agent=\"Yea*\"\nprofile=\"old\"\n\
+                    [[trunk]]\nname=\"a\"\naddress=\"10.0.0.1:5060\"\nprofile=\"generic\"\n[cloud]\naddress=\"10.0.0.2:5060\"\n";
+        let snapshot = load(text).expect("sound");
+        assert_eq!(snapshot.profile_of(PeerRef::Device("yealink SIP-T46")).digest, [DigestName::Md5]);
+        assert_eq!(snapshot.profile_of(PeerRef::Trunk("a")).name, "generic");
+        assert_eq!(snapshot.profile_of(PeerRef::Device("Snom")).digest.len(), 2);
+        assert!(snapshot.trusts(PeerRef::Cloud) && !snapshot.trusts(PeerRef::Trunk("a")));
+        let text = "[[device]]\nuser_agent=\"*\"\nprofile=\"gneric\"\n";
+        assert!(refusal(text).starts_with("test.toml:1: no profile is named `gneric`"));
+    }
+
+    #[test]
+    fn the_generic_profile_says_the_defaults() {
+        let generic = super::super::find_profile("generic", &mut |_| None).expect("sound").expect("shipped");
+        let defaults = PeerProfile { name: "generic".into(), description: generic.description.clone(), ..PeerProfile::default() };
+        assert_eq!(format!("{generic:?}"), format!("{defaults:?}"));
     }
 
     #[test]

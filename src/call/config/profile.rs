@@ -1,0 +1,308 @@
+//! Peer profiles: what a kind of peer needs of the node, as data. A profile is a TOML file; the shipped ones are embedded, a file of
+//! the same name in `peers/` beside the configuration comes before them, and a `[[profile]]` in the configuration before both.
+
+use super::{Config, ConfigError};
+use crate::peers::PeerName;
+use ringfort_base::limits;
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Profiles that the binary brings along: name and text.
+pub const SHIPPED: [(&str, &str); 1] = [("generic", include_str!("../../../configs/peers/generic.toml"))];
+
+/// A peer's profile: switches that the parts of the node read.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PeerProfile {
+    /// Its name, as `profile = "…"` names it; in a file of its own the file's name.
+    pub name: String,
+    /// What it is for, in words.
+    pub description: String,
+    /// Digest algorithms that the node offers, in this order (RFC 8760 2.4). Some user agents read the first challenge only.
+    pub digest: Vec<DigestName>,
+    /// Whether the node hides a caller who asks for it (RFC 3323) or leaves that to the peer.
+    pub privacy: Privacy,
+    /// Header field that tells the peer who calls.
+    pub identity: IdentityField,
+    /// Header field that tells the peer who was called before.
+    pub forwarding: ForwardingField,
+    /// Whether early media of this peer is passed on, and offered to it.
+    pub early_media: bool,
+    /// Reliable provisional responses (RFC 3262).
+    pub reliable_provisional: Extension,
+    /// Session timers (RFC 4028).
+    pub session_timer: Extension,
+    /// What is done with a REFER of this peer (RFC 3515).
+    pub refer: Handling,
+    /// What is done with a redirection (3xx) by this peer.
+    pub redirect: Handling,
+}
+
+impl Default for PeerProfile {
+    fn default() -> Self {
+        PeerProfile {
+            name: String::new(),
+            description: String::new(),
+            digest: vec![DigestName::Sha256, DigestName::Md5],
+            privacy: Privacy::Apply,
+            identity: IdentityField::Pai,
+            forwarding: ForwardingField::Diversion,
+            early_media: true,
+            reliable_provisional: Extension::Supported,
+            session_timer: Extension::Supported,
+            refer: Handling::Node,
+            redirect: Handling::Refuse,
+        }
+    }
+}
+
+/// An algorithm of the digest scheme, as configurations write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum DigestName {
+    /// SHA-256 (RFC 8760).
+    #[serde(rename = "SHA-256")]
+    Sha256,
+    /// MD5 (RFC 2617).
+    #[serde(rename = "MD5")]
+    Md5,
+}
+
+/// Who hides a caller that asks for privacy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Privacy {
+    /// The node, when the peer is not trusted.
+    Apply,
+    /// The peer: it is told who calls and what the caller asked for.
+    Pass,
+}
+
+/// Where the caller's identity stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IdentityField {
+    /// P-Asserted-Identity (RFC 3325), to trusted peers.
+    Pai,
+    /// P-Preferred-Identity (RFC 3325): the peer asserts, as SIP trunks with registration do.
+    Ppi,
+    /// From only.
+    From,
+    /// Remote-Party-ID, which was never standardised and is read by older PBXs.
+    Rpid,
+}
+
+/// Where earlier destinations of a forwarded call stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardingField {
+    /// Diversion (RFC 5806).
+    Diversion,
+    /// History-Info (RFC 7044).
+    HistoryInfo,
+    /// Both.
+    Both,
+    /// Neither.
+    None,
+}
+
+/// How far an extension of SIP is used with a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Extension {
+    /// It is not named and not used.
+    Never,
+    /// It is named in Supported and used when the peer wants it.
+    Supported,
+    /// It is named in Require.
+    Required,
+}
+
+/// Who deals with a request or answer that moves a call elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Handling {
+    /// The node does what is asked.
+    Node,
+    /// It is passed to the other leg, with the node's addresses.
+    Pass,
+    /// It is refused.
+    Refuse,
+}
+
+/// `[[device]]`: which profile a registered device gets.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceSection {
+    /// User-Agent that the device registers with; `*` stands for any text at the end.
+    pub user_agent: AgentPattern,
+    /// Profile by name.
+    pub profile: String,
+}
+
+/// A pattern of User-Agent values: the beginning before `*`, or the whole value. Case does not matter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentPattern {
+    text: String,
+    open: bool,
+}
+
+impl AgentPattern {
+    /// Whether a User-Agent fits.
+    pub fn matches(&self, agent: &str) -> bool {
+        let start = agent.as_bytes().get(..self.text.len());
+        let begins = start.is_some_and(|start| start.eq_ignore_ascii_case(self.text.as_bytes()));
+        begins && (self.open || agent.len() == self.text.len())
+    }
+}
+
+impl<'de> Deserialize<'de> for AgentPattern {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        let (text, open) = text.strip_suffix('*').map_or((text.as_str(), false), |begin| (begin, true));
+        if text.contains('*') || (text.is_empty() && !open) {
+            return Err(de::Error::custom("`user_agent` is a whole value, or its beginning and a `*`"));
+        }
+        Ok(AgentPattern { text: text.to_string(), open })
+    }
+}
+
+/// Whose profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerRef<'a> {
+    /// The cloud's.
+    Cloud,
+    /// A trunk's, by name.
+    Trunk(&'a str),
+    /// A device's, by its User-Agent.
+    Device(&'a str),
+}
+
+impl<'a> From<&'a PeerName> for PeerRef<'a> {
+    fn from(name: &'a PeerName) -> Self {
+        match name {
+            PeerName::Cloud => PeerRef::Cloud,
+            PeerName::Trunk(name) => PeerRef::Trunk(name),
+        }
+    }
+}
+
+/// Gives the text of a profile's file beside the configuration, with its name for errors.
+pub type ProfileFiles<'a> = &'a mut dyn FnMut(&str) -> Option<(String, String)>;
+
+/// The profiles of a configuration, resolved.
+#[derive(Clone, Debug, Default)]
+pub struct Profiles {
+    none: Arc<PeerProfile>,
+    cloud: Option<Arc<PeerProfile>>,
+    trunks: BTreeMap<String, Arc<PeerProfile>>,
+    devices: Vec<(AgentPattern, Arc<PeerProfile>)>,
+}
+
+impl Profiles {
+    /// The profile of a peer; the defaults where none is named.
+    pub fn of(&self, peer: PeerRef<'_>) -> &Arc<PeerProfile> {
+        let found = match peer {
+            PeerRef::Cloud => self.cloud.as_ref(),
+            PeerRef::Trunk(name) => self.trunks.get(name),
+            PeerRef::Device(agent) => self.devices.iter().find(|(p, _)| p.matches(agent)).map(|(_, profile)| profile),
+        };
+        found.unwrap_or(&self.none)
+    }
+
+    pub(super) fn resolve(name: &str, text: &str, config: &Config, files: ProfileFiles<'_>) -> Result<Profiles, ConfigError> {
+        let mut shelf = Shelf { name, text, config, files, read: BTreeMap::new() };
+        let mut profiles = Profiles::default();
+        shelf.check_inline()?;
+        if let Some(profile) = config.cloud.as_ref().and_then(|cloud| cloud.profile.as_ref()) {
+            profiles.cloud = Some(shelf.take(profile, "cloud", 0)?);
+        }
+        for (index, trunk) in config.trunk.iter().enumerate() {
+            if let Some(profile) = &trunk.profile {
+                profiles.trunks.insert(trunk.name.clone(), shelf.take(profile, "trunk", index)?);
+            }
+        }
+        for (index, device) in config.device.iter().enumerate() {
+            profiles.devices.push((device.user_agent.clone(), shelf.take(&device.profile, "device", index)?));
+        }
+        Ok(profiles)
+    }
+}
+
+/// Where profiles are found: the configuration, files beside it, the binary.
+struct Shelf<'a> {
+    name: &'a str,
+    text: &'a str,
+    config: &'a Config,
+    files: ProfileFiles<'a>,
+    read: BTreeMap<String, Arc<PeerProfile>>,
+}
+
+impl Shelf<'_> {
+    fn fail<T>(&self, section: &str, index: usize, message: String) -> Result<T, ConfigError> {
+        Err(ConfigError::in_section(self.name, self.text, section, index, message))
+    }
+
+    fn check_inline(&self) -> Result<(), ConfigError> {
+        if self.config.profile.len() > limits::PROFILES_MAX || self.config.device.len() > limits::PROFILES_MAX {
+            let message = format!("more than {} profiles or devices", limits::PROFILES_MAX);
+            return self.fail("profile", 0, message);
+        }
+        for (index, profile) in self.config.profile.iter().enumerate() {
+            if !is_profile_name(&profile.name) {
+                return self.fail("profile", index, "a profile's `name` is of letters, digits and -".into());
+            }
+            if self.config.profile.iter().take(index).any(|other| other.name == profile.name) {
+                return self.fail("profile", index, format!("profile `{}` stands twice", profile.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, profile: &str, section: &str, index: usize) -> Result<Arc<PeerProfile>, ConfigError> {
+        if let Some(known) = self.read.get(profile) {
+            return Ok(known.clone());
+        }
+        let found = match self.config.profile.iter().find(|p| p.name == profile) {
+            Some(inline) => Some(inline.clone()),
+            None => find(profile, self.files)?,
+        };
+        let Some(found) = found else {
+            return self.fail(section, index, format!("no profile is named `{profile}`; shipped: {}", shipped_names()));
+        };
+        let found = Arc::new(found);
+        self.read.insert(profile.to_string(), found.clone());
+        Ok(found)
+    }
+}
+
+/// A profile by name: the file beside the configuration, else the shipped one.
+pub fn find(name: &str, files: ProfileFiles<'_>) -> Result<Option<PeerProfile>, ConfigError> {
+    if !is_profile_name(name) {
+        return Ok(None);
+    }
+    let shipped = || {
+        let (_, text) = SHIPPED.iter().find(|(shipped, _)| *shipped == name)?;
+        Some((format!("embedded peers/{name}.toml"), (*text).to_string()))
+    };
+    files(name).or_else(shipped).map(|(file, text)| PeerProfile::parse(name, &file, &text)).transpose()
+}
+
+impl PeerProfile {
+    /// Reads a profile's file; `name` is the profile's, `file` what errors call it.
+    pub fn parse(name: &str, file: &str, text: &str) -> Result<PeerProfile, ConfigError> {
+        let mut profile: PeerProfile = toml::from_str(text).map_err(|e| ConfigError::from_toml(file, text, &e))?;
+        profile.name = name.to_string();
+        Ok(profile)
+    }
+}
+
+fn shipped_names() -> String {
+    SHIPPED.map(|(name, _)| name).join(", ")
+}
+
+/// Also a file name, so nothing that could leave the folder.
+fn is_profile_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= limits::PROFILE_NAME_MAX && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
