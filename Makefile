@@ -11,6 +11,9 @@ UI := src/web/ui
 PLAYWRIGHT := tests/browser
 # A seed is one whole simulated node under one faulty network.
 SEEDS ?= 200
+# What `make fuzz` tries, and for how long.
+TARGET ?= message
+FUZZ_S ?= 60
 # Options of `ringfort run`, e.g. ARGS="--config configs/branch.toml".
 ARGS ?=
 
@@ -62,6 +65,12 @@ live: setup-test ui ## Only the tests against real peers; TEST=name for some of 
 
 sim: ## Only the simulation, over SEEDS=n seeds
 	RINGFORT_SIM_SEEDS=$(SEEDS) cargo test --workspace --test sim -- --nocapture
+
+fuzz: ## New octets against a target, on nightly with cargo-fuzz; TARGET=message FUZZ_S=60
+	@command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz
+	mkdir -p fuzz/found/$(TARGET)
+	cargo +nightly fuzz run --fuzz-dir fuzz --features libfuzzer $(TARGET) fuzz/found/$(TARGET) fuzz/corpus/$(TARGET) -- \
+	  -max_total_time=$(FUZZ_S) -max_len=4096
 
 bench: setup-test ui ## What a packet and a call cost, release build, into bench/results/
 	cargo build --release -p ringfort-node -p ringfort-bench

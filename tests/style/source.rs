@@ -18,7 +18,7 @@ pub fn top() -> PathBuf {
 }
 
 /// Folders that are made, not written.
-const MADE: [&str; 7] = ["target", "node_modules", ".git", "dist", "state", "images", "test-results"];
+const MADE: [&str; 9] = ["target", "node_modules", ".git", "dist", "state", "images", "test-results", "found", "artifacts"];
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder) else { return };

@@ -1,0 +1,8 @@
+//! One file a target.
+
+pub mod digest;
+pub mod message;
+pub mod program;
+pub mod sdp;
+pub mod transaction;
+pub mod websocket;
