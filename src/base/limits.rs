@@ -32,6 +32,8 @@ pub const TRANSACTIONS_MAX: usize = 100_000;
 pub const CALLS_MAX: usize = 10_000;
 /// Targets tried one after another for one call.
 pub const CALL_TARGETS_MAX: usize = 8;
+/// Stages of one call's plan: what is tried after what, over all groups and forwards.
+pub const CALL_STAGES_MAX: usize = 32;
 /// Bindings of all AoRs together.
 pub const BINDINGS_MAX: usize = 50_000;
 /// Bindings of one AoR.

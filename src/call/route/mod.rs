@@ -4,7 +4,12 @@
 //! Order: emergency numbers, the node's services, `[[route]]`s first match first, extensions, and the cloud for what is
 //! left while it owns the routes.
 
+mod plan;
+
+pub use plan::{After, Codes, Diversion, Outcome, Stage, next_stage};
+
 use crate::config::{RouteSection, RouteSource, Snapshot, TargetName};
+use plan::in_turn;
 use ringfort_base::event::Mode;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -72,45 +77,6 @@ impl fmt::Display for Target {
     }
 }
 
-/// After which outcome of the stage before it a stage is tried.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum After {
-    /// The targets could not do it: they are silent, answered 5xx, or their devices are gone.
-    #[default]
-    Failure,
-    /// The callee is busy: 486 or 600.
-    Busy,
-    /// It rang for the time of its stage without an answer, or the answer was 408 or 480.
-    NoAnswer,
-    /// Whatever it was.
-    Any,
-}
-
-/// Targets that ring at the same time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stage {
-    /// The targets.
-    pub targets: Vec<Target>,
-    /// When its turn comes; of no meaning for the first.
-    pub after: After,
-    /// How long it rings before its turn is over, seconds; `None`: as long as a call may ring at all.
-    pub ring_s: Option<u32>,
-}
-
-impl Stage {
-    /// One target, tried when what stands before it fails.
-    pub fn of(target: Target) -> Stage {
-        Stage { targets: vec![target], after: After::Failure, ring_s: None }
-    }
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> = self.targets.iter().map(Target::to_string).collect();
-        f.write_str(&names.join(" + "))
-    }
-}
-
 /// Why no target was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoRoute {
@@ -143,11 +109,6 @@ pub fn evaluate(snapshot: &Snapshot, question: &Question<'_>) -> Decision {
 
 fn decided(rule: impl Into<String>, targets: Vec<Target>) -> Option<Decision> {
     Some(Decision { rule: rule.into(), targets: Ok(in_turn(targets)), emergency: false })
-}
-
-/// One after the other.
-fn in_turn(targets: impl IntoIterator<Item = Target>) -> Vec<Stage> {
-    targets.into_iter().map(Stage::of).collect()
 }
 
 fn emergency(snapshot: &Snapshot, question: &Question<'_>) -> Option<Decision> {
