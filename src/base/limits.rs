@@ -38,6 +38,12 @@ pub const CALL_STAGES_MAX: usize = 32;
 pub const BINDINGS_MAX: usize = 50_000;
 /// Bindings of one AoR.
 pub const BINDINGS_PER_AOR_MAX: usize = 10;
+/// Values of Path that one device may have (RFC 3327).
+pub const PATH_VALUES_MAX: usize = 8;
+/// Devices whose connection broke that are expected back at once; beyond it a device is given up when its connection breaks.
+pub const DEVICES_AWAY_MAX: usize = 50_000;
+/// A device whose connection broke may come back by another one in this time; so long a BYE or re-INVITE waits for it.
+pub const DEVICE_RETURN: Duration = Duration::from_secs(90);
 /// Digest nonces remembered at once; older ones become stale.
 pub const NONCES_MAX: usize = 100_000;
 

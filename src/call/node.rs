@@ -121,7 +121,7 @@ impl Node {
     }
 
     fn begin(&mut self, saved: Vec<Saved>, version: String) {
-        let Restored { calls, bindings, mode, broken } = Restored::sort(saved);
+        let Restored { calls, bindings, mode, seal, broken } = Restored::sort(saved);
         for key in broken {
             let reason = format!("entry `{key}` of an earlier process cannot be read");
             self.cx.event(Event::Impaired { part: "journal".into(), reason });
@@ -133,6 +133,7 @@ impl Node {
             self.peers.assume_down(&PeerName::Cloud, self.cx.now.wall, "unreachable before the restart");
         }
         self.survival.follow(&mut self.cx, &self.peers);
+        self.registrar.take_seal(&mut self.cx, seal);
         let bindings_restored = self.registrar.restore(&mut self.cx, bindings);
         let (table, env) = self.parts();
         let mut env = env;
@@ -171,10 +172,7 @@ impl Node {
                 let reply = |status, reason: &str| screen::reply_unparsed(&octets, status, reason, &tag);
                 self.rejected(hop, screen::screen_unparsed(&octets, error), reply);
             }
-            Input::FlowClosed(flow) => {
-                self.cx.transactions.flow_closed(now.mono, flow);
-                self.registrar.flow_closed(&mut self.cx, flow);
-            }
+            Input::FlowClosed(flow) => self.registrar.flow_closed(&mut self.cx, flow),
             Input::SendFailed(hop) => self.cx.transactions.transport_failed(now.mono, hop),
             Input::Relay(event) => {
                 let (calls, mut env) = self.parts();
@@ -365,6 +363,7 @@ impl Node {
             Wake::ProbePeer(peer) => self.peers.probe(&mut self.cx, peer),
             Wake::ProbeOverdue(peer) => self.peers.overdue(&mut self.cx, peer),
             Wake::ExpireBindings => self.registrar.expire(&mut self.cx),
+            Wake::DevicesAway => self.registrar.give_up_away(&mut self.cx),
             Wake::RegisterOverdue(pending) => {
                 let (registrar, cx, around) = self.registry();
                 registrar.relayed_overdue(cx, around, pending, "REGISTER unanswered");

@@ -2,7 +2,7 @@
 //! entry costs one call, not the start.
 
 use crate::b2bua::Call;
-use crate::registrar::Binding;
+use crate::registrar::{Binding, SEAL_KEY};
 use crate::survive::MODE_KEY;
 use ringfort_base::event::Mode;
 
@@ -21,6 +21,7 @@ pub(crate) struct Restored {
     pub calls: Vec<Call>,
     pub bindings: Vec<Binding>,
     pub mode: Option<Mode>,
+    pub seal: Option<[u8; 32]>,
     /// Keys whose value could not be read.
     pub broken: Vec<String>,
 }
@@ -42,6 +43,7 @@ impl Restored {
         match kind {
             "call" => serde_json::from_slice(&entry.value).map(|call| self.calls.push(call)).is_ok(),
             "binding" => serde_json::from_slice(&entry.value).map(|binding| self.bindings.push(binding)).is_ok(),
+            SEAL_KEY => serde_json::from_slice(&entry.value).map(|key| self.seal = Some(key)).is_ok(),
             MODE_KEY => serde_json::from_slice(&entry.value).map(|mode| self.mode = Some(mode)).is_ok(),
             _ => false,
         }

@@ -14,6 +14,8 @@ pub enum Wake {
     RegisterOverdue(u64),
     /// Look for bindings that ran out.
     ExpireBindings,
+    /// Give up devices whose connection broke and that did not come back.
+    DevicesAway,
     /// The target of this call has not even answered 100.
     TargetSilent(CallId),
     /// It has rung long enough.

@@ -48,6 +48,8 @@ pub struct SipSection {
     pub nonce_s: u32,
     /// T1 of RFC 3261 17.1.1.1, milliseconds.
     pub t1_ms: u32,
+    /// URIs that registered devices are to put into Route of what they send (RFC 3608).
+    pub service_route: Vec<String>,
 }
 
 impl Default for SipSection {
@@ -60,6 +62,7 @@ impl Default for SipSection {
             expires_max_s: 600,
             nonce_s: 300,
             t1_ms: 500,
+            service_route: Vec::new(),
         }
     }
 }

@@ -156,6 +156,9 @@ impl Check<'_> {
         if !(50..=2_000).contains(&sip.t1_ms) {
             return self.fail("sip", 0, "`t1_ms` must lie between 50 and 2000".into());
         }
+        if let Some(uri) = sip.service_route.iter().find(|uri| !Uri::parse(uri).is_ok_and(|uri| uri.is_sip())) {
+            return self.fail("sip", 0, format!("`{uri}` in `service_route` is no SIP URI"));
+        }
         if media.port_first < 1024 || media.port_last < media.port_first.saturating_add(3) {
             return self.fail("media", 0, "`port_first` must be at least 1024, with 4 ports or more to `port_last`".into());
         }

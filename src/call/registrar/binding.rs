@@ -1,11 +1,12 @@
-//! Bindings: which device stands for which address of record, and how it is reached.
+//! One binding: which device stands for an address of record, and how it is reached.
 
+use super::request::WantedContact;
 use crate::status::RegistrationStatus;
-use ringfort_base::{Hop, Wall};
+use ringfort_base::{Hop, Time, Wall};
+use ringfort_sip::uri::Uri;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
 
-/// One device of one address of record.
+/// One way to one device of one address of record. A device that keeps several connections has a binding for each (RFC 5626 4.2).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Binding {
     /// User part of the address of record.
@@ -16,18 +17,54 @@ pub struct Binding {
     pub contact: String,
     /// `+sip.instance`, where the device has one.
     pub instance: Option<String>,
+    /// Number of the device's connection, where it keeps several (RFC 5626 4.2).
+    #[serde(default)]
+    pub reg_id: Option<u32>,
+    /// Preference among the devices of one user, thousandths (RFC 3261 10.2.1.2).
+    #[serde(default)]
+    pub q_per_mille: Option<u16>,
+    /// Proxies on the way to the device (RFC 3327), in the order in which a request passes them: Route values.
+    #[serde(default)]
+    pub path: Vec<String>,
     /// How the device was last heard: calls to it go the same way.
     pub hop: Hop,
+    /// When it began to be reached by that hop.
+    #[serde(skip)]
+    pub moved: Time,
     /// User-Agent as told.
     pub user_agent: String,
     /// Call-ID of the REGISTER.
     pub call_id: String,
     /// CSeq of the last REGISTER.
     pub cseq: u32,
-    /// When it runs out.
+    /// When it runs out, for the next process and for people.
     pub expires: Wall,
+    /// When it runs out, by the clock that does not jump.
+    #[serde(skip)]
+    pub until: Time,
     /// Granted by the cloud.
     pub by_cloud: bool,
+}
+
+/// Which device a binding or a leg of a call belongs to, through every change of its connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// User part of the address of record.
+    pub user: String,
+    /// `+sip.instance`, where the device has one.
+    pub instance: Option<String>,
+    /// The contact URI that it registered last.
+    pub contact: String,
+}
+
+impl Device {
+    /// Whether this binding is one of the device's: the same instance, or else the same contact.
+    pub fn has(&self, binding: &Binding) -> bool {
+        match (&self.instance, &binding.instance) {
+            (Some(own), Some(other)) => own == other,
+            _ => same_uri(&self.contact, &binding.contact),
+        }
+    }
 }
 
 impl Binding {
@@ -36,12 +73,23 @@ impl Binding {
         format!("binding/{}", self.token)
     }
 
-    /// Whether a REGISTER's contact means this device: the same instance, or the same contact URI.
-    pub(crate) fn is_of(&self, uri: &str, instance: Option<&str>) -> bool {
-        match (self.instance.as_deref(), instance) {
-            (Some(own), Some(other)) => own == other,
-            _ => self.contact == uri,
+    /// The device behind it.
+    pub fn device(&self) -> Device {
+        Device { user: self.user.clone(), instance: self.instance.clone(), contact: self.contact.clone() }
+    }
+
+    /// Whether a REGISTER's contact means this binding: the same connection of the same instance (RFC 5626 6), or the same contact
+    /// by the rules for URIs (RFC 3261 10.3 step 7).
+    pub(crate) fn is_of(&self, wanted: &WantedContact) -> bool {
+        match (self.instance.as_deref(), wanted.instance.as_deref()) {
+            (Some(own), Some(other)) => own == other && self.reg_id == wanted.reg_id,
+            _ => same_uri(&self.contact, &wanted.uri),
         }
+    }
+
+    /// Whether a request can be sent to it now: by datagrams, or by a connection that stands.
+    pub fn is_reachable(&self) -> bool {
+        !self.hop.transport.is_reliable() || self.hop.flow.is_some()
     }
 
     pub(crate) fn status(&self, domain: &str) -> RegistrationStatus {
@@ -56,68 +104,7 @@ impl Binding {
     }
 }
 
-/// All bindings.
-#[derive(Debug, Default)]
-pub struct BindingTable {
-    by_user: BTreeMap<String, Vec<Binding>>,
-    user_of_token: HashMap<String, String>,
-}
-
-impl BindingTable {
-    /// Bindings of one address of record, the latest last.
-    pub fn of(&self, user: &str) -> &[Binding] {
-        self.by_user.get(user).map_or(&[], Vec::as_slice)
-    }
-
-    /// The binding of this token.
-    pub fn by_token(&self, token: &str) -> Option<&Binding> {
-        let user = self.user_of_token.get(token)?;
-        self.of(user).iter().find(|b| b.token == token)
-    }
-
-    /// The user whose device speaks over this hop, if `user` has one there.
-    pub fn is_registered_from(&self, user: &str, hop: &Hop) -> bool {
-        self.of(user).iter().any(|b| b.hop.same_peer(hop) && b.hop.flow == hop.flow)
-    }
-
-    /// Every binding, by address of record.
-    pub fn iter(&self) -> impl Iterator<Item = &Binding> {
-        self.by_user.values().flatten()
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.user_of_token.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.user_of_token.is_empty()
-    }
-
-    /// When the first one runs out.
-    pub(crate) fn next_expiry(&self) -> Option<Wall> {
-        self.iter().map(|b| b.expires).min()
-    }
-
-    /// Makes or replaces the binding of this token.
-    pub(crate) fn put(&mut self, binding: Binding) {
-        let list = self.by_user.entry(binding.user.clone()).or_default();
-        list.retain(|b| b.token != binding.token);
-        self.user_of_token.insert(binding.token.clone(), binding.user.clone());
-        list.push(binding);
-    }
-
-    /// Removes and returns every binding that fits.
-    pub(crate) fn remove_where(&mut self, fits: impl Fn(&Binding) -> bool) -> Vec<Binding> {
-        let mut removed = Vec::new();
-        self.by_user.retain(|_, list| {
-            removed.extend(list.extract_if(.., |b| fits(b)));
-            !list.is_empty()
-        });
-        for binding in &removed {
-            self.user_of_token.remove(&binding.token);
-        }
-        removed
-    }
+/// RFC 3261 19.1.4.
+fn same_uri(a: &str, b: &str) -> bool {
+    a == b || matches!((Uri::parse(a), Uri::parse(b)), (Ok(a), Ok(b)) if a.equivalent(&b))
 }

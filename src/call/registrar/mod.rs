@@ -1,31 +1,41 @@
 //! Registrations. In normal mode a REGISTER is relayed to the cloud and what the cloud granted is kept; otherwise the node
 //! authenticates and grants itself. Either way the binding stands here, so that the node can take over at any moment.
 
+mod away;
 mod binding;
+mod gruu;
 mod local;
 mod relayed;
 mod request;
+mod table;
 
-pub use binding::{Binding, BindingTable};
+pub use binding::{Binding, Device};
+pub use gruu::{Meant, Seal, is_gruu};
+pub use table::BindingTable;
 
 use crate::auth::Authenticator;
 use crate::context::Context;
 use crate::peers::Peers;
 use crate::status::RegistrationStatus;
 use crate::wake::Wake;
+use away::Away;
 use relayed::Pending;
 use request::RegisterRequest;
 use ringfort_base::event::Mode;
-use ringfort_base::{Event, FlowId, Hop};
+use ringfort_base::{Event, Hop};
 use ringfort_sip::message::{Builder, HeaderName, Message};
 use ringfort_sip::transaction::TransactionId;
 use std::collections::HashMap;
+
+/// Journal key of the seal of temporary GRUUs.
+pub(crate) const SEAL_KEY: &str = "gruu-seal";
 
 /// The registrar's state.
 #[derive(Default)]
 pub struct Registrar {
     /// Bindings of all addresses of record.
     pub table: BindingTable,
+    away: Away,
     pending: HashMap<u64, Pending>,
     next_pending: u64,
 }
@@ -55,13 +65,6 @@ impl Registrar {
         }
     }
 
-    /// A connection ended: what was reached by it cannot be reached any more.
-    pub fn flow_closed(&mut self, cx: &mut Context, flow: FlowId) {
-        for binding in self.table.remove_where(|b| b.hop.flow == Some(flow)) {
-            forgotten(cx, &binding, "flow-closed");
-        }
-    }
-
     /// Another configuration is in force: who has no account any more is not registered here any more. What the cloud granted
     /// is the cloud's to end.
     pub fn reloaded(&mut self, cx: &mut Context) {
@@ -73,16 +76,14 @@ impl Registrar {
 
     /// Removes what ran out, and sets the timer for the next.
     pub fn expire(&mut self, cx: &mut Context) {
-        let wall = cx.now.wall;
-        for binding in self.table.remove_where(|b| b.expires <= wall) {
+        for binding in self.table.remove_due(cx.now.mono) {
             forgotten(cx, &binding, "expired");
         }
         self.arm(cx);
     }
 
     fn arm(&self, cx: &mut Context) {
-        let at = self.table.next_expiry().map(|wall| cx.now.mono + wall.left(cx.now.wall));
-        cx.timers.set(Wake::ExpireBindings, at.unwrap_or(ringfort_base::Time::NEVER));
+        cx.timers.set(Wake::ExpireBindings, self.table.next_expiry().unwrap_or(ringfort_base::Time::NEVER));
     }
 
     /// Takes bindings over that an earlier process wrote down. A connection did not survive it: such a device is known, but
@@ -90,6 +91,7 @@ impl Registrar {
     pub fn restore(&mut self, cx: &mut Context, bindings: Vec<Binding>) -> usize {
         for mut binding in bindings {
             binding.hop.flow = None;
+            binding.until = cx.now.mono + binding.expires.left(cx.now.wall);
             if binding.expires > cx.now.wall && !binding.hop.transport.is_reliable() {
                 self.table.put(binding);
             } else {
@@ -98,6 +100,17 @@ impl Registrar {
         }
         self.arm(cx);
         self.table.len()
+    }
+
+    /// The key of temporary GRUUs: that of the process before, or a new one, which is written down.
+    pub fn take_seal(&mut self, cx: &mut Context, kept: Option<[u8; 32]>) {
+        let key = kept.unwrap_or_else(|| {
+            let mut key = [0; 32];
+            cx.entropy.fill(&mut key);
+            cx.persist(SEAL_KEY.into(), serde_json::to_vec(&key).ok());
+            key
+        });
+        self.table.seal = Seal::new(key);
     }
 
     /// For the page, sorted by address of record.

@@ -23,7 +23,11 @@ pub(super) struct Pending {
 
 impl Registrar {
     /// Sends the REGISTER on to the cloud, or grants locally when that is not possible.
-    pub(super) fn relay(&mut self, cx: &mut Context, around: Surroundings<'_>, asked: Asked) {
+    pub(super) fn relay(&mut self, cx: &mut Context, around: Surroundings<'_>, mut asked: Asked) {
+        // The cloud knows one contact for each device, and would ring a device with two of them twice.
+        if let Wanted::These(list) = &mut asked.request.contacts {
+            list.iter_mut().for_each(|contact| contact.reg_id = None);
+        }
         let Some((hop, patience)) = around.peers.find(&PeerName::Cloud).and_then(|c| Some((c.hop()?, c.patience()))) else {
             return self.grant_locally(cx, around, asked);
         };
@@ -44,7 +48,7 @@ impl Registrar {
         list.iter()
             .map(|contact| {
                 let bindings = self.table.of(&asked.request.user);
-                let known = bindings.iter().find(|b| b.is_of(&contact.uri, contact.instance.as_deref()));
+                let known = bindings.iter().find(|b| b.is_of(contact));
                 known.map_or_else(|| cx.entropy.token(16), |b| b.token.clone())
             })
             .collect()
@@ -114,7 +118,7 @@ impl Registrar {
 
     fn granted_by_cloud(&mut self, cx: &mut Context, asked: Asked, tokens: &[String], response: &Message) {
         if let Wanted::RemoveAll = asked.request.contacts {
-            self.remove(cx, |b| b.user == asked.request.user);
+            self.remove(cx, &asked.request.user, |_| true);
         }
         if let Wanted::These(list) = &asked.request.contacts {
             if !self.make_room(cx, &asked, list) {

@@ -17,6 +17,10 @@ pub(crate) struct RegisterRequest {
     pub contacts: Wanted,
     /// User-Agent as told.
     pub user_agent: String,
+    /// The device understands GRUUs (RFC 5627).
+    pub gruu: bool,
+    /// Proxies on the way to the device (RFC 3327), the nearest to the node first.
+    pub path: Vec<String>,
 }
 
 /// Contacts of a REGISTER.
@@ -37,6 +41,10 @@ pub(crate) struct WantedContact {
     pub expires_s: Option<u32>,
     /// `+sip.instance` (RFC 5626 4.1).
     pub instance: Option<String>,
+    /// Number of the connection (RFC 5626 4.2); only of a device that supports `outbound` and is the node's next hop.
+    pub reg_id: Option<u32>,
+    /// Preference, thousandths.
+    pub q_per_mille: Option<u16>,
 }
 
 /// Why it is refused.
@@ -67,6 +75,8 @@ impl RegisterRequest {
             call_id: message.call_id().map_err(|_| refuse(400, "Malformed Call-ID"))?.to_string(),
             cseq,
             contacts: Wanted::read(message)?,
+            gruu: message.has_token(HeaderName::Supported, "gruu"),
+            path: path(message)?,
             user_agent: message.header(HeaderName::UserAgent).unwrap_or_default().chars().take(100).collect(),
         })
     }
@@ -81,7 +91,10 @@ impl Wanted {
             Contacts::Star => Err(refuse(400, "Contact * Needs Expires 0")),
             Contacts::List(list) if list.len() > limits::BINDINGS_PER_AOR_MAX => Err(refuse(403, "Too Many Contacts")),
             Contacts::List(list) => {
-                let read = |c| WantedContact::read(c, expires);
+                // RFC 5626 6: a connection is the device's own only where no proxy lies between.
+                let outbound =
+                    message.has_token(HeaderName::Supported, "outbound") && message.values(HeaderName::Via).count() == 1;
+                let read = |c| WantedContact::read(c, expires, outbound);
                 Ok(Wanted::These(list.iter().map(read).collect::<Result<_, _>>()?))
             }
         }
@@ -89,7 +102,7 @@ impl Wanted {
 }
 
 impl WantedContact {
-    fn read(contact: &NameAddr<'_>, header: Option<u32>) -> Result<WantedContact, Refusal> {
+    fn read(contact: &NameAddr<'_>, header: Option<u32>, outbound: bool) -> Result<WantedContact, Refusal> {
         Uri::parse(contact.uri).map_err(|_| refuse(400, "Malformed Contact URI"))?;
         // RFC 3261 10.2.1.1: a malformed expires parameter counts as 3600.
         let own = contact.param("expires").map(|v| v.parse().unwrap_or(3600));
@@ -97,6 +110,20 @@ impl WantedContact {
             uri: contact.uri.to_string(),
             expires_s: own.or(header),
             instance: contact.instance().map(str::to_string),
+            reg_id: contact.reg_id().filter(|_| outbound && contact.instance().is_some()),
+            q_per_mille: contact.q_per_mille(),
         })
     }
+}
+
+/// Route values of the proxies that want to stay on the way to the device (RFC 3327 5.3).
+fn path(message: &Message) -> Result<Vec<String>, Refusal> {
+    let path = message.addresses(HeaderName::Path).map_err(|_| refuse(400, "Malformed Path"))?;
+    if path.len() > limits::PATH_VALUES_MAX {
+        return Err(refuse(403, "Path Too Long"));
+    }
+    if path.iter().any(|proxy| Uri::parse(proxy.uri).map_or(true, |uri| !uri.is_sip())) {
+        return Err(refuse(400, "Malformed Path URI"));
+    }
+    Ok(path.iter().map(|proxy| format!("<{}>", proxy.uri)).collect())
 }

@@ -101,7 +101,8 @@ impl Transactions {
         if transaction.server().is_some_and(|server| server.unreachable) {
             return;
         }
-        if let Some(octets) = octets(transaction).filter(|octets| !octets.is_empty()) {
+        let away = hop.flow.is_some_and(|flow| self.away.contains(&flow));
+        if let Some(octets) = octets(transaction).filter(|octets| !octets.is_empty() && !away) {
             self.push(Step::Send { hop, octets });
         }
     }
@@ -193,7 +194,7 @@ impl Transactions {
         }
     }
 
-    fn start(&mut self, now: Time, id: TransactionId, timer: Timer, slow: bool) -> Option<Timer> {
+    pub(super) fn start(&mut self, now: Time, id: TransactionId, timer: Timer, slow: bool) -> Option<Timer> {
         let transaction = self.store.find_mut(id)?;
         let reliable = transaction.hop.transport.is_reliable();
         let fired = if slow { u8::MAX } else { transaction.fired };
@@ -207,7 +208,7 @@ impl Transactions {
         None
     }
 
-    fn stop(&mut self, id: TransactionId, timer: Timer) {
+    pub(super) fn stop(&mut self, id: TransactionId, timer: Timer) {
         if let Some(transaction) = self.store.find_mut(id) {
             self.queue.forget(transaction.armed.stop(timer));
         }
@@ -248,6 +249,9 @@ impl Transactions {
         let id = self.store.insert(key, Transaction::new(machine, hop, internal, Side::Client(client)));
         self.counters.begun[machine as usize] += 1;
         self.apply(now, id, Event::Begin, Input::Nothing);
+        if hop.flow.is_some_and(|flow| self.away.contains(&flow)) {
+            self.rest(id);
+        }
         Ok(id)
     }
 

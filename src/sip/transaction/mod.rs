@@ -8,6 +8,7 @@
 //! [`Transactions::handle_timeout`], call [`Transactions::poll_step`] until it returns `None`, then arm one timer for
 //! [`Transactions::next_timeout`]. Times passed in never go back.
 
+mod away;
 mod client;
 mod engine;
 mod key;
@@ -30,7 +31,7 @@ use bytes::Bytes;
 use engine::Pending;
 use key::Keyring;
 use ringfort_base::{Entropy, FlowId, Hop, Time, limits};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use store::Store;
 use table::{Event, Machine, State};
@@ -234,6 +235,8 @@ pub struct Transactions {
     keyring: Keyring,
     steps: VecDeque<Pending>,
     counters: Counters,
+    /// Connections that broke, whose peers are expected back.
+    away: HashSet<FlowId>,
 }
 
 impl Transactions {
@@ -248,6 +251,7 @@ impl Transactions {
             keyring: Keyring::default(),
             steps: VecDeque::new(),
             counters: Counters::default(),
+            away: HashSet::new(),
         }
     }
 
@@ -315,6 +319,7 @@ impl Transactions {
     /// A connection closed. Requests sent by it fail; requests received by it stay, and their responses go to where
     /// RFC 3261 18.2.2 says when the connection is gone. The listening socket of UDP is not a connection.
     pub fn flow_closed(&mut self, now: Time, flow: FlowId) {
+        self.away.remove(&flow);
         self.lose_flow(now, flow);
         self.settle();
     }

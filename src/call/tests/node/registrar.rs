@@ -95,3 +95,76 @@ fn removing_all_is_done_in_order() {
     ));
     assert_eq!((desk.answer(PHONE), desk.status().registrations.len()), (500, 1));
 }
+
+const INSTANCE: &str = "\"<urn:uuid:00000000-0000-1000-8000-AABBCCDDEEFF>\"";
+
+fn listed(desk: &Desk) -> Vec<String> {
+    desk.last(PHONE).values(HeaderName::Contact).map(str::to_string).collect()
+}
+
+/// RFC 3261 10.3 step 7 compares URIs, not text.
+#[test]
+fn a_contact_written_otherwise_is_the_same_one() {
+    let mut desk = Desk::new(ALONE);
+    assert_eq!(desk.register(PHONE, "101", "Contact: <sip:101@phone.example.com;transport=udp;x=1>\r\n"), 200);
+    assert_eq!(desk.register(PHONE, "101", "Contact: <sip:%3101@Phone.Example.COM;transport=UDP>\r\n"), 200);
+    assert_eq!(listed(&desk).len(), 1);
+    assert_eq!(desk.register(PHONE, "101", "Contact: <sip:101@phone.example.com>\r\n"), 200);
+    assert_eq!(listed(&desk).len(), 2);
+}
+
+/// RFC 5626 6: each connection of a device is a binding; the device is told that it has them.
+#[test]
+fn a_device_keeps_several_connections() {
+    let mut desk = Desk::new(ALONE);
+    let flow = |id: u32, port: u32| {
+        format!(
+            "Supported: path, outbound\r\nContact: <sip:101@203.0.113.5:{port}>;+sip.instance={INSTANCE};reg-id={id};q=0.5\r\n"
+        )
+    };
+    assert_eq!(desk.register(PHONE, "101", &flow(1, 5060)), 200);
+    assert_eq!(desk.register(PHONE, "101", &flow(2, 5062)), 200);
+    assert_eq!(desk.register(PHONE, "101", &flow(1, 5064)), 200);
+    let contacts = listed(&desk);
+    assert_eq!(contacts.len(), 2, "{contacts:?}");
+    assert!(contacts[0].contains(":5062>;expires=600;q=0.500;+sip.instance=\"<urn:uuid:") && contacts[0].ends_with(";reg-id=2"));
+    assert!(contacts[1].contains(":5064>") && contacts[1].ends_with(";reg-id=1"), "{contacts:?}");
+    assert_eq!(desk.last(PHONE).header(HeaderName::Require), Some("outbound"));
+}
+
+/// Without the option tag the number means nothing (RFC 5626 4.2.1), and the instance is one device.
+#[test]
+fn a_number_without_outbound_is_left_aside() {
+    let mut desk = Desk::new(ALONE);
+    for (id, port) in [(1, 5060), (2, 5062)] {
+        let contact = format!("Contact: <sip:101@203.0.113.5:{port}>;+sip.instance={INSTANCE};reg-id={id}\r\n");
+        assert_eq!(desk.register(PHONE, "101", &contact), 200);
+    }
+    assert_eq!((listed(&desk).len(), desk.last(PHONE).header(HeaderName::Require)), (1, None));
+}
+
+#[test]
+fn gruus_are_given_to_who_understands_them() {
+    let mut desk = Desk::new(ALONE);
+    let contact = format!("Contact: <sip:101@203.0.113.5:5060>;+sip.instance={INSTANCE}\r\n");
+    assert_eq!(desk.register(PHONE, "101", &contact), 200);
+    assert!(!listed(&desk)[0].contains("gruu"));
+    assert_eq!(desk.register(PHONE, "101", &format!("Supported: gruu\r\n{contact}")), 200);
+    let with = listed(&desk)[0].clone();
+    let public = "pub-gruu=\"sip:101@ringfort.local;gr=urn:uuid:00000000-0000-1000-8000-AABBCCDDEEFF\"";
+    assert!(
+        with.contains(public) && with.contains(";temp-gruu=\"sip:tgruu.") && with.ends_with("@ringfort.local;gr\""),
+        "{with}"
+    );
+}
+
+#[test]
+fn path_and_service_route_are_told() {
+    let mut desk = Desk::new(&format!("[sip]\nservice_route = [\"sip:sbc.example.com;lr\"]\n{ALONE}"));
+    let path = "Path: <sip:edge.example.com;lr>\r\n";
+    assert_eq!(desk.register(PHONE, "101", &format!("Supported: path\r\n{path}{}", contact(5060))), 200);
+    let granted = desk.last(PHONE);
+    assert_eq!(granted.header(HeaderName::Path), Some("<sip:edge.example.com;lr>"));
+    assert_eq!(granted.header(HeaderName::ServiceRoute), Some("<sip:sbc.example.com;lr>"));
+    assert_eq!(desk.register(PHONE, "101", &format!("Path: <tel:1>\r\n{}", contact(5060))), 400);
+}

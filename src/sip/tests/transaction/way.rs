@@ -169,3 +169,46 @@ fn whoever_knows_a_branch_cannot_have_the_answers_sent_to_himself() {
     let (hop, _) = sends!(b, "SIP/2.0 200");
     assert_eq!(hop, tcp(1));
 }
+
+/// RFC 5626 4.3: a device that comes back by another connection gets there what waited for it.
+#[test]
+fn what_waits_for_a_device_follows_it_to_its_new_connection() {
+    let mut a = Side::new();
+    let within = |method: &str, n: &str| octets(&request(method, n)).to_vec();
+    let tagged = |method: &str, n: &str| {
+        let text = String::from_utf8(within(method, n)).expect("text");
+        let to = text.lines().find(|line| line.starts_with("To:")).expect("a To").to_string();
+        bytes::Bytes::from(text.replace(&to, &format!("{to};tag=x")))
+    };
+    let before = a.layer.request(a.now, tcp(1), tagged("OPTIONS", "1")).expect("begun");
+    let new = a.layer.request(a.now, tcp(1), octets(&request("INVITE", "2"))).expect("begun");
+    (0..2).for_each(|_| drop(sends!(a, "")));
+    a.layer.hold(a.now, FlowId(1));
+    // Another target may take a call; nobody else can take what belongs to a dialog.
+    tells!(a, Step::Failed { id, cause: ClientFailure::Transport } => assert_eq!(id, new));
+    tells!(a, Step::Ended { .. });
+    let bye = a.layer.request(a.now, tcp(1), tagged("BYE", "3")).expect("begun");
+    silent!(a);
+    assert_eq!(a.layer.next_timeout(), ringfort_base::Time::NEVER);
+    a.layer.moved(a.now, FlowId(1), tcp(2));
+    let mut sent = [sends!(a, ""), sends!(a, "")].map(|(hop, message)| (hop.flow, message.method().to_string()));
+    sent.sort();
+    assert_eq!(sent, [(Some(FlowId(2)), "BYE".to_string()), (Some(FlowId(2)), "OPTIONS".to_string())]);
+    assert!(a.layer.state(before).is_some() && a.layer.state(bye).is_some());
+    fires!(a, F after 32_000);
+    tells!(a, Step::Failed { .. });
+}
+
+#[test]
+fn an_answer_waits_for_a_device_too() {
+    let mut b = Side::new();
+    hears!(b, tcp(1), request("INVITE", "1"));
+    let id = tells!(b, Step::Request { id, .. } => id);
+    sends!(b, "SIP/2.0 100");
+    b.layer.hold(b.now, FlowId(1));
+    b.layer.respond(b.now, id, octets(&response(&request("INVITE", "1"), 486))).expect("possible");
+    silent!(b);
+    b.layer.moved(b.now, FlowId(1), tcp(2));
+    let (hop, _) = sends!(b, "SIP/2.0 486");
+    assert_eq!(hop.flow, Some(FlowId(2)));
+}
