@@ -138,6 +138,9 @@ impl Node {
         let (table, env) = self.parts();
         let mut env = env;
         let calls_restored = table.restore(&mut env, calls);
+        for (flow, device) in self.calls.awaited() {
+            self.registrar.expect_back(&mut self.cx, flow, device);
+        }
         self.cx.event(Event::Started { version, calls_restored, bindings_restored });
         self.cx.timers.set(Wake::ReportMedia, self.cx.now.mono + REPORT_INTERVAL);
         self.settle();

@@ -7,7 +7,6 @@ use super::call::{Call, Leg, Phase, Side};
 use super::ending::Cause;
 use super::{Env, Tables};
 use crate::context::Owner;
-use crate::route::{Source, Target};
 use crate::wake::Wake;
 use ringfort_sip::message::{Builder, Method};
 use ringfort_sip::transaction::TransactionId;
@@ -37,7 +36,6 @@ impl Call {
         }
         let owner = Owner::Call(self.id);
         for side in [Side::Caller, Side::Callee] {
-            self.follow_device(env, side);
             let Some(leg) = self.leg(side).filter(|leg| leg.is_confirmed()) else { continue };
             leg.heard = [leg.heard[1], leg.packets_in()];
             let hop = leg.next_hop();
@@ -69,19 +67,6 @@ impl Call {
             self.end(env, tables, Cause::named(408, "peer-gone"));
         }
         true
-    }
-
-    /// A device whose connection broke is reached by the one that it registered with since: the same contact of the same user.
-    pub(super) fn follow_device(&mut self, env: &Env<'_>, side: Side) {
-        let user = match (side, &self.asked.source, &self.target) {
-            (Side::Caller, Source::Account(user), _) | (Side::Callee, _, Some(Target::Device { user, .. })) => user.clone(),
-            _ => return,
-        };
-        let Some(leg) = self.leg(side).filter(|leg| leg.hop.transport.is_reliable()) else { return };
-        let Some(contact) = leg.dialog.as_ref().map(|dialog| dialog.remote_target.as_str()) else { return };
-        if let Some(binding) = env.bindings.of(&user).iter().rev().find(|binding| binding.contact == contact) {
-            leg.hop = binding.hop;
-        }
     }
 }
 

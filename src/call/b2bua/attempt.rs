@@ -38,7 +38,7 @@ impl Call {
 
     /// An extension's devices take its place, the latest registered first.
     fn expand(&mut self, env: &Env<'_>, user: String) {
-        for binding in env.bindings.of(&user) {
+        for binding in env.bindings.devices_of(&user) {
             self.waiting.push_front(Target::Device { user: user.clone(), token: binding.token.clone() });
         }
         if env.bindings.of(&user).is_empty() {
@@ -69,6 +69,7 @@ impl Call {
         let destination = destination(env, &snapshot, target)?;
         let (call_id, tag) = (env.cx.entropy.token(20), env.cx.tag());
         let mut leg = Leg::new(destination.hop, destination.by_target, call_id, tag);
+        (leg.device, leg.route, leg.placed) = (destination.device.clone(), destination.route.clone(), env.cx.now.mono);
         let media = media::open(env, tables, self.id, Side::Callee, destination.kind);
         leg.media = Some(media.ok_or(Failure::new(503, "No Media Port"))?);
         tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (self.id, Side::Callee));

@@ -2,12 +2,13 @@
 //! transactions are not, for only answered calls are written down.
 
 use crate::config::Snapshot;
+use crate::registrar::Device;
 use crate::route::{Source, Target};
 pub use crate::side::Side;
 use crate::status::CallStatus;
 use bytes::Bytes;
 use ringfort_base::event::Mode;
-use ringfort_base::{CallId, Hop, PortId, Wall};
+use ringfort_base::{CallId, Hop, PortId, Time, Wall};
 use ringfort_media::description::Description;
 use ringfort_media::plan::PortCounters;
 use ringfort_media::session::LegSession;
@@ -137,6 +138,15 @@ pub struct Leg {
     /// In-dialog requests go where the dialog's route set or remote target says (cloud, trunks), not just back where the peer was
     /// heard (devices, which may sit behind NAT).
     pub(crate) by_target: bool,
+    /// The device behind it, where it is one of an account.
+    #[serde(default)]
+    pub(crate) device: Option<Device>,
+    /// When the peer was found at `hop`, where that was not from the beginning.
+    #[serde(skip)]
+    pub(crate) placed: Time,
+    /// Route values of the first request (RFC 3327: the Path of a device).
+    #[serde(skip)]
+    pub(crate) route: Vec<String>,
     /// `None` until a response with a tag came (callee).
     pub(crate) dialog: Option<Dialog>,
     pub(crate) media: Option<Media>,

@@ -4,6 +4,7 @@ use super::call::Failure;
 use super::{Env, write};
 use crate::config::Snapshot;
 use crate::peers::PeerName;
+use crate::registrar::Device;
 use crate::route::Target;
 use ringfort_base::{Hop, Transport};
 use ringfort_media::session::LegKind;
@@ -21,6 +22,10 @@ pub(super) struct Destination {
     pub kind: LegKind,
     pub patience: Duration,
     pub by_target: bool,
+    /// Route values of the INVITE.
+    pub route: Vec<String>,
+    /// The device, where it is one of an account.
+    pub device: Option<Device>,
 }
 
 /// The supervised peer behind a target.
@@ -51,7 +56,7 @@ pub(super) fn destination(env: &Env<'_>, snapshot: &Snapshot, target: &Target) -
 
 fn device(env: &Env<'_>, snapshot: &Snapshot, token: &str) -> Result<Destination, Failure> {
     let binding = env.bindings.by_token(token).ok_or(Failure::new(480, "Not Registered"))?;
-    if binding.hop.transport.is_reliable() && binding.hop.flow.is_none() {
+    if !binding.is_reachable() {
         return Err(Failure::new(480, "Device Not Connected"));
     }
     let browser = matches!(binding.hop.transport, Transport::Ws | Transport::Wss);
@@ -62,11 +67,22 @@ fn device(env: &Env<'_>, snapshot: &Snapshot, token: &str) -> Result<Destination
         kind: if browser { LegKind::Webrtc } else { LegKind::Rtp },
         patience: DEVICE_PATIENCE,
         by_target: false,
+        route: binding.path.clone(),
+        device: Some(binding.device()),
     })
 }
 
 fn peer(env: &Env<'_>, name: &PeerName, uri: String, domain: String) -> Result<Destination, Failure> {
     let peer = env.peers.find(name).ok_or(Failure::new(503, "Peer Not Configured"))?;
     let hop = peer.hop().ok_or(Failure::new(503, "Peer Address Unknown"))?;
-    Ok(Destination { hop, uri, domain, kind: LegKind::Rtp, patience: peer.patience(), by_target: true })
+    Ok(Destination {
+        hop,
+        uri,
+        domain,
+        kind: LegKind::Rtp,
+        patience: peer.patience(),
+        by_target: true,
+        route: Vec::new(),
+        device: None,
+    })
 }

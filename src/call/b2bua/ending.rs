@@ -101,7 +101,6 @@ impl Call {
         for side in [Side::Caller, Side::Callee] {
             let by_peer = cause.released_by == Some(side);
             let unacknowledged = self.invites.iter().find(|awaited| awaited.side == side).map(|awaited| awaited.id);
-            self.follow_device(env, side);
             if let Some(leg) = self.leg(side) {
                 leg.release(env, tables, by_peer, unacknowledged);
             }

@@ -7,6 +7,7 @@ mod alive;
 mod attempt;
 mod call;
 mod destination;
+mod device;
 mod ending;
 mod farewell;
 mod identity;
@@ -105,6 +106,7 @@ impl Calls {
     /// Takes the call out, lets `act` change it, and puts it back unless it is over.
     fn with(&mut self, env: &mut Env<'_>, id: CallId, act: impl FnOnce(&mut Call, &mut Env<'_>, &mut Tables)) {
         let Some(mut call) = self.live.remove(&id) else { return };
+        call.follow_devices(env.bindings);
         act(&mut call, env, &mut self.tables);
         if call.is_over() {
             self.tables.forget(&call);

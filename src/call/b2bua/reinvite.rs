@@ -53,7 +53,6 @@ impl Call {
 
     fn send_reinvite(&mut self, env: &mut Env<'_>, to: Side, sdp: Vec<u8>) {
         let call = self.id;
-        self.follow_device(env, to);
         let Some(leg) = self.leg(to) else { return self.reject_reinvite(env, 500) };
         let hop = leg.next_hop();
         let contact = write::contact(env.cx, &hop);

@@ -1,9 +1,9 @@
 //! Writing a call down and taking it over after a restart. What is written is the call itself: there is no second representation.
 
-use super::call::{Call, Media, Phase, Side};
+use super::call::{Call, Leg, Media, Phase, Side};
 use super::ending::{self, Cause};
 use super::{Calls, Env, Tables};
-use ringfort_base::{CallId, Hop, PortId};
+use ringfort_base::{CallId, PortId};
 use ringfort_media::plan::RelayCommand;
 use ringfort_media::session::LegKind;
 
@@ -21,17 +21,18 @@ impl Call {
     /// Opens the ports again and gives the relay its plans.
     fn take_over(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
         self.snapshot = Some(env.cx.snapshot.clone());
+        self.await_devices(env);
         let mut lost = false;
         for side in [Side::Caller, Side::Callee] {
             let id = self.id;
             let Some(leg) = self.leg(side) else { continue };
-            leg.hop.flow = leg.hop.flow.filter(|_| !leg.hop.transport.is_reliable());
+            leg.hop.flow = leg.hop.flow.filter(|_| !leg.hop.transport.is_reliable() || leg.device.is_some());
             tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (id, side));
             if let Some(dialog) = &mut leg.dialog {
                 // What the dead process sent after this was written down is unknown; the peer takes only higher numbers.
                 dialog.local_cseq += CSEQ_GAP;
             }
-            lost |= !survives(&leg.hop, leg.media.as_ref());
+            lost |= !survives(leg);
             if let Some(media) = &mut leg.media {
                 // A re-INVITE that was under way died with the process: what was agreed before holds.
                 media.session.reject_offer();
@@ -51,9 +52,11 @@ impl Call {
     }
 }
 
-/// Whether a leg lives through a restart: its signalling needs no connection, and its media no association, that died with the process.
-fn survives(hop: &Hop, media: Option<&Media>) -> bool {
-    !hop.transport.is_reliable() && media.is_none_or(|m| m.session.kind() == LegKind::Rtp)
+/// Whether a leg lives through a restart: its signalling needs no connection, or one that the node or the device makes anew, and its
+/// media no association that died with the process.
+fn survives(leg: &Leg) -> bool {
+    let reached = !leg.hop.transport.is_reliable() || leg.by_target || leg.device.is_some();
+    reached && leg.media.as_ref().is_none_or(|m| m.session.kind() == LegKind::Rtp)
 }
 
 impl Calls {

@@ -2,7 +2,7 @@
 
 use super::call::{Awaited, Call, Invite, Leg, Phase, Request, Side};
 use super::identity::{self, Stranger};
-use super::{Env, Tables, media, write};
+use super::{Env, Tables, device, media, write};
 use crate::route::{self, NoRoute, Question, Source};
 use ringfort_base::{Event, Hop};
 use ringfort_media::sdp::Sdp;
@@ -38,7 +38,12 @@ pub(super) fn begin(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, 
     let bindings = env.bindings;
     let is_registered = |user: &str| !bindings.of(user).is_empty();
     let question = Question { source: &source, number: &number, mode: env.mode, is_registered: &is_registered };
-    let decision = route::evaluate(&env.cx.snapshot, &question);
+    let mut decision = route::evaluate(&env.cx.snapshot, &question);
+    let gruu = device::dialled(env, &incoming.invite).filter(|_| !decision.emergency);
+    let number = gruu.map_or(number.clone(), |(user, one)| {
+        decision = one;
+        user
+    });
     if full && !decision.emergency {
         env.cx.event(Event::LimitReached { limit: "CALLS_MAX".into(), effect: "INVITE answered 503".into() });
         return refuse(env, &incoming, 503, None, &[(HeaderName::RetryAfter, "10".into())]);
@@ -104,12 +109,13 @@ fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: R
     env.cx.totals.calls += 1;
     // Cloud and trunks name where they want requests; devices may sit behind NAT.
     let by_target = !matches!(asked.source, Source::Account(_));
+    let device = device::of_caller(env, &asked.source, &incoming.hop, &incoming.invite, &dialog);
     Call {
         id,
         snapshot: Some(env.cx.snapshot.clone()),
         asked,
         phase: Phase::Routing,
-        caller: Leg { dialog: Some(dialog), ..Leg::new(incoming.hop, by_target, call_id, tag) },
+        caller: Leg { dialog: Some(dialog), device, placed: env.cx.now.mono, ..Leg::new(incoming.hop, by_target, call_id, tag) },
         callee: None,
         target: None,
         waiting: VecDeque::new(),

@@ -43,15 +43,15 @@ impl Call {
             // RFC 3261 12: both tags name a dialog. Of another branch of a fork, or of somebody who knows only ours.
             return asked.reply(env, 481, &[]);
         }
+        if !self.admit(env, side, &asked) {
+            return;
+        }
+        let Some(leg) = self.leg(side) else { return };
         if let Some(dialog) = &mut leg.dialog
             && dialog.accept_request(&asked.request).is_err()
         {
             // RFC 3261 12.2.2: a lower CSeq than one seen before.
             return asked.reply(env, 500, &[(HeaderName::RetryAfter, "1".into())]);
-        }
-        if !leg.by_target {
-            // A device that sits behind NAT may come from a new address; what it is sent goes there.
-            leg.hop = asked.hop;
         }
         match method {
             Method::Bye => self.released(env, tables, side, &asked),

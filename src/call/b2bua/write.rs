@@ -5,7 +5,7 @@ use super::call::{Call, Leg};
 use crate::context::Context;
 use crate::route::{Source, Target};
 use bytes::Bytes;
-use ringfort_base::Hop;
+use ringfort_base::{Hop, Time};
 use ringfort_media::error::MediaError;
 use ringfort_sip::dialog::{Dialog, DialogState, NewVia};
 use ringfort_sip::message::{Builder, HeaderName, Message, Method};
@@ -81,6 +81,7 @@ pub(super) fn invite(cx: &mut Context, call: &Call, leg: &Leg, uri: &str, domain
         .header(HeaderName::Contact, contact(cx, &leg.hop))
         .header(HeaderName::Allow, crate::ALLOW)
         .header(HeaderName::UserAgent, crate::PRODUCT);
+    builder = leg.route.iter().fold(builder, |b, route| b.header(HeaderName::Route, route));
     if let Some(invite) = &call.invite {
         builder = PASSED_ON.into_iter().fold(builder, |b, name| b.copy(&invite.message, name));
         builder = credentials(builder, call, &invite.message);
@@ -114,7 +115,21 @@ pub(super) fn ack(cx: &mut Context, dialog: &Dialog) -> Option<Bytes> {
 impl Leg {
     /// A leg without dialog yet.
     pub(super) fn new(hop: Hop, by_target: bool, call_id: String, tag: String) -> Leg {
-        Leg { hop, by_target, dialog: None, media: None, tag, call_id, invite: None, ack: None, asked: None, heard: [0; 2] }
+        Leg {
+            hop,
+            by_target,
+            device: None,
+            placed: Time::ZERO,
+            route: Vec::new(),
+            dialog: None,
+            media: None,
+            tag,
+            call_id,
+            invite: None,
+            ack: None,
+            asked: None,
+            heard: [0; 2],
+        }
     }
 
     /// Whether its dialog stands.

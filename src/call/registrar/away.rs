@@ -64,6 +64,12 @@ impl Registrar {
         if let Some(other) = self.table.find(&device) {
             return cx.transactions.moved(now, flow, other.hop);
         }
+        self.expect_back(cx, flow, device);
+    }
+
+    /// What is meant for this connection waits for the device.
+    pub fn expect_back(&mut self, cx: &mut Context, flow: FlowId, device: Device) {
+        let now = cx.now.mono;
         match self.away.note(now + limits::DEVICE_RETURN, flow, device) {
             true => cx.transactions.hold(now, flow),
             false => cx.transactions.flow_closed(now, flow),

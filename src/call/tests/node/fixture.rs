@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use ringfort_base::entropy::Seeded;
-use ringfort_base::{Event, Hop, Now, Time, Transport, Wall};
+use ringfort_base::{Event, FlowId, Hop, Now, Time, Transport, Wall};
 use ringfort_call::config::Snapshot;
 use ringfort_call::status::Status;
 use ringfort_call::{Input, Node, NodeSetup, Output, OwnAddresses, Saved};
@@ -26,6 +26,8 @@ pub struct Desk {
     pub looked_up: Vec<String>,
     pub kept: BTreeMap<String, Vec<u8>>,
     serial: u32,
+    /// Connections that stand, by the address of their other end.
+    connections: BTreeMap<SocketAddr, FlowId>,
 }
 
 pub fn snapshot(text: &str) -> Arc<Snapshot> {
@@ -34,6 +36,12 @@ pub fn snapshot(text: &str) -> Arc<Snapshot> {
 
 fn password(user: &str) -> String {
     format!("secret of {user}")
+}
+
+/// The answer of `user` to a challenge.
+pub fn proof(challenge: &str, user: &str, method: &str, uri: &str) -> String {
+    let ha1 = Ha1::new(user, "ringfort.local", &password(user));
+    Challenge::parse(challenge).expect("a challenge").answer(user, &ha1, method, uri, "c", 1).to_string()
 }
 
 fn address(text: &str) -> SocketAddr {
@@ -59,7 +67,7 @@ impl Desk {
         let now = Time::from_millis(1_000);
         let node = Node::new(at(now), setup);
         let (sent, events, looked_up, kept) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new());
-        let mut desk = Desk { node, now, sent, events, looked_up, kept, serial: 0 };
+        let mut desk = Desk { node, now, sent, events, looked_up, kept, serial: 0, connections: BTreeMap::new() };
         desk.drain();
         desk
     }
@@ -71,6 +79,11 @@ impl Desk {
 
     pub fn status(&self) -> Status {
         self.node.status()
+    }
+
+    /// Calls, media ports and transactions that are left.
+    pub fn residue(&self) -> [usize; 3] {
+        self.node.residue()
     }
 
     pub fn input(&mut self, input: Input) {
@@ -102,10 +115,29 @@ impl Desk {
         }
     }
 
+    /// A party connects by TLS: what it sends comes over this connection.
+    pub fn connect(&mut self, from: &str, flow: u64) {
+        self.connections.insert(address(from), FlowId(flow));
+    }
+
+    /// A connection breaks.
+    pub fn disconnect(&mut self, from: &str) {
+        if let Some(flow) = self.connections.remove(&address(from)) {
+            self.input(Input::FlowClosed(flow));
+        }
+    }
+
+    /// How many messages went to a party.
+    pub fn count(&self, to: &str) -> usize {
+        self.sent.iter().filter(|(remote, _)| *remote == address(to)).count()
+    }
+
     /// A party sends these octets.
     pub fn receive(&mut self, from: &str, text: &str) {
         let remote = address(from);
-        let hop = Hop { transport: Transport::Udp, remote, local: Some(address("192.0.2.10:5060")), flow: None };
+        let flow = self.connections.get(&remote).copied();
+        let transport = if flow.is_some() { Transport::Tls } else { Transport::Udp };
+        let hop = Hop { transport, remote, local: Some(address("192.0.2.10:5060")), flow };
         let message = Message::parse(Bytes::copy_from_slice(text.as_bytes())).expect("a message");
         self.input(Input::Message { hop, message });
     }

@@ -1,6 +1,7 @@
 //! The whole brain, driven by hand: one message or one moment at a time.
 
 mod calls;
+mod devices;
 mod fixture;
 mod registrar;
 mod supervision;
