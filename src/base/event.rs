@@ -224,6 +224,13 @@ pub enum Event {
         /// Status answered, if any.
         status: Option<u16>,
     },
+    /// A rule of a peer profile would have broken a message and was left out.
+    RuleSkipped {
+        /// Profile.
+        profile: String,
+        /// Rule by name.
+        rule: String,
+    },
     /// A local limit was met.
     LimitReached {
         /// Name of the limit in `limits`.
@@ -259,6 +266,7 @@ impl Event {
             Event::MediaFailed { .. } => "media-failed",
             Event::CallEnded(_) => "call-ended",
             Event::MessageRejected { .. } => "message-rejected",
+            Event::RuleSkipped { .. } => "rule-skipped",
             Event::LimitReached { .. } => "limit-reached",
             Event::Impaired { .. } => "impaired",
         }
@@ -273,6 +281,7 @@ impl Event {
             | Event::MediaFailed { .. }
             | Event::CallRerouted { .. }
             | Event::AuthFailed { .. }
+            | Event::RuleSkipped { .. }
             | Event::LimitReached { .. } => Severity::Warning,
             Event::MessageRejected { .. } | Event::CallRouted { .. } => Severity::Debug,
             _ => Severity::Info,

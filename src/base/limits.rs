@@ -140,6 +140,18 @@ pub const LOOKUP_RECORDS_MAX: usize = 100_000;
 pub const PROFILES_MAX: usize = 64;
 /// Longest name of a peer profile, octets.
 pub const PROFILE_NAME_MAX: usize = 64;
+/// Rules of one peer profile.
+pub const RULES_PER_PROFILE_MAX: usize = 128;
+/// Conditions, and actions, of one rule.
+pub const RULE_STEPS_MAX: usize = 32;
+/// Memory of one compiled pattern of a rule, octets.
+pub const RULE_PATTERN_OCTETS_MAX: usize = 1 << 20;
+/// Longest value that a rule writes, octets.
+pub const RULE_VALUE_MAX: usize = 2_048;
+/// Parts of a multipart body that rules look at; a body with more stays as it is.
+pub const BODY_PARTS_MAX: usize = 16;
+/// Lines of a message that a trial of rules compares one by one.
+pub const TRIAL_LINES_MAX: usize = 1_000;
 
 const _: () = assert!(SIP_HEAD_MAX + SIP_BODY_MAX <= SIP_MESSAGE_MAX);
 const _: () = assert!(SDP_MAX <= SIP_BODY_MAX);

@@ -1,13 +1,16 @@
 //! What every part of the brain is handed to act with: the time, the configuration, randomness, the transaction layer, timers,
 //! and the list of outputs that the driver performs in order.
 
-use crate::config::Snapshot;
+use crate::config::{Direction, PeerProfile, Snapshot};
+use crate::rules::border::{self, Shaped};
+use crate::rules::{Border, Scene};
 use crate::status::Totals;
 use crate::timers::Timers;
 use crate::wake::Wake;
 use bytes::Bytes;
 use ringfort_base::{Entropy, Event, Hop, Now, Transport};
 use ringfort_media::plan::RelayCommand;
+use ringfort_sip::message::Message;
 use ringfort_sip::transaction::{TransactionId, Transactions};
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -108,6 +111,8 @@ pub struct Context {
     pub outputs: VecDeque<Output>,
     /// Counters.
     pub totals: Totals,
+    /// Who speaks over which hop.
+    pub border: Border,
 }
 
 impl Context {
@@ -128,19 +133,34 @@ impl Context {
 
     /// Sends outside any transaction: ACK to a 2xx.
     pub fn send(&mut self, hop: Hop, octets: Bytes) {
+        let (octets, _) = self.outgoing(&hop, octets);
+        self.put(hop, octets);
+    }
+
+    /// Sends what the transaction layer hands out, as it is.
+    pub(crate) fn put(&mut self, hop: Hop, octets: Bytes) {
         self.totals.messages_out += 1;
         self.outputs.push_back(Output::Send { hop, octets });
     }
 
     /// Answers a request; the transaction layer repeats it as long as needed. A transaction that is gone needs no answer.
     pub fn respond(&mut self, id: TransactionId, octets: Bytes) {
+        let octets = match self.transactions.hop(id) {
+            Some(hop) => {
+                let as_asked = self.border.put_back(id, &octets);
+                self.outgoing(&hop, as_asked.unwrap_or(octets)).0
+            }
+            None => octets,
+        };
         let _ = self.transactions.respond(self.now.mono, id, octets);
     }
 
     /// Sends a request in a client transaction and remembers who is told. `None`: the table is full, which is an event.
     pub fn request(&mut self, hop: Hop, octets: Bytes, owner: Option<Owner>) -> Option<TransactionId> {
+        let (octets, people) = self.outgoing(&hop, octets);
         match self.transactions.request(self.now.mono, hop, octets) {
             Ok(id) => {
+                self.border.remember(id, people);
                 if let Some(owner) = owner {
                     self.owners.insert(id, owner);
                 }
@@ -151,6 +171,64 @@ impl Context {
                 None
             }
         }
+    }
+
+    /// The profile of whoever speaks over this hop; `message` is what it sent, if that is at hand.
+    pub fn profile_at(&self, hop: &Hop, message: Option<&Message>) -> &Arc<PeerProfile> {
+        self.border.profile(&self.snapshot, hop, message)
+    }
+
+    /// What a peer gets of what the node says to it: its rules are the last step. With From and To of a request that rules changed.
+    fn outgoing(&mut self, hop: &Hop, octets: Bytes) -> (Bytes, Option<(String, String)>) {
+        let profile = self.profile_at(hop, None).clone();
+        if !profile.has_rules(Direction::Send) {
+            return (octets, None);
+        }
+        // What the node made itself can be read.
+        let Ok(message) = Message::parse(octets.clone()) else { return (octets, None) };
+        let shaped = self.shape(&profile, Direction::Send, hop, &message);
+        let after = shaped.applied.message.map_or(octets, |message| message.octets().clone());
+        (after, shaped.people)
+    }
+
+    /// A message of a peer as its rules make it; its rules come before anything of the node reads it.
+    pub(crate) fn incoming(&mut self, hop: &Hop, message: Message, id: Option<TransactionId>) -> Message {
+        let as_asked = id.filter(|_| !message.is_request()).and_then(|id| self.border.put_back_read(id, &message));
+        let message = as_asked.unwrap_or(message);
+        let profile = self.profile_at(hop, Some(&message)).clone();
+        if !profile.has_rules(Direction::Receive) {
+            return message;
+        }
+        let shaped = self.shape(&profile, Direction::Receive, hop, &message);
+        let (after, people) = (shaped.applied.message.unwrap_or(message), shaped.people);
+        if let Some(id) = id {
+            self.border.remember(id, people);
+        }
+        after
+    }
+
+    /// The message as rules make it, for judging it before the transaction layer has it. `None`: as it is.
+    pub(crate) fn previewed(&self, hop: &Hop, message: &Message) -> Option<Message> {
+        let profile = self.profile_at(hop, Some(message));
+        let has_rules = profile.has_rules(Direction::Receive);
+        has_rules.then(|| border::shape(profile, Direction::Receive, message, &self.scene(hop)).applied.message).flatten()
+    }
+
+    fn shape<'p>(&mut self, profile: &'p PeerProfile, direction: Direction, hop: &Hop, message: &Message) -> Shaped<'p> {
+        let shaped = border::shape(profile, direction, message, &self.scene(hop));
+        for rule in &shaped.applied.skipped {
+            self.event(Event::RuleSkipped { profile: profile.name.clone(), rule: (*rule).into() });
+        }
+        shaped
+    }
+
+    fn scene(&self, hop: &Hop) -> Scene {
+        let (host, domain) = (self.own.advertised_host(), self.snapshot.node.domain.clone());
+        let peer = match hop.remote.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        Scene { host, domain, peer }
     }
 
     /// A branch parameter: magic cookie and randomness (RFC 3261 8.1.1.7).

@@ -12,6 +12,7 @@ pub mod peers;
 pub mod registrar;
 pub mod restore;
 pub mod route;
+pub mod rules;
 mod side;
 pub mod status;
 pub mod survive;

@@ -10,6 +10,7 @@ use crate::context::{Context, Output, OwnAddresses, Owner};
 use crate::peers::{PeerName, Peers};
 use crate::registrar::{Registrar, Surroundings};
 use crate::restore::{Restored, Saved};
+use crate::rules::Border;
 use crate::status::{Status, Totals};
 use crate::survive::Survival;
 use crate::timers::Timers;
@@ -111,6 +112,7 @@ impl Node {
             timers: Timers::default(),
             outputs: VecDeque::new(),
             totals: Totals::default(),
+            border: Border::default(),
         };
         // Ids rise with civil time, so that those of an earlier process are not met again.
         let calls = Calls::new(allocator, now.wall.0 << 12);
@@ -214,7 +216,9 @@ impl Node {
 
     fn received(&mut self, hop: Hop, message: Message) {
         self.cx.totals.messages_in += 1;
-        match screen::screen(&message) {
+        // Rules may mend what the screen would refuse; the transaction layer matches the message as it came.
+        let previewed = self.cx.previewed(&hop, &message);
+        match screen::screen(previewed.as_ref().unwrap_or(&message)) {
             Verdict::Accept => self.cx.transactions.receive(self.cx.now.mono, hop, message),
             verdict => {
                 let tag = self.cx.tag();
@@ -248,16 +252,24 @@ impl Node {
         while let Some(step) = self.cx.transactions.poll_step() {
             self.step(step);
         }
+        self.cx.border.follow_peers(self.peers.addresses());
         self.survival.follow(&mut self.cx, &self.peers);
     }
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Send { hop, octets } => self.cx.send(hop, octets),
-            Step::Request { id, hop, message } => self.requested(id, hop, message),
-            Step::Response { id, hop, message } => self.answered(id, hop, &message),
+            Step::Send { hop, octets } => self.cx.put(hop, octets),
+            Step::Request { id, hop, message } => {
+                let message = self.cx.incoming(&hop, message, Some(id));
+                self.requested(id, hop, message);
+            }
+            Step::Response { id, hop, message } => {
+                let message = self.cx.incoming(&hop, message, Some(id));
+                self.answered(id, hop, &message);
+            }
             Step::Failed { id, cause } => self.failed(id, &cause.to_string()),
-            Step::Ack { message, .. } => {
+            Step::Ack { hop, message } => {
+                let message = self.cx.incoming(&hop, message, None);
                 let (calls, mut env) = self.parts();
                 calls.acknowledged(&mut env, &message);
             }
@@ -271,6 +283,7 @@ impl Node {
             }
             Step::Ended { id } => {
                 self.cx.owners.remove(&id);
+                self.cx.border.forget(id);
                 self.calls.transaction_over(&mut self.cx, id);
             }
             // Counted by the layer. A late 2xx of an INVITE that both layers forgot is not acknowledged; its sender gives up.

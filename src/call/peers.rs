@@ -78,6 +78,11 @@ impl Peers {
         }
     }
 
+    /// Where each peer is now.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (&PeerName, SocketAddr)> + Clone {
+        self.list.iter().filter_map(|p| Some((&p.name, p.resolved?)))
+    }
+
     fn place(&self, name: &PeerName) -> Option<usize> {
         self.list.iter().position(|p| p.name == *name)
     }

@@ -72,7 +72,7 @@ impl Source {
                 password
             }))
         };
-        let mut snapshot = Snapshot::load(&name, &text, &mut secret)?;
+        let mut snapshot = Snapshot::load_with(&name, &text, &mut secret, &mut |name| profile_file(self.file.as_deref(), name))?;
         if !made.is_empty() {
             let all: BTreeMap<_, _> = kept.iter().chain(&made).collect();
             let json = Zeroizing::new(serde_json::to_vec_pretty(&all).unwrap_or_default());
@@ -90,7 +90,8 @@ impl Source {
     /// Checks it without making or writing anything.
     pub fn check(&self) -> Result<Arc<Snapshot>, SourceError> {
         let (name, text) = self.text()?;
-        Ok(Snapshot::load(&name, &text, &mut |_| Some(Zeroizing::new(String::new())))?)
+        let mut files = |name: &str| profile_file(self.file.as_deref(), name);
+        Ok(Snapshot::load_with(&name, &text, &mut |_| Some(Zeroizing::new(String::new())), &mut files)?)
     }
 
     fn text(&self) -> Result<(String, String), SourceError> {
@@ -101,6 +102,14 @@ impl Source {
                 .map_err(|source| SourceError::Unreadable { path: path.clone(), source }),
         }
     }
+}
+
+/// A peer profile beside the configuration file: its name for errors, and its text. One that cannot be read as text is refused as
+/// an empty one would not be, so that a damaged file does not silently yield to the shipped profile.
+pub fn profile_file(config: Option<&Path>, profile: &str) -> Option<(String, String)> {
+    let path = config?.parent()?.join("peers").join(format!("{profile}.toml"));
+    let octets = std::fs::read(&path).ok()?;
+    Some((path.display().to_string(), String::from_utf8(octets).unwrap_or_else(|_| "not text".into())))
 }
 
 /// Passwords made earlier; none when there is no file or it is damaged, then new ones are made and printed.

@@ -11,6 +11,7 @@ mod entropy;
 mod io;
 mod journal;
 mod records;
+mod rule;
 mod serve;
 mod start;
 mod tls;
@@ -39,6 +40,9 @@ enum Command {
         /// The file.
         file: PathBuf,
     },
+    /// Try the header rules of peer profiles.
+    #[command(subcommand)]
+    Rule(rule::RuleCommand),
     /// Give the administrator `admin` a new one-time password.
     ResetAdmin(Where),
 }
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(place) => start::run(place.source()).map_err(|e| e.to_string()),
         Command::Check { file } => check(file),
+        Command::Rule(command) => command.run().map(|text| print!("{text}")),
         Command::ResetAdmin(place) => reset_admin(&place.source()),
     };
     match done {

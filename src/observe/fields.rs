@@ -56,6 +56,7 @@ impl Fields {
             | Event::Reloaded { .. }
             | Event::ModeChanged { .. }
             | Event::PeerState { .. }
+            | Event::RuleSkipped { .. }
             | Event::LimitReached { .. }
             | Event::Impaired { .. } => self.node(event),
             Event::Registered { .. } | Event::Unregistered { .. } | Event::AuthFailed { .. } | Event::MessageRejected { .. } => {
@@ -85,6 +86,7 @@ impl Fields {
             }
             Event::PeerState { peer, up, reason } => self.text("peer", peer).plain("up", up).text("reason", reason),
             Event::LimitReached { limit, effect } => self.text("limit", limit).text("effect", effect),
+            Event::RuleSkipped { profile, rule } => self.text("profile", profile).text("rule", rule),
             Event::Impaired { part, reason } => self.text("part", part).text("reason", reason),
             _ => self,
         };

@@ -154,6 +154,7 @@ impl Metrics {
                 let labels = [("rule", rule.as_str()), ("transport", transport.via_token())];
                 self.count("ringfort_messages_rejected_total", &labels);
             }
+            Event::RuleSkipped { profile, .. } => self.count("ringfort_rules_skipped_total", &[("profile", profile)]),
             Event::LimitReached { limit, .. } => self.count("ringfort_limits_reached_total", &[("limit", limit)]),
             Event::Impaired { part, .. } => self.count("ringfort_impaired_total", &[("part", part)]),
             Event::CallEnded(record) => self.on_record(record),

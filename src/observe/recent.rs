@@ -57,9 +57,9 @@ impl Subscriber for Recent {
         "recent"
     }
 
-    /// Rejected messages come in floods and would push everything else out; they are in the metrics.
+    /// Rejected messages and rules that do not fit come in floods and would push everything else out; they are in the metrics.
     fn wants(&self) -> fn(&Event) -> bool {
-        |event| !matches!(event, Event::MessageRejected { .. })
+        |event| !matches!(event, Event::MessageRejected { .. } | Event::RuleSkipped { .. })
     }
 
     fn on(&mut self, wall: Wall, event: &Event) {

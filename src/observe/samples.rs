@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 pub const PERSONAL: [&str; 6] = ["4930123456", "101@example.com", "192.0.2.7", "2001:db8::7", "extension:102", "alice"];
 
 /// Kinds of events; a new one does not compile until `kind` knows it, and fails the test until it has a sample.
-pub const KINDS: usize = 17;
+pub const KINDS: usize = 18;
 
 /// The kind of an event as a number below [`KINDS`].
 pub fn kind(event: &Event) -> usize {
@@ -30,6 +30,7 @@ pub fn kind(event: &Event) -> usize {
         Event::MessageRejected { .. } => 14,
         Event::LimitReached { .. } => 15,
         Event::Impaired { .. } => 16,
+        Event::RuleSkipped { .. } => 17,
     }
 }
 
@@ -97,6 +98,7 @@ pub fn every_event() -> Vec<Event> {
         },
         Event::LimitReached { limit: "CALLS_MAX".into(), effect: quoting() },
         Event::Impaired { part: "journal".into(), reason: quoting() },
+        Event::RuleSkipped { profile: "generic".into(), rule: quoting() },
     ]
 }
 

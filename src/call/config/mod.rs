@@ -4,21 +4,28 @@
 mod account;
 mod error;
 mod peer;
+mod place;
 mod profile;
 mod route;
+mod rule;
 mod sections;
 mod snapshot;
+mod template;
 
 pub use account::{Account, AccountSection};
 pub use error::ConfigError;
 pub use peer::{CloudSection, PeerAddress, Supervision, TrunkSection};
+pub use place::{AddressPart, FieldName, Place, UriPart};
 pub use profile::{
     AgentPattern, DeviceSection, DigestName, Extension, ForwardingField, Handling, IdentityField, PeerProfile, PeerRef, Privacy,
     ProfileFiles, Profiles, SHIPPED, find as find_profile,
 };
 pub use route::{ModeFilter, Pattern, RouteSection, RouteSource, TargetName};
+pub(crate) use rule::{Action, Condition, Test};
+pub use rule::{Direction, Rule};
 pub use sections::{EmergencySection, ListenAddress, MediaSection, NodeSection, ServicesSection, SipSection, WebSection};
 pub use snapshot::Snapshot;
+pub(crate) use template::Template;
 
 use serde::Deserialize;
 

@@ -1,7 +1,7 @@
 //! Peer profiles: what a kind of peer needs of the node, as data. A profile is a TOML file; the shipped ones are embedded, a file of
 //! the same name in `peers/` beside the configuration comes before them, and a `[[profile]]` in the configuration before both.
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, Direction, Rule};
 use crate::peers::PeerName;
 use ringfort_base::limits;
 use serde::Deserialize;
@@ -10,7 +10,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Profiles that the binary brings along: name and text.
-pub const SHIPPED: [(&str, &str); 1] = [("generic", include_str!("../../../configs/peers/generic.toml"))];
+pub const SHIPPED: [(&str, &str); 13] = [
+    ("generic", include_str!("../../../configs/peers/generic.toml")),
+    ("asterisk", include_str!("../../../configs/peers/asterisk.toml")),
+    ("cisco-cube", include_str!("../../../configs/peers/cisco-cube.toml")),
+    ("freeswitch", include_str!("../../../configs/peers/freeswitch.toml")),
+    ("jssip", include_str!("../../../configs/peers/jssip.toml")),
+    ("kamailio", include_str!("../../../configs/peers/kamailio.toml")),
+    ("polycom", include_str!("../../../configs/peers/polycom.toml")),
+    ("sipconnect-registered", include_str!("../../../configs/peers/sipconnect-registered.toml")),
+    ("sipp", include_str!("../../../configs/peers/sipp.toml")),
+    ("snom", include_str!("../../../configs/peers/snom.toml")),
+    ("teams-direct-routing", include_str!("../../../configs/peers/teams-direct-routing.toml")),
+    ("twilio", include_str!("../../../configs/peers/twilio.toml")),
+    ("yealink", include_str!("../../../configs/peers/yealink.toml")),
+];
 
 /// A peer's profile: switches that the parts of the node read.
 #[derive(Clone, Debug, Deserialize)]
@@ -38,6 +52,8 @@ pub struct PeerProfile {
     pub refer: Handling,
     /// What is done with a redirection (3xx) by this peer.
     pub redirect: Handling,
+    /// Header and number rules, in order.
+    pub rule: Vec<Rule>,
 }
 
 impl Default for PeerProfile {
@@ -54,6 +70,7 @@ impl Default for PeerProfile {
             session_timer: Extension::Supported,
             refer: Handling::Node,
             redirect: Handling::Refuse,
+            rule: Vec::new(),
         }
     }
 }
@@ -195,6 +212,7 @@ pub type ProfileFiles<'a> = &'a mut dyn FnMut(&str) -> Option<(String, String)>;
 #[derive(Clone, Debug, Default)]
 pub struct Profiles {
     none: Arc<PeerProfile>,
+    inline: Vec<Arc<PeerProfile>>,
     cloud: Option<Arc<PeerProfile>>,
     trunks: BTreeMap<String, Arc<PeerProfile>>,
     devices: Vec<(AgentPattern, Arc<PeerProfile>)>,
@@ -211,10 +229,26 @@ impl Profiles {
         found.unwrap_or(&self.none)
     }
 
+    /// Whether any peer has a profile.
+    pub fn is_any(&self) -> bool {
+        self.cloud.is_some() || !self.trunks.is_empty() || !self.devices.is_empty()
+    }
+
+    /// A `[[profile]]` of the configuration itself, used or not.
+    pub fn inline(&self, name: &str) -> Option<&Arc<PeerProfile>> {
+        self.inline.iter().find(|profile| profile.name == name)
+    }
+
+    /// The profile of who has none.
+    pub fn usual(&self) -> &Arc<PeerProfile> {
+        &self.none
+    }
+
     pub(super) fn resolve(name: &str, text: &str, config: &Config, files: ProfileFiles<'_>) -> Result<Profiles, ConfigError> {
         let mut shelf = Shelf { name, text, config, files, read: BTreeMap::new() };
         let mut profiles = Profiles::default();
         shelf.check_inline()?;
+        profiles.inline = config.profile.iter().cloned().map(Arc::new).collect();
         if let Some(profile) = config.cloud.as_ref().and_then(|cloud| cloud.profile.as_ref()) {
             profiles.cloud = Some(shelf.take(profile, "cloud", 0)?);
         }
@@ -252,6 +286,9 @@ impl Shelf<'_> {
         for (index, profile) in self.config.profile.iter().enumerate() {
             if !is_profile_name(&profile.name) {
                 return self.fail("profile", index, "a profile's `name` is of letters, digits and -".into());
+            }
+            if let Err(message) = profile.check() {
+                return self.fail("profile", index, message);
             }
             if self.config.profile.iter().take(index).any(|other| other.name == profile.name) {
                 return self.fail("profile", index, format!("profile `{}` stands twice", profile.name));
@@ -294,7 +331,20 @@ impl PeerProfile {
     pub fn parse(name: &str, file: &str, text: &str) -> Result<PeerProfile, ConfigError> {
         let mut profile: PeerProfile = toml::from_str(text).map_err(|e| ConfigError::from_toml(file, text, &e))?;
         profile.name = name.to_string();
-        Ok(profile)
+        let refused = |message| ConfigError { file: file.into(), line: 0, message, hint: None };
+        profile.check().map(|()| profile).map_err(refused)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match self.rule.len() <= limits::RULES_PER_PROFILE_MAX && !self.digest.is_empty() {
+            true => Ok(()),
+            false => Err(format!("a profile has 1 digest algorithm or more and at most {} rules", limits::RULES_PER_PROFILE_MAX)),
+        }
+    }
+
+    /// Whether there are rules of this direction.
+    pub(crate) fn has_rules(&self, direction: Direction) -> bool {
+        self.rule.iter().any(|rule| rule.direction == direction)
     }
 }
 

@@ -93,6 +93,7 @@ impl Registrar {
             binding.hop.flow = None;
             binding.until = cx.now.mono + binding.expires.left(cx.now.wall);
             if binding.expires > cx.now.wall && !binding.hop.transport.is_reliable() {
+                cx.border.follow_device(&binding.hop, &binding.user_agent);
                 self.table.put(binding);
             } else {
                 cx.persist(binding.key(), None);

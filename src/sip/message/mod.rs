@@ -28,6 +28,7 @@ pub use fields::{ContentType, Warning};
 pub use method::Method;
 pub use name::HeaderName;
 pub use params::Params;
+pub use text::split_values;
 pub use via::{MAGIC_COOKIE, Via};
 pub(crate) use via::{is_host, is_host_byte};
 

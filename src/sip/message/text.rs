@@ -85,6 +85,11 @@ impl std::fmt::Display for Quoted<'_> {
     }
 }
 
+/// The comma-separated values of a list header's text; commas within quotes and `<>` do not separate, empty values are left out.
+pub fn split_values(text: &str) -> impl Iterator<Item = &str> {
+    Split::commas(text).filter(|value| !value.is_empty())
+}
+
 /// Splits at a separator that stands outside of quoted strings and, when asked for, outside of `<>`.
 /// Pieces are trimmed. A quote or bracket that is never closed takes the rest of the text.
 #[derive(Clone, Debug)]

@@ -382,6 +382,11 @@ impl Transactions {
         self.store.find(id).map(|transaction| (transaction.machine, transaction.state))
     }
 
+    /// Where its messages go. `None` when it has ended.
+    pub fn hop(&self, id: TransactionId) -> Option<Hop> {
+        self.store.find(id).map(|transaction| transaction.hop)
+    }
+
     /// What was counted since the start.
     pub fn counters(&self) -> &Counters {
         &self.counters

@@ -3,5 +3,6 @@
 mod calls;
 mod devices;
 mod fixture;
+mod profiles;
 mod registrar;
 mod supervision;
