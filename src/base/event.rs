@@ -76,6 +76,9 @@ pub struct CallRecord {
     pub route: String,
     /// Mode of the node when the call began.
     pub mode: Mode,
+    /// Who sent it: `account:101`, `cloud`, `trunk:carrier`; empty in records of earlier versions.
+    #[serde(default)]
+    pub source: String,
     /// When the INVITE came.
     pub started: Wall,
     /// When it was answered, if it was.

@@ -32,6 +32,14 @@ pub const TRANSACTIONS_MAX: usize = 100_000;
 pub const CALLS_MAX: usize = 10_000;
 /// Targets tried one after another for one call.
 pub const CALL_TARGETS_MAX: usize = 8;
+/// Digits of a telephone number without prefixes (E.164 6.2.1).
+pub const E164_DIGITS_MAX: usize = 15;
+/// Forwards that one call follows, one after another.
+pub const CALL_FORWARDS_MAX: usize = 5;
+/// Trunks of one group.
+pub const GROUP_MEMBERS_MAX: usize = 32;
+/// Expected routes that are checked before a configuration is taken.
+pub const EXPECTATIONS_MAX: usize = 1_000;
 /// Stages of one call's plan: what is tried after what, over all groups and forwards.
 pub const CALL_STAGES_MAX: usize = 32;
 /// Bindings of all AoRs together.

@@ -8,6 +8,7 @@ pub mod b2bua;
 pub mod config;
 pub mod context;
 pub mod node;
+pub mod number;
 pub mod peers;
 pub mod registrar;
 pub mod restore;

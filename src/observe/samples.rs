@@ -55,6 +55,7 @@ pub fn record() -> CallRecord {
         to: Pii::new("101@example.com".into()),
         route: "inbound".into(),
         mode: Mode::Survivable,
+        source: "account:101".into(),
         started: Wall(1_000),
         answered: Some(Wall(2_000)),
         ended: Wall(62_000),

@@ -273,6 +273,7 @@ mod tests {
             to: Pii::new("101".into()),
             route: "inbound".into(),
             mode: Mode::Normal,
+            source: "account:101".into(),
             started: Wall(ended.saturating_sub(5_000)),
             answered: None,
             ended: Wall(ended),

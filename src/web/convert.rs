@@ -103,7 +103,7 @@ impl From<&CallStatus> for CallView {
 
 impl From<&CallRecord> for RecordView {
     fn from(record: &CallRecord) -> Self {
-        let CallRecord { call, from, to, route, mode, started, answered, ended, status, cause, reroutes, packets } = record;
+        let CallRecord { call, from, to, route, mode, source: _, started, answered, ended, status, cause, reroutes, packets } = record;
         RecordView {
             call: call.to_string(),
             from: from.reveal().clone(),

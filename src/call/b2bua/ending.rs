@@ -3,6 +3,7 @@
 
 use super::call::{Call, Leg, Phase, Side};
 use super::{Env, Tables, media};
+use crate::route::NoRoute;
 use crate::wake::Wake;
 use ringfort_base::event::CallRecord;
 use ringfort_base::{CallId, Event, limits};
@@ -71,6 +72,16 @@ impl Call {
     ) {
         self.reject_invite(env, status, None, &headers);
         self.end(env, tables, Cause::named(status, cause));
+    }
+
+    /// Ends a call that the evaluator refuses.
+    pub(super) fn refuse_by_route(&mut self, env: &mut Env<'_>, tables: &mut Tables, refusal: &NoRoute) {
+        let reason = match refusal {
+            NoRoute::Denied { reason, .. } => Some(reason.as_str()).filter(|reason| !reason.is_empty()),
+            _ => None,
+        };
+        self.reject_invite(env, refusal.status(), reason, &[]);
+        self.end(env, tables, Cause::named(refusal.status(), refusal.cause()));
     }
 
     /// Final response to the caller's INVITE, if it still waits for one.
@@ -152,6 +163,7 @@ impl Call {
             to: self.asked.number.clone().into(),
             route: self.asked.rule.clone(),
             mode: self.asked.mode,
+            source: self.asked.source.to_string(),
             started: self.started,
             answered: self.answered,
             ended,

@@ -3,7 +3,8 @@
 use super::call::{Awaited, Call, Invite, Leg, Phase, Request, Side};
 use super::identity::{self, Stranger};
 use super::{Env, Tables, device, media, write};
-use crate::route::{self, NoRoute, Question, Source};
+use crate::number;
+use crate::route::{self, NoTrace, Question, Source};
 use ringfort_base::{Event, Hop};
 use ringfort_media::sdp::Sdp;
 use ringfort_media::session::{LegKind, kind_of_offer};
@@ -37,8 +38,18 @@ pub(super) fn begin(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, 
     let number = dialled(env, &incoming.invite);
     let bindings = env.bindings;
     let is_registered = |user: &str| !bindings.of(user).is_empty();
-    let question = Question { source: &source, number: &number, mode: env.mode, is_registered: &is_registered };
-    let mut decision = route::evaluate(&env.cx.snapshot, &question);
+    let (from, from_name) = caller(env, &incoming.invite, &source);
+    let draw = env.cx.entropy.u64();
+    let question = Question {
+        source: &source,
+        caller: &from,
+        number: &number,
+        mode: env.mode,
+        wall: env.cx.now.wall,
+        draw,
+        is_registered: &is_registered,
+    };
+    let mut decision = route::evaluate(&env.cx.snapshot, &question, &mut NoTrace);
     let gruu = device::dialled(env, &incoming.invite).filter(|_| !decision.emergency);
     let number = gruu.map_or(number.clone(), |(user, one)| {
         decision = one;
@@ -48,7 +59,6 @@ pub(super) fn begin(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, 
         env.cx.event(Event::LimitReached { limit: "CALLS_MAX".into(), effect: "INVITE answered 503".into() });
         return refuse(env, &incoming, 503, None, &[(HeaderName::RetryAfter, "10".into())]);
     }
-    let (from, from_name) = caller(env, &incoming.invite, &source);
     let asked = Request {
         source,
         from,
@@ -62,13 +72,9 @@ pub(super) fn begin(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, 
     let targets = match decision.targets {
         Ok(targets) => targets,
         Err(reason) => {
-            let (status, cause) = match reason {
-                NoRoute::NotRegistered => (480, "not-registered"),
-                NoRoute::UnknownNumber => (404, "no-route"),
-            };
             let mut call = new_call(env, tables, incoming, asked, dialog);
             announce(env, &call, Vec::new());
-            call.refuse(env, tables, status, cause, Vec::new());
+            call.refuse_by_route(env, tables, &reason);
             return Some(call);
         }
     };
@@ -84,7 +90,7 @@ pub(super) fn begin(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, 
 fn dialled(env: &Env<'_>, invite: &Message) -> String {
     let Some(uri) = invite.request_uri().and_then(|u| Uri::parse(u).ok()) else { return String::new() };
     let of_token = uri.param("rf").and_then(|token| env.bindings.by_token(token)).map(|b| b.user.clone());
-    of_token.unwrap_or_else(|| uri.dialled().unwrap_or_default().into_owned())
+    of_token.unwrap_or_else(|| number::of_uri(&env.cx.snapshot.numbers, &uri))
 }
 
 /// Caller's user part and name: an account's own, otherwise as told.

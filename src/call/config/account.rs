@@ -16,6 +16,41 @@ pub struct AccountSection {
     pub display_name: String,
     /// Password; absent: one is made at first start and kept in the state directory.
     pub password: Option<Zeroizing<String>>,
+    /// Where its calls go instead.
+    #[serde(default)]
+    pub forward: ForwardSection,
+    /// Numbers that ring together with its devices: a mobile phone.
+    #[serde(default)]
+    pub also_ring: Vec<String>,
+}
+
+/// `account.forward`: numbers as this account would dial them. In normal mode the cloud's own forwards come first.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ForwardSection {
+    /// Every call; the devices do not ring.
+    pub always: Option<String>,
+    /// When it is busy (486, 600).
+    pub busy: Option<String>,
+    /// When nobody answers for `no_answer_s`.
+    pub no_answer: Option<String>,
+    /// How long the devices ring first, seconds.
+    pub no_answer_s: u32,
+    /// When no device can be reached; absent: as `no_answer`.
+    pub unreachable: Option<String>,
+}
+
+impl Default for ForwardSection {
+    fn default() -> Self {
+        ForwardSection { always: None, busy: None, no_answer: None, no_answer_s: 20, unreachable: None }
+    }
+}
+
+impl ForwardSection {
+    /// Every number that it names.
+    pub fn numbers(&self) -> impl Iterator<Item = &String> {
+        [&self.always, &self.busy, &self.no_answer, &self.unreachable].into_iter().flatten()
+    }
 }
 
 impl fmt::Debug for AccountSection {
@@ -33,4 +68,8 @@ pub struct Account {
     pub display_name: String,
     /// Digest verifiers for the node's realm.
     pub ha1: Ha1,
+    /// Where its calls go instead.
+    pub forward: ForwardSection,
+    /// Numbers that ring together with its devices.
+    pub also_ring: Vec<String>,
 }

@@ -2,7 +2,12 @@
 //! every evaluation uses; a reload makes a new one and calls in progress keep theirs.
 
 mod account;
+mod admission;
+mod check;
 mod error;
+mod expect;
+mod group;
+mod numbers;
 mod peer;
 mod place;
 mod profile;
@@ -11,9 +16,14 @@ mod rule;
 mod sections;
 mod snapshot;
 mod template;
+mod time;
 
-pub use account::{Account, AccountSection};
+pub use account::{Account, AccountSection, ForwardSection};
+pub use admission::LimitsSection;
 pub use error::ConfigError;
+pub use expect::{ExpectSection, USUAL_TIME};
+pub use group::{GroupSection, Member};
+pub use numbers::{CallerNumber, DidRange, DidSection, NumberFormat, NumbersSection};
 pub use peer::{CloudSection, PeerAddress, Supervision, TrunkSection};
 pub use place::{AddressPart, FieldName, Place, UriPart};
 pub use profile::{
@@ -26,6 +36,7 @@ pub use rule::{Direction, Rule};
 pub use sections::{EmergencySection, ListenAddress, MediaSection, NodeSection, ServicesSection, SipSection, WebSection};
 pub use snapshot::Snapshot;
 pub(crate) use template::Template;
+pub use time::{Local, When, Zone};
 
 use serde::Deserialize;
 
@@ -59,6 +70,21 @@ pub struct Config {
     /// People and devices.
     #[serde(default)]
     pub account: Vec<AccountSection>,
+    /// How numbers are written.
+    #[serde(default)]
+    pub numbers: NumbersSection,
+    /// Outside numbers of extensions.
+    #[serde(default)]
+    pub did: Vec<DidSection>,
+    /// Groups of trunks.
+    #[serde(default)]
+    pub group: Vec<GroupSection>,
+    /// How many calls there may be.
+    #[serde(default)]
+    pub limits: LimitsSection,
+    /// Calls whose way is known.
+    #[serde(default)]
+    pub expect: Vec<ExpectSection>,
     /// Where calls go, first match first.
     #[serde(default)]
     pub route: Vec<RouteSection>,

@@ -1,5 +1,7 @@
 //! Sections of supervised peers: the cloud and the trunks.
 
+use super::{CallerNumber, NumberFormat};
+use crate::route::Codes;
 use ringfort_base::Transport;
 use ringfort_sip::uri::Host;
 use serde::Deserialize;
@@ -127,6 +129,25 @@ pub struct TrunkSection {
     /// Whether identities that it asserts are believed and told to it (RFC 3325 trust domain).
     #[serde(default)]
     pub trusted: bool,
+    /// How it writes numbers.
+    #[serde(default)]
+    pub format: NumberFormat,
+    /// Which number it is told as the caller's.
+    #[serde(default)]
+    pub caller: CallerNumber,
+    /// The caller's number where `caller = "did"` finds none; absent: as the caller is known.
+    pub caller_default: Option<String>,
+    /// Final statuses after which the next target is tried; absent: 408, 500, 502, 503, 504.
+    pub failover: Option<Codes>,
+    /// Calls at once in both directions; 0: no limit.
+    #[serde(default)]
+    pub calls_max: u32,
+    /// New calls a second in both directions; 0: no limit.
+    #[serde(default)]
+    pub calls_per_second: u32,
+    /// Bandwidth of its calls, kbit/s, estimated by codec; 0: no limit.
+    #[serde(default)]
+    pub kbit_max: u32,
     /// `host:port`.
     pub address: PeerAddress,
     /// Transport.

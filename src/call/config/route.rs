@@ -1,5 +1,6 @@
 //! `[[route]]`: where calls go, first match first.
 
+use super::When;
 use ringfort_base::event::Mode;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
@@ -13,9 +14,15 @@ pub struct RouteSection {
     pub name: String,
     /// Dialled numbers: `+49*` a prefix, `112` exactly this, `0XX` with X for one digit, `*` any number.
     pub number: Pattern,
-    /// Whose calls: `any` (default), `accounts`, `cloud`, `trunk:NAME`.
+    /// Whose calls: `any` (default), `accounts`, `account:PATTERN`, `cloud`, `trunk:NAME`.
     #[serde(default)]
     pub source: RouteSource,
+    /// Callers' numbers, one of which must fit; absent: all.
+    #[serde(default)]
+    pub caller: Vec<Pattern>,
+    /// Times of the week, one of which must hold; absent: always.
+    #[serde(default)]
+    pub when: Vec<When>,
     /// Modes in which it applies; absent: all.
     #[serde(default)]
     pub mode: ModeFilter,
@@ -25,8 +32,14 @@ pub struct RouteSection {
     /// Put in front afterwards.
     #[serde(default)]
     pub prepend: String,
-    /// Targets in order: `trunk:NAME`, `cloud`, `extension`, `echo`.
+    /// Targets in order: `trunk:NAME`, `group:NAME`, `cloud`, `extension`, `extension:USER`, `echo`.
+    #[serde(default)]
     pub to: Vec<TargetName>,
+    /// Refuses the call with this status instead, 400 to 699.
+    pub deny: Option<u16>,
+    /// Reason phrase of the refusal; empty: the status's own.
+    #[serde(default)]
+    pub reason: String,
 }
 
 /// A pattern of dialled numbers.
@@ -34,6 +47,14 @@ pub struct RouteSection {
 pub struct Pattern(String);
 
 impl Pattern {
+    fn parse(text: &str) -> Result<Pattern, String> {
+        let known = |c: char| c.is_ascii_alphanumeric() || "+*#-_.".contains(c);
+        match text.is_empty() || !text.chars().all(known) {
+            true => Err(format!("`{text}` is not a number pattern such as `+49*`, `0XX` or `112`")),
+            false => Ok(Pattern(text.to_string())),
+        }
+    }
+
     /// Whether `number` fits.
     pub fn matches(&self, number: &str) -> bool {
         let (body, open) = match self.0.strip_suffix('*') {
@@ -54,12 +75,7 @@ impl fmt::Display for Pattern {
 
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
-        let known = |c: char| c.is_ascii_alphanumeric() || "+*#-_.".contains(c);
-        if text.is_empty() || !text.chars().all(known) {
-            return Err(de::Error::custom(format!("`{text}` is not a number pattern such as `+49*`, `0XX` or `112`")));
-        }
-        Ok(Pattern(text))
+        Pattern::parse(&String::deserialize(d)?).map_err(de::Error::custom)
     }
 }
 
@@ -71,6 +87,8 @@ pub enum RouteSource {
     Any,
     /// Those of registered or authenticated accounts.
     Accounts,
+    /// Those of accounts whose user fits.
+    Account(Pattern),
     /// Those that the cloud sends.
     Cloud,
     /// Those that this trunk sends.
@@ -84,9 +102,10 @@ impl<'de> Deserialize<'de> for RouteSource {
             "any" => Ok(RouteSource::Any),
             "accounts" => Ok(RouteSource::Accounts),
             "cloud" => Ok(RouteSource::Cloud),
-            other => match other.strip_prefix("trunk:") {
-                Some(name) => Ok(RouteSource::Trunk(name.to_string())),
-                None => Err(de::Error::custom(format!("`{other}` is not any, accounts, cloud or trunk:NAME"))),
+            other => match other.split_once(':') {
+                Some(("trunk", name)) => Ok(RouteSource::Trunk(name.to_string())),
+                Some(("account", pattern)) => Pattern::parse(pattern).map(RouteSource::Account).map_err(de::Error::custom),
+                _ => Err(de::Error::custom(format!("`{other}` is not any, accounts, account:PATTERN, cloud or trunk:NAME"))),
             },
         }
     }
@@ -111,8 +130,12 @@ pub enum TargetName {
     Cloud,
     /// A trunk by name.
     Trunk(String),
+    /// A group of trunks by name.
+    Group(String),
     /// The registered devices of the extension that was dialled.
     Extension,
+    /// An extension, whatever was dialled.
+    User(String),
     /// The echo service.
     Echo,
 }
@@ -124,9 +147,14 @@ impl<'de> Deserialize<'de> for TargetName {
             "cloud" => Ok(TargetName::Cloud),
             "extension" => Ok(TargetName::Extension),
             "echo" => Ok(TargetName::Echo),
-            other => match other.strip_prefix("trunk:") {
-                Some(name) => Ok(TargetName::Trunk(name.to_string())),
-                None => Err(de::Error::custom(format!("`{other}` is not trunk:NAME, cloud, extension or echo"))),
+            other => match other.split_once(':') {
+                Some(("trunk", name)) => Ok(TargetName::Trunk(name.to_string())),
+                Some(("group", name)) => Ok(TargetName::Group(name.to_string())),
+                Some(("extension", user)) => Ok(TargetName::User(user.to_string())),
+                _ => {
+                    let known = "trunk:NAME, group:NAME, cloud, extension, extension:USER or echo";
+                    Err(de::Error::custom(format!("`{other}` is not {known}")))
+                }
             },
         }
     }

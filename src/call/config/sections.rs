@@ -1,6 +1,6 @@
 //! Sections that stand alone: node, signalling, page, audio, emergency, services.
 
-use super::TargetName;
+use super::{TargetName, Zone};
 use ringfort_base::Transport;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
@@ -19,6 +19,8 @@ pub struct NodeSection {
     pub state_dir: PathBuf,
     /// RAM: the journal that a restart reads.
     pub run_dir: PathBuf,
+    /// Time zone of routes' `when`, by its IANA name.
+    pub time_zone: Zone,
 }
 
 impl Default for NodeSection {
@@ -28,6 +30,7 @@ impl Default for NodeSection {
             domain: "ringfort.local".into(),
             state_dir: "/var/lib/ringfort".into(),
             run_dir: "/run/ringfort".into(),
+            time_zone: Zone::default(),
         }
     }
 }

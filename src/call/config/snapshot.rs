@@ -1,10 +1,10 @@
 //! The checked configuration: references resolved, numbers in range, passwords turned into digest verifiers.
 
 use super::{
-    Account, CloudSection, Config, ConfigError, EmergencySection, MediaSection, NodeSection, PeerProfile, PeerRef, ProfileFiles,
-    Profiles, RouteSection, RouteSource, ServicesSection, SipSection, TargetName, TrunkSection, WebSection,
+    Account, AccountSection, CloudSection, Config, ConfigError, DidSection, EmergencySection, GroupSection, LimitsSection,
+    MediaSection, NodeSection, NumbersSection, PeerProfile, PeerRef, ProfileFiles, Profiles, RouteSection, ServicesSection,
+    SipSection, TrunkSection, WebSection,
 };
-use ringfort_base::limits;
 use ringfort_sip::digest::Ha1;
 use ringfort_sip::uri::Uri;
 use std::collections::{BTreeMap, HashSet};
@@ -28,6 +28,14 @@ pub struct Snapshot {
     pub trunks: Vec<TrunkSection>,
     /// Accounts by extension.
     pub accounts: BTreeMap<String, Account>,
+    /// How numbers are written.
+    pub numbers: NumbersSection,
+    /// Outside numbers of extensions.
+    pub dids: Vec<DidSection>,
+    /// Groups of trunks.
+    pub groups: Vec<GroupSection>,
+    /// How many calls there may be.
+    pub limits: LimitsSection,
     /// Routes, first match first.
     pub routes: Vec<RouteSection>,
     /// Emergency numbers.
@@ -66,10 +74,11 @@ impl Snapshot {
                 return Err(ConfigError::in_section(name, text, "account", index, message));
             };
             let ha1 = Ha1::new(&section.user, &realm, &password);
-            let account = Account { user: section.user.clone(), display_name: section.display_name, ha1 };
+            let AccountSection { display_name, forward, also_ring, .. } = section;
+            let account = Account { user: section.user.clone(), display_name, ha1, forward, also_ring };
             accounts.insert(section.user, account);
         }
-        Ok(Arc::new(Snapshot {
+        let snapshot = Snapshot {
             node: config.node,
             sip: config.sip,
             web: config.web,
@@ -77,16 +86,27 @@ impl Snapshot {
             cloud: config.cloud,
             trunks: config.trunk,
             accounts,
+            numbers: config.numbers,
+            dids: config.did,
+            groups: config.group,
+            limits: config.limits,
             routes: config.route,
             emergency: config.emergency,
             services: config.services,
             profiles,
-        }))
+        };
+        super::expect::check(name, text, &config.expect, &snapshot)?;
+        Ok(Arc::new(snapshot))
     }
 
     /// The trunk of this name.
     pub fn trunk(&self, name: &str) -> Option<&TrunkSection> {
         self.trunks.iter().find(|t| t.name == name)
+    }
+
+    /// The group of this name.
+    pub fn group(&self, name: &str) -> Option<&GroupSection> {
+        self.groups.iter().find(|g| g.name == name)
     }
 
     /// What this peer needs; the defaults where no profile is named for it.
@@ -115,10 +135,10 @@ fn is_host(domain: &str) -> bool {
 }
 
 /// Rules across sections.
-struct Check<'a> {
+pub(super) struct Check<'a> {
     name: &'a str,
     text: &'a str,
-    config: &'a Config,
+    pub(super) config: &'a Config,
 }
 
 impl Check<'_> {
@@ -126,13 +146,10 @@ impl Check<'_> {
         self.ranges()?;
         self.unique()?;
         self.peers()?;
-        for (index, route) in self.config.route.iter().enumerate() {
-            self.route(index, route)?;
-        }
-        self.emergency()
+        self.routing()
     }
 
-    fn fail<T>(&self, section: &str, index: usize, message: String) -> Result<T, ConfigError> {
+    pub(super) fn fail<T>(&self, section: &str, index: usize, message: String) -> Result<T, ConfigError> {
         Err(ConfigError::in_section(self.name, self.text, section, index, message))
     }
 
@@ -204,39 +221,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn route(&self, index: usize, route: &RouteSection) -> Result<(), ConfigError> {
-        if let RouteSource::Trunk(name) = &route.source {
-            self.known_trunk("route", index, name)?;
-        }
-        self.targets("route", index, &route.to)
-    }
-
-    fn emergency(&self) -> Result<(), ConfigError> {
-        let section = &self.config.emergency;
-        if section.numbers.is_empty() != section.to.is_empty() {
-            return self.fail("emergency", 0, "`numbers` and `to` go together".into());
-        }
-        if section.numbers.is_empty() { Ok(()) } else { self.targets("emergency", 0, &section.to) }
-    }
-
-    fn targets(&self, section: &str, index: usize, targets: &[TargetName]) -> Result<(), ConfigError> {
-        if targets.is_empty() || targets.len() > limits::CALL_TARGETS_MAX {
-            let message = format!("`to` must name 1 to {} targets", limits::CALL_TARGETS_MAX);
-            return self.fail(section, index, message);
-        }
-        for target in targets {
-            match target {
-                TargetName::Trunk(name) => self.known_trunk(section, index, name)?,
-                TargetName::Cloud if self.config.cloud.is_none() => {
-                    return self.fail(section, index, "target `cloud`, but there is no [cloud]".into());
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn known_trunk(&self, section: &str, index: usize, name: &str) -> Result<(), ConfigError> {
+    pub(super) fn known_trunk(&self, section: &str, index: usize, name: &str) -> Result<(), ConfigError> {
         if self.config.trunk.iter().any(|t| t.name == name) {
             return Ok(());
         }

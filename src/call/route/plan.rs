@@ -2,7 +2,6 @@
 //! order: the first is tried first, and [`next_stage`] says which one follows when a stage is through.
 
 use super::Target;
-use ringfort_base::limits;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -45,7 +44,7 @@ pub enum Outcome {
 }
 
 /// Final statuses as a configuration lists them: `408`, `5xx`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Codes(pub(crate) Vec<(u16, u16)>);
 
 impl Codes {
@@ -131,12 +130,6 @@ pub fn next_stage(plan: &[Stage], place: usize, outcome: Outcome) -> Option<usiz
     plan.iter().position(follows)
 }
 
-/// One after the other.
-pub(super) fn in_turn(targets: impl IntoIterator<Item = Target>) -> Vec<Stage> {
-    let stages = targets.into_iter().take(limits::CALL_STAGES_MAX).enumerate();
-    stages.map(|(place, target)| Stage { behind: place.checked_sub(1), ..Stage::of(target) }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,7 +159,7 @@ mod tests {
 
     #[test]
     fn codes_decide_what_is_a_failure() {
-        let mut plan = in_turn([1, 2].map(|n| Target::Trunk { name: n.to_string(), number: "1".into() }));
+        let mut plan = [stage("a", None, After::Failure), stage("b", Some(0), After::Failure)];
         assert_eq!((next_stage(&plan, 0, Outcome::Status(503)), next_stage(&plan, 0, Outcome::Status(404))), (Some(1), None));
         plan[0].failover = Some(Codes(vec![(404, 404), (500, 599)]));
         assert_eq!(next_stage(&plan, 0, Outcome::Status(404)), Some(1));

@@ -10,6 +10,7 @@ fn record(call: u64, started: u64) -> CallRecord {
         to: Pii::new("101".into()),
         route: "inbound".into(),
         mode: Mode::Standalone,
+        source: "account:101".into(),
         started: Wall(started),
         answered: Some(Wall(started + 1)),
         ended: Wall(started + 2),

@@ -265,6 +265,7 @@ fn record() -> CallRecord {
         to: Pii::new("102".into()),
         route: "internal".into(),
         mode: Mode::Normal,
+        source: "account:101".into(),
         started: Wall(1),
         answered: Some(Wall(2)),
         ended: Wall(3),

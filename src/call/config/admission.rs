@@ -1,0 +1,34 @@
+//! `[limits]`: how many calls the node and each user may have. Limits of a trunk stand in its `[[trunk]]`.
+
+use serde::Deserialize;
+
+/// `[limits]`. 0: no limit but the node's fixed ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsSection {
+    /// Calls at once through the node.
+    pub calls_max: u32,
+    /// New calls a second through the node.
+    pub calls_per_second: u32,
+    /// Bandwidth of all media legs, kbit/s, estimated by codec.
+    pub kbit_max: u32,
+    /// Calls at once of one user, made and taken.
+    pub user_calls_max: u32,
+    /// New calls a second by one user.
+    pub user_calls_per_second: u32,
+    /// What a refused caller is told to wait, seconds.
+    pub retry_after_s: u32,
+}
+
+impl Default for LimitsSection {
+    fn default() -> Self {
+        LimitsSection {
+            calls_max: 0,
+            calls_per_second: 0,
+            kbit_max: 0,
+            user_calls_max: 0,
+            user_calls_per_second: 0,
+            retry_after_s: 10,
+        }
+    }
+}
