@@ -42,6 +42,10 @@ pub const GROUP_MEMBERS_MAX: usize = 32;
 pub const EXPECTATIONS_MAX: usize = 1_000;
 /// Stages of one call's plan: what is tried after what, over all groups and forwards.
 pub const CALL_STAGES_MAX: usize = 32;
+/// Largest body that passes from one leg to the other unread (INFO, MESSAGE), octets.
+pub const PASSED_BODY_MAX: usize = 8_192;
+/// INFO and MESSAGE requests of one call that wait for the other leg's answer.
+pub const CALL_RELAYED_MAX: usize = 16;
 /// Bindings of all AoRs together.
 pub const BINDINGS_MAX: usize = 50_000;
 /// Bindings of one AoR.

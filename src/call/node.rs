@@ -392,7 +392,9 @@ impl Node {
             }
             Wake::TargetSilent(call) => self.on_call(|calls, env| calls.target_silent(env, call)),
             Wake::RingEnd(call) => self.on_call(|calls, env| calls.ring_end(env, call)),
-            Wake::ReinviteOverdue(call) => self.on_call(|calls, env| calls.reinvite_overdue(env, call)),
+            Wake::ExchangeOverdue(call) => self.on_call(|calls, env| calls.exchange_overdue(env, call)),
+            Wake::ExchangeAgain(call) => self.on_call(|calls, env| calls.exchange_again(env, call)),
+            Wake::Session(call, side) => self.on_call(|calls, env| calls.session_due(env, call, side)),
             Wake::AskAlive(call) => self.on_call(|calls, env| calls.ask_whether_alive(env, call)),
             Wake::Media(call, side) => self.on_call(|calls, env| calls.media_timeout(env, call, side)),
             Wake::RecordOverdue(call) => self.on_call(|calls, env| calls.record_overdue(env, call)),
@@ -437,7 +439,18 @@ impl Node {
 
 /// What this node takes as a user agent server (RFC 3261 8.2).
 const UAS: Uas<'static> = Uas {
-    methods: &[Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options, Method::Register],
-    extensions: &[],
+    methods: &[
+        Method::Invite,
+        Method::Ack,
+        Method::Cancel,
+        Method::Bye,
+        Method::Options,
+        Method::Register,
+        Method::Update,
+        Method::Info,
+        Method::Message,
+    ],
+    extensions: &["timer"],
     content_types: &["application/sdp"],
+    unread: &[Method::Info, Method::Message],
 };

@@ -21,7 +21,11 @@ pub enum Wake {
     /// It has rung long enough.
     RingEnd(CallId),
     /// The other leg does not finish a re-INVITE of this call.
-    ReinviteOverdue(CallId),
+    ExchangeOverdue(CallId),
+    /// A change of this call that met 491 is tried again.
+    ExchangeAgain(CallId),
+    /// A leg's session is to be refreshed, or runs out.
+    Session(CallId, Side),
     /// Ask both ends of this call whether they still know of it.
     AskAlive(CallId),
     /// A leg's ICE, DTLS or deadline.

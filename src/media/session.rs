@@ -10,7 +10,7 @@ use crate::negotiation::{self, Agreed, Pending};
 use crate::plan::{Component, Destination, DiscardReason, FlowPlan, Latch, Receive, Transmit};
 use crate::remote::{Remote, RemoteWebrtc, carries};
 use crate::reserve::Reserve;
-use crate::sdp::{Direction, Fingerprint, Sdp};
+use crate::sdp::{Direction, Fingerprint, Sdp, Setup};
 use crate::webrtc::{DtlsIdentity, IceCredentials, Terms, WebrtcTransport};
 use ringfort_base::{Entropy, PortId, Time};
 use serde::{Deserialize, Serialize};
@@ -200,6 +200,22 @@ impl LegSession {
         let before = self.agreed.as_ref().map(|agreed| &agreed.local);
         // Many phones take rtcp-mux for an error; it is offered only where there is no other way for RTCP.
         let local = negotiation::offer(self.kind, from_other_leg, before, self.address.rtcp.is_none())?;
+        let body = self.write(&local, None)?;
+        self.pending = Some(Pending::Sent(local));
+        Ok(body)
+    }
+
+    /// Offers again what was agreed: a refresh. The version of `o=` stays where the peer was told just that (RFC 4028 7.4).
+    ///
+    /// # Errors
+    /// [`MediaError::OutOfOrder`] when nothing is agreed yet, or the peer's offer is pending.
+    pub fn repeat_offer(&mut self) -> Result<Vec<u8>, MediaError> {
+        if matches!(self.pending, Some(Pending::Received(_))) {
+            return Err(MediaError::OutOfOrder { wanted: "offer", needed: "the answer to the peer's offer" });
+        }
+        let agreed = self.agreed.as_ref().ok_or(MediaError::OutOfOrder { wanted: "repeated offer", needed: "an agreement" })?;
+        let mut local = agreed.local.clone();
+        local.setup = local.setup.map(|_| Setup::Actpass);
         let body = self.write(&local, None)?;
         self.pending = Some(Pending::Sent(local));
         Ok(body)

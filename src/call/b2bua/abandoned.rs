@@ -3,8 +3,9 @@
 
 use super::write;
 use crate::context::Context;
+use crate::side::Side;
 use bytes::Bytes;
-use ringfort_base::Hop;
+use ringfort_base::{CallId, Hop};
 use ringfort_sip::dialog::Dialog;
 use ringfort_sip::message::{Message, Method};
 use ringfort_sip::transaction::TransactionId;
@@ -21,8 +22,18 @@ pub(super) struct Abandoned {
 enum Late {
     /// It founds a dialog that nobody wants: ACK and BYE. The INVITE as it was sent.
     Release(Hop, Bytes),
-    /// It answers a re-INVITE: ACK, as made in its dialog.
-    Acknowledge(Hop, Bytes),
+    /// It answers a re-INVITE: ACK, as made in its dialog. The peer has changed what nobody else has.
+    Acknowledge(Hop, Bytes, (CallId, Side)),
+}
+
+/// What a response to an INVITE that was given up means.
+pub(super) enum Answered {
+    /// It is not one of those.
+    Unknown,
+    /// Nothing more is to do.
+    Settled,
+    /// This leg's peer accepted a change that was taken back.
+    Diverged(CallId, Side),
 }
 
 impl Abandoned {
@@ -32,8 +43,8 @@ impl Abandoned {
     }
 
     /// Cancels a re-INVITE and remembers its ACK.
-    pub fn give_up_within(&mut self, cx: &mut Context, id: TransactionId, hop: Hop, ack: Bytes) {
-        self.cancel(cx, id, Late::Acknowledge(hop, ack));
+    pub fn give_up_within(&mut self, cx: &mut Context, id: TransactionId, hop: Hop, ack: Bytes, leg: (CallId, Side)) {
+        self.cancel(cx, id, Late::Acknowledge(hop, ack, leg));
     }
 
     fn cancel(&mut self, cx: &mut Context, id: TransactionId, late: Late) {
@@ -44,16 +55,20 @@ impl Abandoned {
         }
     }
 
-    /// A response came. False: not to one of these.
-    pub fn answered(&mut self, cx: &mut Context, id: TransactionId, response: &Message) -> bool {
-        let Some(late) = self.invites.get(&id).cloned() else { return false };
-        if response.status().is_some_and(|s| (200..300).contains(&s)) {
-            match late {
-                Late::Release(hop, invite) => acknowledge_and_release(cx, hop, invite, response),
-                Late::Acknowledge(hop, ack) => cx.send(hop, ack),
+    /// A response came.
+    pub fn answered(&mut self, cx: &mut Context, id: TransactionId, response: &Message) -> Answered {
+        let Some(late) = self.invites.get(&id).cloned() else { return Answered::Unknown };
+        if !response.status().is_some_and(|s| (200..300).contains(&s)) {
+            return Answered::Settled;
+        }
+        match late {
+            Late::Release(hop, invite) => acknowledge_and_release(cx, hop, invite, response),
+            Late::Acknowledge(hop, ack, (call, side)) => {
+                cx.send(hop, ack);
+                return Answered::Diverged(call, side);
             }
         }
-        true
+        Answered::Settled
     }
 
     /// The transaction layer forgot the INVITE.
@@ -67,7 +82,7 @@ pub(super) fn acknowledge_and_release(cx: &mut Context, hop: Hop, invite: Bytes,
     let Ok(invite) = Message::parse(invite) else { return };
     let Ok(mut dialog) = Dialog::uac(&invite, response, hop) else { return };
     if let Some(ack) = write::ack(cx, &dialog) {
-        cx.send(hop, ack);
+        cx.send(hop, ack.build());
     }
     let bye = write::inside(cx, &mut dialog, &Method::Bye).build();
     cx.request(hop, bye, None);

@@ -1,7 +1,7 @@
 //! Whether both ends still know of the call, and where they are. A phone that lost power says no BYE, and a process that was killed
 //! while a 2xx was on its way never hears that it was lost: without asking, such a call would hold its ports for ever. OPTIONS within
 //! the dialog asks (RFC 3261 11.2), whatever the peer supports: every answer shows that the dialog stands, but for 481 and 408
-//! (12.2.1.2). Silence ends the call only where no audio comes either.
+//! (12.2.1.2). A leg with a session timer is not asked: its refreshes show the same. Silence ends the call only where no audio comes either.
 
 use super::call::{Call, Leg, Phase, Side};
 use super::ending::Cause;
@@ -36,7 +36,7 @@ impl Call {
         }
         let owner = Owner::Call(self.id);
         for side in [Side::Caller, Side::Callee] {
-            let Some(leg) = self.leg(side).filter(|leg| leg.is_confirmed()) else { continue };
+            let Some(leg) = self.leg(side).filter(|leg| leg.needs_asking()) else { continue };
             leg.heard = [leg.heard[1], leg.packets_in()];
             let hop = leg.next_hop();
             if let Some(octets) = leg.inside(env.cx, &Method::Options).map(Builder::build) {
@@ -71,6 +71,11 @@ impl Call {
 }
 
 impl Leg {
+    /// A dialog that stands, and whose session does not end by itself (RFC 4028).
+    fn needs_asking(&self) -> bool {
+        self.is_confirmed() && self.session.timer.is_none()
+    }
+
     /// RTP and RTCP packets that came from the peer, as last reported.
     fn packets_in(&self) -> u64 {
         self.media.as_ref().map_or(0, |media| media.counters.rtp_in + media.counters.rtcp_in)

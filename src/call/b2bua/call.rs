@@ -1,6 +1,10 @@
 //! One call: two legs, what was asked, what was decided, and how far it is. What a restart needs is serialised as it stands here;
 //! transactions are not, for only answered calls are written down.
 
+use super::abilities::Abilities;
+use super::exchange::Exchange;
+use super::relayed::Relayed;
+use super::session_timer::Session;
 use crate::config::Snapshot;
 use crate::registrar::Device;
 use crate::route::{Source, Target};
@@ -17,6 +21,7 @@ use ringfort_sip::message::Message;
 use ringfort_sip::transaction::TransactionId;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// How far a call is.
@@ -79,7 +84,9 @@ pub struct Call {
     #[serde(skip)]
     pub(crate) invites: Vec<Awaited>,
     #[serde(skip)]
-    pub(crate) reinvite: Option<Reinvite>,
+    pub(crate) exchange: Option<Exchange>,
+    #[serde(skip)]
+    pub(crate) relayed: Vec<Relayed>,
     pub(crate) started: Wall,
     pub(crate) answered: Option<Wall>,
     pub(crate) reroutes: u32,
@@ -104,21 +111,6 @@ pub(crate) struct Invite {
     pub message: Message,
     /// SDP that was sent in a provisional response; the final one repeats it.
     pub early_answer: Option<Vec<u8>>,
-}
-
-/// A re-INVITE on its way through the call.
-pub(crate) struct Reinvite {
-    /// Whence it came; the other leg is asked.
-    pub from: Side,
-    /// The request, to be answered.
-    pub id: TransactionId,
-    pub message: Message,
-    /// The one sent on; `None` before and after.
-    pub sent: Option<TransactionId>,
-    /// An answer went out; its ACK is awaited.
-    pub answered: bool,
-    /// It came without offer: the answer holds ours, the ACK the peer's answer.
-    pub without_offer: bool,
 }
 
 /// Why the last target failed, as the caller will be told when there is no other.
@@ -154,6 +146,12 @@ pub struct Leg {
     pub(crate) tag: String,
     /// Call-ID of this leg.
     pub(crate) call_id: String,
+    /// What the peer said that it takes.
+    #[serde(default)]
+    pub(crate) abilities: Abilities,
+    /// Its session timer.
+    #[serde(default)]
+    pub(crate) session: Session,
     /// The INVITE sent to this leg: transaction and octets, until it is answered.
     #[serde(skip)]
     pub(crate) invite: Option<(TransactionId, Bytes)>,
@@ -186,6 +184,28 @@ pub struct Media {
     pub(crate) described: Option<Description>,
     /// SSRC of the echo service on this leg.
     pub(crate) echo: Option<u32>,
+    /// Hash of the offer that the peer made last, to know a refresh by.
+    #[serde(default)]
+    pub(crate) offered: Option<u64>,
+}
+
+impl Media {
+    /// Remembers an offer of the peer that was accepted.
+    pub(crate) fn remember(&mut self, offer: &[u8]) {
+        self.offered = Some(hash_of(offer));
+    }
+
+    /// Whether the peer says what it said in its last offer, octet for octet.
+    pub(crate) fn is_repeated(&self, offer: &[u8]) -> bool {
+        self.offered == Some(hash_of(offer))
+    }
+}
+
+/// Who finds two offers of the same hash deceives itself only: its change goes no further.
+fn hash_of(octets: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    octets.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Call {

@@ -106,8 +106,8 @@ impl Call {
         }
         let answered = self.answered.is_some();
         self.reject_invite(env, cause.status, None, &[]);
-        self.withdraw_reinvite(env, tables);
-        self.reject_reinvite(env, 487);
+        self.withdraw_exchange(env, tables);
+        self.reject_exchange(env, 487);
         self.phase = Phase::Ending;
         for side in [Side::Caller, Side::Callee] {
             let by_peer = cause.released_by == Some(side);
@@ -122,6 +122,8 @@ impl Call {
             Wake::TargetSilent(self.id),
             Wake::RingEnd(self.id),
             Wake::AskAlive(self.id),
+            Wake::Session(self.id, Side::Caller),
+            Wake::Session(self.id, Side::Callee),
             Wake::Media(self.id, Side::Caller),
             Wake::Media(self.id, Side::Callee),
         ] {

@@ -24,7 +24,16 @@ pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, side: S
     let session = LegSession::new(kind, port, address, &mut *env.cx.entropy);
     tables.ports.insert(port, (call, side));
     env.cx.relay(RelayCommand::Open { port, call, rtp, rtcp });
-    Some(Media { port, session, counters: PortCounters::default(), closed: false, number, described: None, echo: None })
+    Some(Media {
+        port,
+        session,
+        counters: PortCounters::default(),
+        closed: false,
+        number,
+        described: None,
+        echo: None,
+        offered: None,
+    })
 }
 
 /// Closes a leg's port; its number comes back after a rest.

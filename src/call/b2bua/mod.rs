@@ -3,19 +3,24 @@
 //! (requests inside a dialog), [`media`] (legs and the relay), [`ending`] (release and record).
 
 mod abandoned;
+mod abilities;
 mod alive;
 mod attempt;
 mod call;
 mod destination;
 mod device;
 mod ending;
+mod exchange;
 mod farewell;
+mod glare;
 mod identity;
 mod media;
+mod own;
 mod ports;
 mod progress;
-mod reinvite;
+mod relayed;
 mod restore;
+mod session_timer;
 mod setup;
 mod within;
 mod write;
@@ -30,7 +35,7 @@ use crate::peers::{PeerName, Peers};
 use crate::registrar::BindingTable;
 use crate::route::Target;
 use crate::status::CallStatus;
-use abandoned::Abandoned;
+use abandoned::{Abandoned, Answered};
 use farewell::Farewells;
 use ringfort_base::event::{CallRecord, Mode};
 use ringfort_base::{CallId, Hop, PortId, limits};
@@ -159,7 +164,14 @@ impl Calls {
 
     /// A response to an INVITE that its call gave up. False: not one of those.
     pub fn answered_abandoned(&mut self, env: &mut Env<'_>, id: TransactionId, response: &Message) -> bool {
-        self.tables.abandoned.answered(env.cx, id, response)
+        match self.tables.abandoned.answered(env.cx, id, response) {
+            Answered::Unknown => false,
+            Answered::Settled => true,
+            Answered::Diverged(call, side) => {
+                self.with(env, call, |call, env, tables| call.resync(env, tables, side));
+                true
+            }
+        }
     }
 
     /// A request of this call got no answer.
@@ -213,8 +225,18 @@ impl Calls {
     }
 
     /// The other leg does not finish a re-INVITE.
-    pub fn reinvite_overdue(&mut self, env: &mut Env<'_>, id: CallId) {
-        self.with(env, id, Call::reinvite_overdue);
+    pub fn exchange_overdue(&mut self, env: &mut Env<'_>, id: CallId) {
+        self.with(env, id, Call::exchange_overdue);
+    }
+
+    /// What met 491 is sent again.
+    pub fn exchange_again(&mut self, env: &mut Env<'_>, id: CallId) {
+        self.with(env, id, |call, env, _| call.send_again(env));
+    }
+
+    /// The session of a leg is to be refreshed, or runs out.
+    pub fn session_due(&mut self, env: &mut Env<'_>, id: CallId, side: Side) {
+        self.with(env, id, |call, env, tables| call.session_due(env, tables, side));
     }
 
     /// Time to ask both ends whether they still know of the call.

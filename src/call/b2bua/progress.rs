@@ -23,12 +23,15 @@ impl Call {
     /// A response to a request of this call.
     pub(super) fn response(&mut self, env: &mut Env<'_>, tables: &mut Tables, id: TransactionId, hop: Hop, response: &Message) {
         let status = response.status().unwrap_or(500);
-        if self.reinvite.as_ref().is_some_and(|r| r.sent == Some(id)) {
-            return self.reinvite_answered(env, tables, status, response);
+        if self.exchange.as_ref().is_some_and(|e| e.is_sent_by(id)) {
+            return self.exchange_answered(env, tables, status, response);
         }
         let ours = self.callee.as_ref().and_then(|c| c.invite.as_ref()).is_some_and(|(invite, _)| *invite == id);
         if !ours {
-            if !self.alive_answered(env, tables, id, status) {
+            let known = self.relay_answered(env, tables, id, response)
+                || self.refresh_answered(env, tables, id, response)
+                || self.alive_answered(env, tables, id, status);
+            if !known {
                 self.repeat_ack(env, id, status);
             }
             return;
@@ -82,7 +85,9 @@ impl Call {
             // What it answered founds no dialog (RFC 3261 12.1.2), so it can neither be acknowledged nor released.
             return self.end(env, tables, Cause::named(502, "bad-dialog"));
         };
+        callee.abilities.learn(response);
         callee.acknowledge(env.cx);
+        self.session_granted(env, Side::Callee, response);
         let early = self.invite.as_mut().and_then(|i| i.early_answer.take());
         let answer = match (early, sdp_of(response)) {
             // Early media may have come from elsewhere: another branch of a fork, a tone server (RFC 3261 13.2.1).
@@ -100,14 +105,19 @@ impl Call {
     pub(super) fn connect(&mut self, env: &mut Env<'_>, tables: &mut Tables, answer: Vec<u8>) {
         let Some(invite) = self.invite.take() else { return };
         let contact = write::contact(env.cx, &self.caller.hop);
+        self.caller.abilities.learn(&invite.message);
         if let Some(dialog) = &mut self.caller.dialog {
             dialog.confirm();
+        }
+        if let (Some(media), Some(offer)) = (&mut self.caller.media, sdp_of(&invite.message)) {
+            media.remember(offer);
         }
         let reply = Builder::reply(&invite.message, 200, None, Some(&self.caller.tag))
             .copy(&invite.message, HeaderName::RecordRoute)
             .header(HeaderName::Contact, contact)
             .header(HeaderName::Allow, crate::ALLOW)
-            .body("application/sdp", answer);
+            .header(HeaderName::Supported, crate::SUPPORTED);
+        let reply = self.grant_session(env, Side::Caller, &invite.message, reply).body("application/sdp", answer);
         env.cx.respond(invite.id, reply.build());
         self.phase = Phase::Connected;
         self.answered = Some(env.cx.now.wall);
@@ -154,11 +164,11 @@ impl Call {
 
     /// A request of this call has no final response and will have none.
     pub(super) fn request_failed(&mut self, env: &mut Env<'_>, tables: &mut Tables, id: TransactionId, what: &str) {
-        if self.reinvite.as_ref().is_some_and(|r| r.sent == Some(id)) {
+        if self.exchange.as_ref().is_some_and(|e| e.is_sent_by(id)) {
             // RFC 3261 14.1: a re-INVITE that meets no answer ends the dialog.
             return self.end(env, tables, Cause::named(408, "peer-gone"));
         }
-        if self.alive_failed(env, tables, id) {
+        if self.relay_failed(env, id) || self.refresh_failed(env, tables, id) || self.alive_failed(env, tables, id) {
             return;
         }
         let callee = self.callee.as_mut().filter(|c| c.ack.is_none());
@@ -222,14 +232,20 @@ impl Leg {
     /// Sends and remembers the ACK of this leg's 2xx to the first INVITE.
     fn acknowledge(&mut self, cx: &mut crate::context::Context) {
         let Some((id, _)) = &self.invite else { return };
-        self.acknowledge_transaction(cx, *id);
+        self.acknowledge_transaction(cx, *id, None);
     }
 
-    /// Sends and remembers the ACK of the 2xx to the INVITE of this transaction.
-    pub(super) fn acknowledge_transaction(&mut self, cx: &mut crate::context::Context, id: TransactionId) {
+    /// Sends and remembers the ACK of the 2xx to the INVITE of this transaction, with the answer that it owes, if any.
+    pub(super) fn acknowledge_transaction(
+        &mut self,
+        cx: &mut crate::context::Context,
+        id: TransactionId,
+        answer: Option<Vec<u8>>,
+    ) {
         let hop = self.next_hop();
         let Some(dialog) = &mut self.dialog else { return };
         let Some(ack) = write::ack(cx, dialog) else { return };
+        let ack = answer.into_iter().fold(ack, |ack, sdp| ack.body("application/sdp", sdp)).build();
         self.ack = Some((id, hop, ack.clone()));
         cx.send(hop, ack);
     }

@@ -46,6 +46,8 @@ impl Call {
             true => self.end(env, tables, Cause::named(500, "restart")),
             false => {
                 self.replan(env);
+                self.watch_session(env, Side::Caller);
+                self.watch_session(env, Side::Callee);
                 self.ask_soon(env);
             }
         }

@@ -2,7 +2,7 @@
 
 use super::call::{Awaited, Call, Invite, Leg, Phase, Request, Side};
 use super::identity::{self, Stranger};
-use super::{Env, Tables, device, media, write};
+use super::{Env, Tables, device, media, session_timer, write};
 use crate::number;
 use crate::route::{self, NoTrace, Question, Source};
 use ringfort_base::{Event, Hop};
@@ -30,6 +30,9 @@ pub(super) fn begin(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, 
         Ok(source) => source,
         Err(stranger) => return turn_away(env, &incoming, stranger),
     };
+    if let Some(min) = session_timer::too_short(env, &incoming.invite) {
+        return refuse(env, &incoming, 422, None, &[(HeaderName::MinSe, min.to_string())]);
+    }
     let tag = env.cx.tag();
     let dialog = match Dialog::uas(&incoming.invite, &tag, incoming.hop) {
         Ok(dialog) => dialog,
@@ -127,7 +130,8 @@ fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: R
         waiting: VecDeque::new(),
         invites: vec![Awaited { id: incoming.id, side: Side::Caller, cseq }],
         invite: Some(Invite { id: incoming.id, message: incoming.invite, early_answer: None }),
-        reinvite: None,
+        exchange: None,
+        relayed: Vec::new(),
         started: env.cx.now.wall,
         answered: None,
         reroutes: 0,

@@ -2,7 +2,8 @@
 
 use super::call::{Call, Phase, Side};
 use super::ending::Cause;
-use super::{Env, Tables};
+use super::exchange::Exchange;
+use super::{Env, Tables, relayed};
 use ringfort_base::Hop;
 use ringfort_sip::dialog::Dialog;
 use ringfort_sip::message::{Builder, HeaderName, Message, Method};
@@ -55,8 +56,17 @@ impl Call {
         }
         match method {
             Method::Bye => self.released(env, tables, side, &asked),
-            Method::Invite => self.reinvited(env, tables, side, asked),
-            Method::Options => asked.reply(env, 200, &[(HeaderName::Allow, crate::ALLOW.into())]),
+            Method::Invite | Method::Update => self.exchanged(env, tables, side, asked),
+            Method::Options => asked.reply(
+                env,
+                200,
+                &[
+                    (HeaderName::Allow, crate::ALLOW.into()),
+                    (HeaderName::Supported, crate::SUPPORTED.into()),
+                    (HeaderName::Accept, "application/sdp".into()),
+                ],
+            ),
+            _ if relayed::is_passed(&method) => self.relay(env, side, asked),
             _ => asked.reply(env, 405, &[(HeaderName::Allow, crate::ALLOW.into())]),
         }
     }
@@ -73,8 +83,9 @@ impl Call {
         if self.invite.as_ref().is_some_and(|i| i.id == invite) {
             return self.refuse(env, tables, 487, "cancelled", Vec::new());
         }
-        if self.reinvite.as_ref().is_some_and(|r| r.id == invite && !r.answered) {
-            self.cancel_reinvite(env, tables);
+        let of_invite = |e: &Exchange| !e.answered && e.asked.as_ref().is_some_and(|(id, _)| *id == invite);
+        if self.exchange.as_ref().is_some_and(of_invite) {
+            self.cancel_exchange(env, tables);
         }
     }
 
@@ -86,7 +97,7 @@ impl Call {
             env.cx.transactions.ack_received(now, awaited.id);
             tables.invites.remove(&awaited.id);
         }
-        self.reinvite_acknowledged(env, tables, side, ack);
+        self.exchange_acknowledged(env, tables, side, ack);
     }
 
     /// No ACK came (RFC 3261 13.3.1.4): a 2xx that nobody acknowledges ends the call.

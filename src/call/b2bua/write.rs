@@ -1,7 +1,9 @@
 //! Messages that a call sends. Nothing of one leg's signalling addresses, tags or Call-ID appears on the other: each is made here
 //! from the node's own (topology hiding).
 
+use super::abilities::Abilities;
 use super::call::{Call, Leg};
+use super::session_timer::{self, Session};
 use crate::context::Context;
 use crate::route::{Source, Target};
 use bytes::Bytes;
@@ -80,13 +82,15 @@ pub(super) fn invite(cx: &mut Context, call: &Call, leg: &Leg, uri: &str, domain
         .header(HeaderName::CSeq, "1 INVITE")
         .header(HeaderName::Contact, contact(cx, &leg.hop))
         .header(HeaderName::Allow, crate::ALLOW)
+        .header(HeaderName::Supported, crate::SUPPORTED)
         .header(HeaderName::UserAgent, crate::PRODUCT);
     builder = leg.route.iter().fold(builder, |b, route| b.header(HeaderName::Route, route));
     if let Some(invite) = &call.invite {
         builder = PASSED_ON.into_iter().fold(builder, |b, name| b.copy(&invite.message, name));
         builder = credentials(builder, call, &invite.message);
     }
-    builder.body("application/sdp", sdp).build()
+    let (expires_s, min_s) = (cx.snapshot.sip.session_expires_s, leg.session.min_s.max(cx.snapshot.sip.session_min_s));
+    session_timer::ask(expires_s, min_s, builder).body("application/sdp", sdp).build()
 }
 
 /// An account's answer to the cloud's challenge goes to the cloud and to nobody else.
@@ -106,10 +110,10 @@ pub(super) fn inside(cx: &mut Context, dialog: &mut Dialog, method: &Method) -> 
 }
 
 /// ACK to the last INVITE's 2xx. `None`: this side sent no INVITE.
-pub(super) fn ack(cx: &mut Context, dialog: &Dialog) -> Option<Bytes> {
+pub(super) fn ack(cx: &mut Context, dialog: &Dialog) -> Option<Builder> {
     let (transport, branch) = (dialog.hop.transport, cx.branch());
     let via = NewVia { transport, sent_by: &cx.own.sent_by(transport), branch: &branch, rport: true };
-    dialog.ack(via).map(Builder::build)
+    dialog.ack(via)
 }
 
 impl Leg {
@@ -125,6 +129,8 @@ impl Leg {
             media: None,
             tag,
             call_id,
+            abilities: Abilities::default(),
+            session: Session::default(),
             invite: None,
             ack: None,
             asked: None,

@@ -53,6 +53,10 @@ pub struct SipSection {
     pub t1_ms: u32,
     /// URIs that registered devices are to put into Route of what they send (RFC 3608).
     pub service_route: Vec<String>,
+    /// Session-Expires that the node asks for and grants at most, seconds (RFC 4028); 0: it asks for none.
+    pub session_expires_s: u32,
+    /// Shortest session that the node takes, seconds.
+    pub session_min_s: u32,
 }
 
 impl Default for SipSection {
@@ -66,6 +70,8 @@ impl Default for SipSection {
             nonce_s: 300,
             t1_ms: 500,
             service_route: Vec::new(),
+            session_expires_s: 1_800,
+            session_min_s: 90,
         }
     }
 }

@@ -176,6 +176,10 @@ impl Check<'_> {
         if let Some(uri) = sip.service_route.iter().find(|uri| !Uri::parse(uri).is_ok_and(|uri| uri.is_sip())) {
             return self.fail("sip", 0, format!("`{uri}` in `service_route` is no SIP URI"));
         }
+        if sip.session_min_s < 90 || (sip.session_expires_s != 0 && sip.session_expires_s < sip.session_min_s) {
+            let message = "`session_min_s` must be at least 90 and at most `session_expires_s`, unless that is 0";
+            return self.fail("sip", 0, message.into());
+        }
         if media.port_first < 1024 || media.port_last < media.port_first.saturating_add(3) {
             return self.fail("media", 0, "`port_first` must be at least 1024, with 4 ports or more to `port_last`".into());
         }

@@ -13,6 +13,8 @@ pub struct Uas<'a> {
     pub extensions: &'a [&'a str],
     /// Media types of bodies.
     pub content_types: &'a [&'a str],
+    /// Methods whose bodies pass to somebody else unread, whatever their type.
+    pub unread: &'a [Method],
 }
 
 impl Uas<'_> {
@@ -86,7 +88,8 @@ impl Uas<'_> {
 
     /// RFC 3261 8.2.3: a body whose handling is optional may be of any type.
     fn body(&self, request: &Message, method: &Method) -> Option<Verdict> {
-        if request.body().is_empty() || matches!(method, Method::Ack | Method::Cancel) || is_optional(request) {
+        let unread = matches!(method, Method::Ack | Method::Cancel) || self.unread.contains(method);
+        if request.body().is_empty() || unread || is_optional(request) {
             return None;
         }
         let encoded = request.values(HeaderName::ContentEncoding).any(|coding| !coding.eq_ignore_ascii_case("identity"));
@@ -127,9 +130,10 @@ mod tests {
     use bytes::Bytes;
 
     const UAS: Uas<'_> = Uas {
-        methods: &[Method::Invite, Method::Register, Method::Options],
+        methods: &[Method::Invite, Method::Register, Method::Options, Method::Info],
         extensions: &["100rel", "replaces"],
         content_types: &["application/sdp", "multipart/mixed"],
+        unread: &[Method::Info],
     };
 
     fn request(method: &str, uri: &str, headers: &str, body: &str) -> Message {
@@ -158,6 +162,7 @@ mod tests {
             ("INVITE", "sip:b@h", "c: application/sdp;charset=x\r\n", "x", 0),
             ("INVITE", "sip:b@h", "c: application/sdp\r\ne: gzip\r\n", "x", 415),
             ("INVITE", "sip:b@h", "", "x", 415),
+            ("INFO", "sip:b@h", "c: application/dtmf-relay\r\n", "x", 0),
             ("INVITE", "sip:b@h", "Accept: text/plain\r\n", "", 406),
             ("INVITE", "sip:b@h", "Accept: text/plain, application/*;q=0.1\r\n", "", 0),
         ] {
@@ -175,7 +180,7 @@ mod tests {
         let request = request("INVITE", "sip:b@h", "Require: foo, 100rel\r\nRequire: bar\r\n", "");
         for (status, name, value) in [
             (420, HeaderName::Unsupported, "foo, bar"),
-            (405, HeaderName::Allow, "INVITE, REGISTER, OPTIONS"),
+            (405, HeaderName::Allow, "INVITE, REGISTER, OPTIONS, INFO"),
             (415, HeaderName::Accept, "application/sdp, multipart/mixed"),
         ] {
             let reply = Message::parse(UAS.refuse(&request, status, "x", "t").build()).unwrap();

@@ -121,8 +121,8 @@ fn a_restart_in_the_middle_of_a_reinvite() {
         .expect("a 200");
     next.receive(PHONE, &format!(
         "INVITE sip:ringfort@192.0.2.10 SIP/2.0\r\nVia: SIP/2.0/UDP {PHONE};branch=z9hG4bKre;rport\r\nFrom: {from}\r\nTo: {to}\r\nCall-ID: {}\r\n\
-         CSeq: 900 INVITE\r\n{CONTACT}Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{SDP}",
-        asked.call_id().expect("one"), SDP.len()
+         CSeq: 900 INVITE\r\n{CONTACT}Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{SDP}a=sendonly\r\n",
+        asked.call_id().expect("one"), SDP.len() + "a=sendonly\r\n".len()
     ));
     assert_eq!(next.last(TRUNK).method(), Method::Invite, "the offer goes on to the other leg");
     next.input(ringfort_call::Input::HangUp(next.status().calls[0].call));

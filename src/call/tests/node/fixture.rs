@@ -178,6 +178,12 @@ impl Desk {
             .expect("nothing was sent")
     }
 
+    /// The last message to a party for which `fits` holds.
+    pub fn last_of(&self, to: &str, fits: impl Fn(&Message) -> bool) -> Message {
+        let mut sent = self.sent.iter().rev().filter(|(remote, _)| *remote == address(to));
+        sent.find(|(_, message)| fits(message)).map(|(_, message)| message.clone()).expect("nothing like that was sent")
+    }
+
     /// The status of it.
     pub fn answer(&self, to: &str) -> u16 {
         self.last(to).status().expect("a response")

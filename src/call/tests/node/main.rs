@@ -3,7 +3,11 @@
 mod border;
 mod calls;
 mod devices;
+mod exchange;
 mod fixture;
 mod profiles;
 mod registrar;
+mod relayed;
+mod session_timer;
 mod supervision;
+mod talk;

@@ -1,0 +1,29 @@
+//! What a peer said that it can do, in Allow and Supported of any message of its leg.
+
+use ringfort_sip::message::{HeaderName, Message};
+use serde::{Deserialize, Serialize};
+
+/// Methods and extensions that a peer takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Abilities {
+    /// UPDATE (RFC 3311).
+    pub update: bool,
+    /// Session timers (RFC 4028).
+    pub timer: bool,
+    /// A changed From within a dialog (RFC 4916).
+    pub from_change: bool,
+}
+
+impl Abilities {
+    /// Reads a message of the peer. One that does not say leaves what is known.
+    pub fn learn(&mut self, message: &Message) {
+        let says = |name: HeaderName| message.header(name).is_some();
+        if says(HeaderName::Allow) {
+            self.update = message.has_token(HeaderName::Allow, "UPDATE");
+        }
+        if says(HeaderName::Supported) {
+            self.timer = message.has_token(HeaderName::Supported, "timer");
+            self.from_change = message.has_token(HeaderName::Supported, "from-change");
+        }
+    }
+}

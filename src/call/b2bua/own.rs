@@ -1,0 +1,29 @@
+//! Exchanges that the node begins itself towards one leg.
+
+use super::call::{Call, Phase, Side};
+use super::exchange::{Exchange, Offer};
+use super::{Env, Tables};
+
+impl Call {
+    /// Tells this leg's peer again what was agreed: it accepted a change that nobody wants any more.
+    pub(super) fn resync(&mut self, env: &mut Env<'_>, _tables: &mut Tables, side: Side) {
+        self.begin_own(env, side, Offer::Resync);
+    }
+
+    /// Begins an exchange of the node's own. False: another one is under way.
+    pub(super) fn begin_own(&mut self, env: &mut Env<'_>, toward: Side, offer: Offer) -> bool {
+        if self.phase != Phase::Connected || self.exchange.is_some() {
+            return false;
+        }
+        self.exchange = Some(Exchange { from: toward.other(), asked: None, sent: None, answered: false, offer, glares: 0 });
+        self.send_again(env);
+        true
+    }
+
+    /// The leg answered.
+    pub(super) fn own_exchange_over(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
+        env.cx.timers.stop(crate::wake::Wake::ExchangeOverdue(self.id));
+        self.exchange = None;
+        self.agreed(env, tables);
+    }
+}

@@ -1,0 +1,101 @@
+//! Requests that concern the people and not the call: INFO (RFC 6086) and MESSAGE (RFC 3428) inside a dialog. The other leg gets
+//! their body as it is; its answer comes back.
+
+use super::call::{Call, Side};
+use super::ending::Cause;
+use super::within::Asked;
+use super::{Env, Tables, write};
+use crate::context::Owner;
+use ringfort_base::limits;
+use ringfort_sip::message::{Builder, HeaderName, Message, Method};
+use ringfort_sip::transaction::TransactionId;
+
+/// Header fields that describe the body.
+const OF_BODY: [HeaderName; 4] =
+    [HeaderName::ContentType, HeaderName::ContentDisposition, HeaderName::ContentLanguage, HeaderName::ContentEncoding];
+/// Header fields of a refusal that its sender needs.
+const OF_REFUSAL: [HeaderName; 3] = [HeaderName::Accept, HeaderName::AcceptEncoding, HeaderName::RecvInfo];
+
+/// A request on its way through the call.
+pub(crate) struct Relayed {
+    from: Side,
+    id: TransactionId,
+    request: Message,
+    sent: TransactionId,
+}
+
+impl Call {
+    /// INFO or MESSAGE from `side`.
+    pub(super) fn relay(&mut self, env: &mut Env<'_>, side: Side, asked: Asked) {
+        if asked.request.body().len() > limits::PASSED_BODY_MAX {
+            return asked.reply(env, 413, &[]);
+        }
+        if asked.request.header(HeaderName::InfoPackage).is_some() {
+            // RFC 6086 4.2.2: the node has named no package in Recv-Info, so none may be sent.
+            return asked.reply(env, 469, &[(HeaderName::RecvInfo, String::new())]);
+        }
+        if self.relayed.len() >= limits::CALL_RELAYED_MAX {
+            return asked.reply(env, 500, &[(HeaderName::RetryAfter, "1".into())]);
+        }
+        let owner = Owner::Call(self.id);
+        let Some(leg) = self.leg(side.other()).filter(|leg| leg.is_confirmed()) else {
+            return asked.reply(env, 415, &[(HeaderName::Accept, "application/sdp".into())]);
+        };
+        let hop = leg.next_hop();
+        let Some(request) = leg.inside(env.cx, &asked.request.method()) else { return asked.reply(env, 481, &[]) };
+        let octets = with_body(request, &asked.request).build();
+        match env.cx.request(hop, octets, Some(owner)) {
+            Some(sent) => self.relayed.push(Relayed { from: side, id: asked.id, request: asked.request, sent }),
+            None => asked.reply(env, 503, &[]),
+        }
+    }
+
+    fn take_relayed(&mut self, sent: TransactionId) -> Option<Relayed> {
+        let index = self.relayed.iter().position(|relayed| relayed.sent == sent)?;
+        Some(self.relayed.swap_remove(index))
+    }
+
+    /// The other leg's answer to one of these. False: that was none.
+    pub(super) fn relay_answered(
+        &mut self,
+        env: &mut Env<'_>,
+        tables: &mut Tables,
+        sent: TransactionId,
+        response: &Message,
+    ) -> bool {
+        let status = response.status().unwrap_or(500);
+        if status < 200 {
+            return self.relayed.iter().any(|relayed| relayed.sent == sent);
+        }
+        let Some(relayed) = self.take_relayed(sent) else { return false };
+        let reply = Builder::reply(&relayed.request, status, write::own_phrase(response.reason()), None);
+        let reply = reply.header_if(HeaderName::Allow, (status == 405).then_some(crate::ALLOW));
+        let reply = OF_REFUSAL.iter().filter(|_| status >= 300).fold(reply, |reply, name| reply.copy(response, *name));
+        env.cx.respond(relayed.id, reply.build());
+        if status == 481 {
+            // RFC 5057 5.1: the peer knows nothing of this dialog any more.
+            self.end(env, tables, Cause { released_by: Some(relayed.from.other()), ..Cause::named(status, "peer-gone") });
+        }
+        true
+    }
+
+    /// The other leg does not answer one of these. False: that was none.
+    pub(super) fn relay_failed(&mut self, env: &mut Env<'_>, sent: TransactionId) -> bool {
+        let Some(relayed) = self.take_relayed(sent) else { return false };
+        env.cx.respond(relayed.id, Builder::reply(&relayed.request, 408, None, None).build());
+        true
+    }
+}
+
+fn with_body(request: Builder, from: &Message) -> Builder {
+    let request = OF_BODY.iter().skip(1).fold(request, |request, name| request.copy(from, *name));
+    match from.header(HeaderName::ContentType) {
+        Some(kind) => request.body(kind, from.body()),
+        None => request,
+    }
+}
+
+/// Whether the method goes through the call unread.
+pub(super) fn is_passed(method: &Method) -> bool {
+    matches!(method, Method::Info | Method::Message)
+}
