@@ -5,6 +5,7 @@ use ringfort_base::{PortId, Time};
 use ringfort_media::description::Description;
 use ringfort_media::plan::Destination;
 use ringfort_media::sdp::Sdp;
+use ringfort_media::sdes::Sdes;
 use ringfort_media::session::{LegKind, LegSession, MediaAddress};
 
 /// Reads octets as SDP, offers them to a leg and answers a leg's offer with them.
@@ -20,6 +21,9 @@ pub fn sdp(octets: &[u8]) {
             Sdp::parse(&offer).expect("our own offer parses");
         }
     }
+    let mut secured = self::leg().with_sdes(Sdes::Optional);
+    secured.make_offer(now, &Description::g711()).expect("G.711 can always be offered");
+    let _ = secured.receive_answer(now, octets);
     let mut asking = self::leg();
     asking.make_offer(now, &Description::g711()).expect("G.711 can always be offered");
     let _ = asking.receive_answer(now, octets);

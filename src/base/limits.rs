@@ -165,6 +165,9 @@ pub const BODY_PARTS_MAX: usize = 16;
 /// Lines of a message that a trial of rules compares one by one.
 pub const TRIAL_LINES_MAX: usize = 1_000;
 
+/// `a=crypto` lines of one media section that are read; phones write one to four.
+pub const SDES_LINES_MAX: usize = 16;
+
 const _: () = assert!(SIP_HEAD_MAX + SIP_BODY_MAX <= SIP_MESSAGE_MAX);
 const _: () = assert!(SDP_MAX <= SIP_BODY_MAX);
 const _: () = assert!(MEDIA_PORTS_MAX >= 2 * CALLS_MAX);

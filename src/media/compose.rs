@@ -3,6 +3,7 @@
 use crate::description::{Description, Format};
 use crate::hiding::names_a_place;
 use crate::remote::LineShape;
+use crate::sdes::Crypto;
 use crate::sdp::{Fingerprint, Line, Media, MediaLine, Sdp, Setup, attribute_line};
 use crate::session::MediaAddress;
 use crate::webrtc::IceCredentials;
@@ -27,6 +28,9 @@ pub(crate) struct Local {
     pub bundled: bool,
     /// `a=setup`, for a browser.
     pub setup: Option<Setup>,
+    /// Keys of the node: one set for each suite that it offers, or the one that it answers with (RFC 4568).
+    #[serde(default)]
+    pub crypto: Vec<Crypto>,
 }
 
 /// The node's own identifiers and addresses towards one peer.
@@ -100,6 +104,7 @@ fn audio_section(local: &Local, shape: &LineShape, hop: &Hop<'_>) -> Media {
         media.attribute("mid", Some(mid));
     }
     write_rtcp(&mut media, local, hop);
+    local.crypto.iter().for_each(|crypto| media.attribute("crypto", Some(&crypto.text())));
     if let Some((credentials, fingerprint)) = hop.webrtc {
         write_webrtc(&mut media, local, hop, credentials, fingerprint);
     }

@@ -11,6 +11,7 @@ mod negotiation;
 pub mod plan;
 mod remote;
 mod reserve;
+pub mod sdes;
 pub mod sdp;
 pub mod session;
 pub mod srtp;

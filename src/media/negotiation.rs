@@ -3,9 +3,12 @@
 use crate::compose::{Local, cleaned};
 use crate::description::{Description, Format};
 use crate::error::MediaError;
+use crate::plan::SrtpKeys;
 use crate::remote::{LineShape, Remote};
+use crate::sdes::{Crypto, Sdes};
 use crate::sdp::Setup;
 use crate::session::LegKind;
+use ringfort_base::Entropy;
 use serde::{Deserialize, Serialize};
 
 /// An offer that waits for its answer.
@@ -39,6 +42,13 @@ impl Agreed {
         self.remote.description.direction.sends() && self.local.description.direction.receives()
     }
 
+    /// Keys of the node and of the peer, where both told one for the same suite (RFC 4568 5.1.3).
+    pub fn keys(&self) -> Option<(&SrtpKeys, &SrtpKeys)> {
+        let pair = |ours: &'_ Crypto| self.remote.crypto.iter().position(|theirs| theirs.answers(ours));
+        let (ours, theirs) = self.local.crypto.iter().find_map(|ours| Some((ours, pair(ours)?)))?;
+        Some((&ours.keys, &self.remote.crypto.get(theirs)?.keys))
+    }
+
     /// RTP and RTCP share a port (RFC 5761 5.1.1: both must say so).
     pub fn rtcp_mux(&self) -> bool {
         self.local.rtcp_mux && self.remote.rtcp_mux
@@ -47,7 +57,13 @@ impl Agreed {
 
 /// An offer that tells what the other leg's peer said. `before`: what is agreed with this peer, whose media lines all have to be
 /// offered again (RFC 3264 8).
-pub(crate) fn offer(kind: LegKind, description: &Description, before: Option<&Local>, mux: bool) -> Result<Local, MediaError> {
+pub(crate) fn offer(
+    kind: LegKind,
+    description: &Description,
+    before: Option<&Local>,
+    mux: bool,
+    policy: Sdes,
+) -> Result<Local, MediaError> {
     let description = cleaned(description);
     if !description.has_speech() {
         return Err(MediaError::NoCommonFormat);
@@ -55,14 +71,18 @@ pub(crate) fn offer(kind: LegKind, description: &Description, before: Option<&Lo
     let webrtc = kind == LegKind::Webrtc;
     let (lines, audio, bundled) = match before {
         Some(local) => (local.lines.clone(), local.audio, local.bundled),
-        None => (vec![first_line(webrtc)], 0, webrtc),
+        None => (vec![first_line(webrtc, policy)], 0, webrtc),
     };
     let setup = webrtc.then_some(Setup::Actpass);
-    Ok(Local { lines, audio, description, rtcp_mux: webrtc || mux, bundled, setup })
+    Ok(Local { lines, audio, description, rtcp_mux: webrtc || mux, bundled, setup, crypto: Vec::new() })
 }
 
-fn first_line(webrtc: bool) -> LineShape {
-    let proto = if webrtc { "UDP/TLS/RTP/SAVPF" } else { "RTP/AVP" };
+fn first_line(webrtc: bool, policy: Sdes) -> LineShape {
+    let proto = match (webrtc, policy) {
+        (true, _) => "UDP/TLS/RTP/SAVPF",
+        (false, Sdes::Required) => "RTP/SAVP",
+        (false, Sdes::Off | Sdes::Optional) => "RTP/AVP",
+    };
     let mid = webrtc.then(|| "0".to_owned());
     LineShape { kind: "audio".to_owned(), proto: proto.to_owned(), format: "0".to_owned(), mid }
 }
@@ -82,6 +102,7 @@ pub(crate) fn answer(remote: &Remote, description: &Description, setup: Option<S
         rtcp_mux: remote.rtcp_mux,
         bundled: remote.bundled,
         setup,
+        crypto: Vec::new(),
     })
 }
 
@@ -93,7 +114,45 @@ pub(crate) fn admit_answer(mut remote: Remote, offered: &Local) -> Result<Remote
         return Err(MediaError::NoCommonFormat);
     }
     description.direction = description.direction.and(offered.description.direction.reversed());
+    remote.crypto.retain(|theirs| offered.crypto.iter().any(|ours| theirs.answers(ours)));
+    remote.crypto.truncate(1);
     Ok(remote)
+}
+
+/// The keys of an offer of the node (RFC 4568 5.1.1). What is in use goes on alone: another suite would begin a new stream for nothing.
+pub(crate) fn offer_crypto(policy: Sdes, agreed: Option<&Agreed>, entropy: &mut dyn Entropy) -> Vec<Crypto> {
+    let in_use = agreed.and_then(|agreed| {
+        let (ours, _) = agreed.keys()?;
+        agreed.local.crypto.iter().find(|crypto| crypto.keys == *ours).cloned()
+    });
+    match (in_use, agreed, policy) {
+        (Some(crypto), ..) => vec![crypto],
+        // What was agreed is plain; keys would change it in the middle of a call.
+        (None, Some(_), _) | (None, None, Sdes::Off) => Vec::new(),
+        (None, None, Sdes::Optional | Sdes::Required) => Crypto::offer(entropy),
+    }
+}
+
+/// The keys of an answer of the node: for the first line of the offer that can be used, with the key that is in use where the suite
+/// stays (RFC 4568 5.1.2, 7.1.2).
+pub(crate) fn answer_crypto(remote: &Remote, agreed: Option<&Agreed>, entropy: &mut dyn Entropy) -> Vec<Crypto> {
+    let Some(theirs) = remote.crypto.first() else { return Vec::new() };
+    let profile = theirs.keys.profile;
+    let in_use = agreed.and_then(Agreed::keys).map(|(ours, _)| ours.clone()).filter(|ours| ours.profile == profile);
+    vec![match in_use {
+        Some(keys) => Crypto { tag: theirs.tag, keys },
+        None => Crypto::generate(theirs.tag, profile, entropy),
+    }]
+}
+
+/// Whether what the peer wrote fits the leg's policy and its own transport: RTP/SAVP is nothing without keys.
+pub(crate) fn admit_crypto(policy: Sdes, remote: &Remote) -> Result<(), MediaError> {
+    let secured = remote.lines.get(remote.audio).is_some_and(|line| line.proto.starts_with("RTP/SAVP"));
+    let needed = remote.webrtc.is_none() && (secured || policy == Sdes::Required);
+    match needed && remote.crypto.is_empty() {
+        true => Err(MediaError::Missing { attribute: "crypto" }),
+        false => Ok(()),
+    }
 }
 
 fn common(mut formats: Vec<Format>, offered: &[Format]) -> Vec<Format> {

@@ -3,6 +3,7 @@
 use crate::description::{Description, Format};
 use crate::error::MediaError;
 use crate::hiding::Secrets;
+use crate::sdes::{self, Crypto};
 use crate::sdp::{Connection, Direction, Fingerprint, MediaLine, Rule, Sdp, SdpError, Section, Setup, payload_type};
 use crate::session::LegKind;
 use crate::webrtc::IceCredentials;
@@ -39,6 +40,9 @@ pub(crate) struct Remote {
     pub rtcp_mux: bool,
     /// The audio line is in a BUNDLE group (RFC 9143 7).
     pub bundled: bool,
+    /// Keys of the peer, one set for each `a=crypto` that can be used (RFC 4568).
+    #[serde(default)]
+    pub crypto: Vec<Crypto>,
     /// What a browser needs besides.
     pub webrtc: Option<RemoteWebrtc>,
 }
@@ -58,10 +62,15 @@ pub(crate) fn carries(kind: LegKind, sdp: &Sdp, index: usize) -> bool {
     let keyed = || section.has("fingerprint") || sdp.session_section().has("fingerprint");
     match (kind, media.line().proto.as_str()) {
         (LegKind::Rtp, "RTP/AVP" | "RTP/AVPF") => true,
+        (LegKind::Rtp, "RTP/SAVP" | "RTP/SAVPF") => !crypto_of(section).is_empty() && !keyed(),
         (LegKind::Webrtc, "UDP/TLS/RTP/SAVPF" | "UDP/TLS/RTP/SAVP") => true,
         (LegKind::Webrtc, "RTP/SAVPF") => keyed(),
         _ => false,
     }
+}
+
+fn crypto_of(section: Section<'_>) -> Vec<Crypto> {
+    sdes::usable(section.named("crypto").filter_map(|attribute| attribute.value))
 }
 
 fn is_live_audio(line: &MediaLine) -> bool {
@@ -73,10 +82,16 @@ fn is_live_audio(line: &MediaLine) -> bool {
 fn choose_audio(sdp: &Sdp, kind: LegKind) -> Result<usize, MediaError> {
     let live: Vec<usize> = (0..sdp.media.len()).filter(|&index| is_live_audio(sdp.media[index].line())).collect();
     let first = live.first().ok_or(MediaError::NoAudio)?;
-    live.iter()
-        .copied()
-        .find(|&index| carries(kind, sdp, index))
-        .ok_or_else(|| MediaError::UnsupportedTransport { proto: sdp.media[*first].line().proto.clone() })
+    live.iter().copied().find(|&index| carries(kind, sdp, index)).ok_or_else(|| not_carried(kind, sdp, *first))
+}
+
+/// Why this leg cannot carry an audio line.
+fn not_carried(kind: LegKind, sdp: &Sdp, index: usize) -> MediaError {
+    let proto = sdp.media.get(index).map(|media| media.line().proto.clone()).unwrap_or_default();
+    match (kind, proto.as_str()) {
+        (LegKind::Rtp, "RTP/SAVP") => MediaError::Missing { attribute: "crypto" },
+        _ => MediaError::UnsupportedTransport { proto },
+    }
 }
 
 impl Remote {
@@ -100,7 +115,7 @@ impl Remote {
             return Err(MediaError::Refused);
         }
         if !carries(kind, sdp, audio) {
-            return Err(MediaError::UnsupportedTransport { proto: line.proto.clone() });
+            return Err(not_carried(kind, sdp, audio));
         }
         Remote::read(sdp, kind, audio)
     }
@@ -118,6 +133,7 @@ impl Remote {
             rtcp: None,
             rtcp_mux: section.has("rtcp-mux"),
             bundled: is_bundled(sdp, section)?,
+            crypto: if kind == LegKind::Rtp { crypto_of(section) } else { Vec::new() },
             webrtc: None,
         };
         match kind {

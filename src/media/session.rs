@@ -10,6 +10,7 @@ use crate::negotiation::{self, Agreed, Pending};
 use crate::plan::{Component, Destination, DiscardReason, FlowPlan, Latch, Receive, Transmit};
 use crate::remote::{Remote, RemoteWebrtc, carries};
 use crate::reserve::Reserve;
+use crate::sdes::{self, Sdes};
 use crate::sdp::{Direction, Fingerprint, Sdp, Setup};
 use crate::webrtc::{DtlsIdentity, IceCredentials, Terms, WebrtcTransport};
 use ringfort_base::{Entropy, PortId, Time};
@@ -29,7 +30,7 @@ const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LegKind {
-    /// RTP/AVP with symmetric latching; RTCP on its own port, or multiplexed when both sides say so.
+    /// RTP/AVP, or RTP/SAVP with keys in the description (RFC 4568), with symmetric latching; RTCP on its own port, or multiplexed when both sides say so.
     Rtp,
     /// A browser: ICE-lite, DTLS-SRTP, rtcp-mux, BUNDLE of one audio line.
     Webrtc,
@@ -95,6 +96,8 @@ pub struct LegSession {
     track: String,
     ice: IceCredentials,
     reserve: Reserve,
+    #[serde(default)]
+    sdes: Sdes,
     agreed: Option<Agreed>,
     pending: Option<Pending>,
     transport: Option<WebrtcTransport>,
@@ -134,6 +137,7 @@ impl LegSession {
             track: entropy.token(16),
             ice: IceCredentials::generate(entropy),
             reserve: Reserve::new(entropy),
+            sdes: Sdes::Off,
             agreed: None,
             pending: None,
             transport: None,
@@ -150,6 +154,17 @@ impl LegSession {
         self
     }
 
+    /// The same with a policy for keys in descriptions.
+    pub fn with_sdes(mut self, sdes: Sdes) -> LegSession {
+        self.set_sdes(sdes);
+        self
+    }
+
+    /// Whether its own offers hold keys, and whether plain RTP will do. To be said before the first description.
+    pub fn set_sdes(&mut self, sdes: Sdes) {
+        self.sdes = sdes;
+    }
+
     /// Takes the peer's offer, in an INVITE, re-INVITE or UPDATE. It is pending until [`Self::make_answer`] or
     /// [`Self::reject_offer`]; until then the plan is the old one. Returns what the other leg may be told.
     ///
@@ -160,6 +175,7 @@ impl LegSession {
             return Err(MediaError::Glare);
         }
         let remote = Remote::of_offer(&Sdp::parse(sdp)?, self.kind)?;
+        negotiation::admit_crypto(self.sdes, &remote)?;
         let description = remote.description.clone();
         self.pending = Some(Pending::Received(remote));
         Ok(description)
@@ -181,7 +197,8 @@ impl LegSession {
             negotiation::answer_setup(webrtc.setup, before.map(WebrtcTransport::is_client))
         });
         let role = role.transpose()?;
-        let local = negotiation::answer(&remote, from_other_leg, role.map(|(setup, _)| setup))?;
+        let mut local = negotiation::answer(&remote, from_other_leg, role.map(|(setup, _)| setup))?;
+        local.crypto = negotiation::answer_crypto(&remote, self.agreed.as_ref(), &mut self.reserve);
         self.renew_credentials(remote.webrtc.as_ref());
         let body = self.write(&local, remote.webrtc.as_ref())?;
         self.commit(now, Agreed { local, remote, peer_offered: true }, role.is_some_and(|(_, client)| client))?;
@@ -199,7 +216,10 @@ impl LegSession {
         }
         let before = self.agreed.as_ref().map(|agreed| &agreed.local);
         // Many phones take rtcp-mux for an error; it is offered only where there is no other way for RTCP.
-        let local = negotiation::offer(self.kind, from_other_leg, before, self.address.rtcp.is_none())?;
+        let mut local = negotiation::offer(self.kind, from_other_leg, before, self.address.rtcp.is_none(), self.sdes)?;
+        if self.kind == LegKind::Rtp {
+            local.crypto = negotiation::offer_crypto(self.sdes, self.agreed.as_ref(), &mut self.reserve);
+        }
         let body = self.write(&local, None)?;
         self.pending = Some(Pending::Sent(local));
         Ok(body)
@@ -233,6 +253,7 @@ impl LegSession {
         };
         let remote = Remote::of_answer(&Sdp::parse(sdp)?, self.kind, &local.lines, local.audio)?;
         let remote = negotiation::admit_answer(remote, &local)?;
+        negotiation::admit_crypto(self.sdes, &remote)?;
         let client = remote.webrtc.as_ref().map(|webrtc| negotiation::role_by_answer(webrtc.setup)).transpose()?;
         let description = remote.description.clone();
         self.commit(now, Agreed { local, remote, peer_offered: false }, client.unwrap_or(false))?;
@@ -301,10 +322,11 @@ impl LegSession {
         };
         let rtcp_mux = agreed.rtcp_mux();
         let rtcp = self.latched.rtcp.filter(|_| !self.live).or(remote.rtcp).filter(|_| !rtcp_mux);
+        let (ours, theirs) = agreed.keys().map(|(ours, theirs)| (ours.clone(), theirs.clone())).unzip();
         FlowPlan {
-            receive: Receive { latch, srtp: None },
+            receive: Receive { latch, srtp: theirs },
             destination,
-            transmit: Transmit { rtp: remote.rtp, rtcp, rtcp_mux, srtp: None, muted: !agreed.node_may_send() },
+            transmit: Transmit { rtp: remote.rtp, rtcp, rtcp_mux, srtp: ours, muted: !agreed.node_may_send() },
         }
     }
 
@@ -320,12 +342,17 @@ impl LegSession {
         }
     }
 
-    /// How media is carried: `rtp`, `dtls-srtp` before and `dtls-srtp aes-cm-128-80` or the like after the handshake.
+    /// How media is carried: `rtp`, `sdes-srtp aes-cm-128-80` or the like, `dtls-srtp` before and `dtls-srtp aes-cm-128-80` or the like after the handshake.
     pub fn describe(&self) -> &'static str {
         match self.kind {
-            LegKind::Rtp => "rtp",
+            LegKind::Rtp => self.agreed.as_ref().and_then(Agreed::keys).map_or("rtp", |(ours, _)| sdes::how(ours.profile)),
             LegKind::Webrtc => self.transport.as_ref().map_or("dtls-srtp", WebrtcTransport::how),
         }
+    }
+
+    /// Whether media is protected by keys, whose roll-over counters and replay windows the relay holds.
+    pub fn is_protected(&self) -> bool {
+        self.kind == LegKind::Webrtc || self.agreed.as_ref().is_some_and(|agreed| agreed.keys().is_some())
     }
 
     /// The leg's kind.

@@ -71,7 +71,9 @@ impl Call {
         let mut leg = Leg::new(destination.hop, destination.by_target, call_id, tag);
         (leg.device, leg.route, leg.placed) = (destination.device.clone(), destination.route.clone(), env.cx.now.mono);
         let media = media::open(env, tables, self.id, Side::Callee, destination.kind);
-        leg.media = Some(media.ok_or(Failure::new(503, "No Media Port"))?);
+        let mut media = media.ok_or(Failure::new(503, "No Media Port"))?;
+        media.session.set_sdes(destination.sdes);
+        leg.media = Some(media);
         tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (self.id, Side::Callee));
         let sent = self.send_invite(env, &mut leg, &destination);
         let callee = self.callee.insert(leg);

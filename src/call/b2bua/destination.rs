@@ -2,11 +2,12 @@
 
 use super::call::Failure;
 use super::{Env, write};
-use crate::config::Snapshot;
+use crate::config::{PeerRef, Snapshot};
 use crate::peers::PeerName;
 use crate::registrar::Device;
 use crate::route::Target;
 use ringfort_base::{Hop, Transport};
+use ringfort_media::sdes::Sdes;
 use ringfort_media::session::LegKind;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub(super) struct Destination {
     /// Domain of From and To.
     pub domain: String,
     pub kind: LegKind,
+    /// Whether its offer holds keys.
+    pub sdes: Sdes,
     pub patience: Duration,
     pub by_target: bool,
     /// Route values of the INVITE.
@@ -43,12 +46,12 @@ pub(super) fn destination(env: &Env<'_>, snapshot: &Snapshot, target: &Target) -
         Target::Device { token, .. } => device(env, snapshot, token),
         Target::Cloud { number } => {
             let domain = snapshot.cloud_domain().to_string();
-            peer(env, &PeerName::Cloud, format!("sip:{}@{domain}", write::user(number)), domain)
+            peer(env, snapshot, &PeerName::Cloud, format!("sip:{}@{domain}", write::user(number)), domain)
         }
         Target::Trunk { name, number } => {
             let name = PeerName::Trunk(name.clone());
             let host = env.peers.find(&name).map(|p| p.address().to_string()).unwrap_or_default();
-            peer(env, &name, format!("sip:{}@{host}", write::user(number)), env.cx.own.advertised_host())
+            peer(env, snapshot, &name, format!("sip:{}@{host}", write::user(number)), env.cx.own.advertised_host())
         }
         Target::Echo | Target::Extension(_) => Err(Failure::new(500, "Not A Destination")),
     }
@@ -65,6 +68,7 @@ fn device(env: &Env<'_>, snapshot: &Snapshot, token: &str) -> Result<Destination
         uri: binding.contact.clone(),
         domain: snapshot.node.domain.clone(),
         kind: if browser { LegKind::Webrtc } else { LegKind::Rtp },
+        sdes: snapshot.profile_of(PeerRef::Device(&binding.user_agent)).srtp,
         patience: DEVICE_PATIENCE,
         by_target: false,
         route: binding.path.clone(),
@@ -72,7 +76,7 @@ fn device(env: &Env<'_>, snapshot: &Snapshot, token: &str) -> Result<Destination
     })
 }
 
-fn peer(env: &Env<'_>, name: &PeerName, uri: String, domain: String) -> Result<Destination, Failure> {
+fn peer(env: &Env<'_>, snapshot: &Snapshot, name: &PeerName, uri: String, domain: String) -> Result<Destination, Failure> {
     let peer = env.peers.find(name).ok_or(Failure::new(503, "Peer Not Configured"))?;
     let hop = peer.hop().ok_or(Failure::new(503, "Peer Address Unknown"))?;
     Ok(Destination {
@@ -80,6 +84,7 @@ fn peer(env: &Env<'_>, name: &PeerName, uri: String, domain: String) -> Result<D
         uri,
         domain,
         kind: LegKind::Rtp,
+        sdes: snapshot.profile_of(name).srtp,
         patience: peer.patience(),
         by_target: true,
         route: Vec::new(),

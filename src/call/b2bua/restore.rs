@@ -5,7 +5,6 @@ use super::ending::{self, Cause};
 use super::{Calls, Env, Tables};
 use ringfort_base::{CallId, PortId};
 use ringfort_media::plan::RelayCommand;
-use ringfort_media::session::LegKind;
 
 /// More requests than a process sends within one dialog between two entries of the journal.
 const CSEQ_GAP: u32 = 1_000;
@@ -58,7 +57,7 @@ impl Call {
 /// media no association that died with the process.
 fn survives(leg: &Leg) -> bool {
     let reached = !leg.hop.transport.is_reliable() || leg.by_target || leg.device.is_some();
-    reached && leg.media.as_ref().is_none_or(|m| m.session.kind() == LegKind::Rtp)
+    reached && leg.media.as_ref().is_none_or(|m| !m.session.is_protected())
 }
 
 impl Calls {

@@ -3,9 +3,11 @@
 use super::call::{Awaited, Call, Invite, Leg, Phase, Request, Side};
 use super::identity::{self, Stranger};
 use super::{Env, Tables, device, media, session_timer, write};
+use crate::config::{PeerRef, Snapshot};
 use crate::number;
 use crate::route::{self, NoTrace, Question, Source};
 use ringfort_base::{Event, Hop};
+use ringfort_media::sdes::Sdes;
 use ringfort_media::sdp::Sdp;
 use ringfort_media::session::{LegKind, kind_of_offer};
 use ringfort_sip::dialog::Dialog;
@@ -154,6 +156,7 @@ fn take_offer(env: &mut Env<'_>, tables: &mut Tables, call: &mut Call) {
     let Some(mut media) = media::open(env, tables, call.id, Side::Caller, kind) else {
         return call.refuse(env, tables, 503, "no-media-port", Vec::new());
     };
+    media.session.set_sdes(keys_wanted(&env.cx.snapshot, &call.asked.source, &invite.message));
     let offer = media.session.receive_offer(env.cx.now.mono, &body);
     media.described = offer.as_ref().ok().cloned();
     call.caller.media = Some(media);
@@ -161,6 +164,17 @@ fn take_offer(env: &mut Env<'_>, tables: &mut Tables, call: &mut Call) {
         let warning = write::warning(env.cx, &error);
         call.refuse(env, tables, error.status(), "bad-sdp", vec![(HeaderName::Warning, warning)]);
     }
+}
+
+/// Whether this caller has to secure its audio: by its profile.
+fn keys_wanted(snapshot: &Snapshot, source: &Source, invite: &Message) -> Sdes {
+    let agent = || invite.header(HeaderName::UserAgent).unwrap_or_default();
+    let peer = match source {
+        Source::Account(_) => PeerRef::Device(agent()),
+        Source::Cloud => PeerRef::Cloud,
+        Source::Trunk(name) => PeerRef::Trunk(name),
+    };
+    snapshot.profile_of(peer).srtp
 }
 
 fn turn_away(env: &mut Env<'_>, incoming: &Incoming, stranger: Stranger) -> Option<Call> {

@@ -4,6 +4,7 @@
 use super::{Config, ConfigError, Direction, Rule};
 use crate::peers::PeerName;
 use ringfort_base::limits;
+use ringfort_media::sdes::Sdes;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use std::collections::BTreeMap;
@@ -48,6 +49,8 @@ pub struct PeerProfile {
     pub reliable_provisional: Extension,
     /// Session timers (RFC 4028).
     pub session_timer: Extension,
+    /// SRTP with keys in the description (RFC 4568): `off`, `optional` or `required`. What the peer itself offers is taken up in any case.
+    pub srtp: Sdes,
     /// What is done with a REFER of this peer (RFC 3515).
     pub refer: Handling,
     /// What is done with a redirection (3xx) by this peer.
@@ -68,6 +71,7 @@ impl Default for PeerProfile {
             early_media: true,
             reliable_provisional: Extension::Supported,
             session_timer: Extension::Supported,
+            srtp: Sdes::Off,
             refer: Handling::Node,
             redirect: Handling::Refuse,
             rule: Vec::new(),

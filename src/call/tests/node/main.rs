@@ -8,6 +8,7 @@ mod fixture;
 mod profiles;
 mod registrar;
 mod relayed;
+mod secured;
 mod session_timer;
 mod supervision;
 mod talk;

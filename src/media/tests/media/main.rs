@@ -12,3 +12,4 @@ mod properties;
 mod refusals;
 mod restart;
 mod rules;
+mod sdes;

@@ -24,7 +24,7 @@ fn offers_to_a_plain_leg() {
         ("a=rtpmap:0 PCMU/8000", "a=rtpmap:0 PCMU", 400, 399, "SDP line 7: malformed a=rtpmap (RFC 8866 6.6)"),
         ("m=audio 6000", "m=video 6000", 488, 304, "no audio line that could be carried"),
         ("m=audio 6000", "m=audio 0", 488, 304, "no audio line that could be carried"),
-        ("RTP/AVP", "RTP/SAVP", 488, 302, "transport RTP/SAVP is not carried on this leg"),
+        ("RTP/AVP", "RTP/SAVP", 488, 306, "a=crypto is missing"),
         ("RTP/AVP", "TCP/RTP/AVP", 488, 302, "transport TCP/RTP/AVP is not carried on this leg"),
     ];
     for (from, to, status, code, text) in cases {
@@ -72,7 +72,7 @@ fn answers() {
         ("m=audio 11780 RTP/AVP 0 101", "m=audio 11780 RTP/AVP 18", MediaError::NoCommonFormat),
         ("m=audio 11780 RTP/AVP 0 101", "m=audio 11780 RTP/AVP 101", MediaError::NoCommonFormat),
         ("a=sendrecv\r\n", "m=video 0 RTP/AVP 96\r\n", MediaError::LineCount { offered: 1, answered: 2 }),
-        ("RTP/AVP", "RTP/SAVP", MediaError::UnsupportedTransport { proto: "RTP/SAVP".to_owned() }),
+        ("RTP/AVP", "RTP/SAVP", MediaError::Missing { attribute: "crypto" }),
     ];
     for (from, to, expected) in cases {
         let mut leg = rtp(4000);

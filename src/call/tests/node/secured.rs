@@ -1,0 +1,43 @@
+//! SRTP with keys in the description: who is asked for it, and what a peer without it gets.
+
+use crate::fixture::{Desk, SDP};
+use ringfort_sip::message::Method;
+
+const CONFIG: &str = "[[trunk]]\nname = \"carrier\"\naddress = \"198.51.100.1:5060\"\nprofile = \"secured\"\n\
+    [[profile]]\nname = \"secured\"\nsrtp = \"required\"\n\
+    [[account]]\nuser = \"101\"\n[[route]]\nname = \"out\"\nnumber = \"0*\"\nto = [\"trunk:carrier\"]\n";
+const PHONE: &str = "203.0.113.5:5060";
+const TRUNK: &str = "198.51.100.1:5060";
+const CONTACT: &str = "Contact: <sip:101@203.0.113.5:5060>\r\n";
+const TRUNK_CONTACT: &str = "Contact: <sip:gw@198.51.100.1:5060>\r\n";
+const KEY: &str = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd\r\n";
+
+/// A phone with plain RTP calls a carrier that wants SRTP: each side gets what it speaks, and no key crosses over.
+#[test]
+fn a_secured_trunk_and_a_plain_phone() {
+    let mut desk = Desk::new(CONFIG);
+    assert_eq!(desk.register(PHONE, "101", CONTACT), 200);
+    desk.request(PHONE, "INVITE", "sip:0123@ringfort.local", "101", CONTACT, SDP);
+    let invite = desk.last(TRUNK);
+    let offer = String::from_utf8_lossy(invite.body()).into_owned();
+    assert!(offer.contains(" RTP/SAVP ") && offer.contains("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:"), "{offer}");
+    let secured = format!("{}{KEY}", SDP.replace("10.0.0.9", "198.51.100.1").replace("RTP/AVP", "RTP/SAVP"));
+    desk.reply(TRUNK, "200 OK", "t", TRUNK_CONTACT, &secured);
+    let answer = desk.last(PHONE);
+    let answer = String::from_utf8_lossy(answer.body()).into_owned();
+    assert!(answer.contains(" RTP/AVP ") && !answer.contains("crypto"), "{answer}");
+    assert_eq!(desk.status().calls[0].media, ["rtp", "sdes-srtp aes-cm-128-80"]);
+    // Roll-over counters are the relay's and died with it: such a call is released, not continued with a repeated keystream.
+    let next = Desk::restarted(CONFIG, desk.left_behind());
+    assert_eq!(next.sent.iter().filter(|(_, message)| message.method() == Method::Bye).count(), 2);
+}
+
+#[test]
+fn a_trunk_that_answers_without_keys_is_released() {
+    let mut desk = Desk::new(CONFIG);
+    assert_eq!(desk.register(PHONE, "101", CONTACT), 200);
+    desk.request(PHONE, "INVITE", "sip:0123@ringfort.local", "101", CONTACT, SDP);
+    desk.reply(TRUNK, "200 OK", "t", TRUNK_CONTACT, SDP);
+    assert_eq!(desk.answer(PHONE), 502);
+    assert_eq!(desk.last(TRUNK).method(), Method::Bye);
+}
