@@ -66,6 +66,25 @@ pub const DNS_RECORDS_MAX: usize = 32;
 /// Servers that one look-up yields.
 pub const DNS_CANDIDATES_MAX: usize = 16;
 
+/// Targets that are looked up or known at once. Names in dialogs give way before those of the configuration do.
+pub const DNS_LOOKUPS_MAX: usize = 1_024;
+/// DNS answers kept.
+pub const DNS_CACHE_MAX: usize = 4_096;
+/// A DNS answer is good for so long at least, whatever its TTL; a server that does not answer is asked again after this time.
+pub const DNS_TTL_MIN: Duration = Duration::from_secs(5);
+/// And for so long at most.
+pub const DNS_TTL_MAX: Duration = Duration::from_secs(3_600);
+/// The answer that there is no such record is good for so long at most.
+pub const DNS_ABSENT_MAX: Duration = Duration::from_secs(300);
+/// The resolver answers each question within this time, be it that it failed.
+pub const DNS_ANSWER_MAX: Duration = Duration::from_secs(5);
+/// A server of a peer that failed is passed over for so long (RFC 3263 4.3), unless its Retry-After says otherwise.
+pub const SERVER_ASIDE: Duration = Duration::from_secs(30);
+/// Servers of one peer that one request tries.
+pub const SERVERS_TRIED_MAX: usize = 4;
+/// No Retry-After sets a server aside for longer.
+pub const SERVER_ASIDE_MAX: Duration = Duration::from_secs(600);
+
 /// A callee may ring this long before the call is given up.
 pub const RING_MAX: Duration = Duration::from_secs(180);
 /// A browser must complete ICE and DTLS within this time after the answer.
@@ -168,6 +187,7 @@ pub const TRIAL_LINES_MAX: usize = 1_000;
 /// `a=crypto` lines of one media section that are read; phones write one to four.
 pub const SDES_LINES_MAX: usize = 16;
 
+const _: () = assert!(DNS_TTL_MIN.as_secs() <= DNS_ABSENT_MAX.as_secs() && DNS_ABSENT_MAX.as_secs() <= DNS_TTL_MAX.as_secs());
 const _: () = assert!(SIP_HEAD_MAX + SIP_BODY_MAX <= SIP_MESSAGE_MAX);
 const _: () = assert!(SDP_MAX <= SIP_BODY_MAX);
 const _: () = assert!(MEDIA_PORTS_MAX >= 2 * CALLS_MAX);

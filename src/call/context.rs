@@ -10,6 +10,7 @@ use crate::wake::Wake;
 use bytes::Bytes;
 use ringfort_base::{Entropy, Event, Hop, Now, Transport};
 use ringfort_media::plan::RelayCommand;
+use ringfort_sip::locate::Question;
 use ringfort_sip::message::Message;
 use ringfort_sip::transaction::{TransactionId, Transactions};
 use std::collections::{HashMap, VecDeque};
@@ -37,10 +38,17 @@ pub enum Output {
     },
     /// Tell the observers.
     Event(Event),
-    /// Look a host name up; the answer comes back as an input.
+    /// Ask the DNS one question; the answer comes back as an input, be it that there was none.
     Resolve {
-        /// Name.
-        host: String,
+        /// What.
+        question: Question,
+    },
+    /// Whoever is reached at this address by TLS has to show a certificate for this name (RFC 5922 7.1).
+    CertificateName {
+        /// A peer's server.
+        address: SocketAddr,
+        /// The domain that was looked for.
+        name: String,
     },
 }
 

@@ -19,12 +19,12 @@ use bytes::Bytes;
 use ringfort_base::event::Mode;
 use ringfort_base::{CallId, Entropy, Event, FlowId, Hop, Now, Time};
 use ringfort_media::plan::{RelayCommand, RelayEvent};
+use ringfort_sip::locate::{Answer, Question};
 use ringfort_sip::message::{Builder, HeaderName, Message, Method, ParseError};
 use ringfort_sip::screen::uas::Uas;
 use ringfort_sip::screen::{self, Verdict};
 use ringfort_sip::transaction::{self, Step, TransactionId, Transactions};
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,12 +56,12 @@ pub enum Input {
     SendFailed(Hop),
     /// The relay told something.
     Relay(RelayEvent),
-    /// A look-up's answer; empty when it failed.
+    /// The DNS answered, or failed to.
     Resolved {
-        /// Name.
-        host: String,
-        /// Addresses; their port is of no meaning.
-        addresses: Vec<SocketAddr>,
+        /// What was asked.
+        question: Question,
+        /// What it said.
+        answer: Answer,
     },
     /// Another configuration, for calls from now on.
     Reload(Arc<Snapshot>),
@@ -183,7 +183,7 @@ impl Node {
                 let (calls, mut env) = self.parts();
                 calls.relayed(&mut env, event);
             }
-            Input::Resolved { host, addresses } => self.peers.resolved(&mut self.cx, &host, &addresses),
+            Input::Resolved { question, answer } => self.peers.resolved(&mut self.cx, question, answer),
             Input::Reload(snapshot) => self.reload(snapshot),
             Input::HangUp(call) => {
                 let (calls, mut env) = self.parts();

@@ -1,6 +1,7 @@
 //! The core thread: owns the [`Node`], feeds it inputs and the time, performs its outputs in order.
 
 use crate::clock::Clock;
+use crate::dns::Dns;
 use crate::io::Signalling;
 use crate::journal::JournalWriter;
 use arc_swap::ArcSwap;
@@ -11,6 +12,7 @@ use ringfort_call::status::Status;
 use ringfort_call::{Input, Node, Output};
 use ringfort_observe::Observers;
 use ringfort_relay::Relay;
+use ringfort_sip::locate::Question;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,6 +91,8 @@ pub struct Performer {
     pub signalling: Signalling,
     /// UDP sockets with their addresses, in the order of the configuration.
     pub udp: Vec<(SocketAddr, UdpSocket)>,
+    /// Name servers.
+    pub dns: Dns,
     /// Media.
     pub relay: Arc<Relay>,
     /// State for the next process.
@@ -185,7 +189,8 @@ impl Performer {
                 Output::Relay(command) => self.relay.command(command),
                 Output::Persist { key, value } => self.persist(key, value),
                 Output::Event(event) => self.observers.publish(crate::clock::wall(), event),
-                Output::Resolve { host } => self.resolve(host),
+                Output::Resolve { question } => self.resolve(question),
+                Output::CertificateName { address, name } => self.signalling.names.learn(&name, &[address]),
             }
         }
     }
@@ -210,16 +215,12 @@ impl Performer {
         }
     }
 
-    /// Looks a name up without keeping anybody waiting.
-    fn resolve(&self, host: String) {
-        let (core, names) = (self.signalling.core.clone(), self.signalling.names.clone());
+    /// Asks the DNS without keeping anybody waiting.
+    fn resolve(&self, question: Question) {
+        let (core, dns) = (self.signalling.core.clone(), self.dns.clone());
         self.runtime.spawn(async move {
-            let addresses: Vec<SocketAddr> = match tokio::net::lookup_host((host.as_str(), 0)).await {
-                Ok(found) => found.collect(),
-                Err(_) => Vec::new(),
-            };
-            names.learn(&host, &addresses);
-            core.deliver(Input::Resolved { host, addresses }).await;
+            let answer = dns.ask(&question).await;
+            core.deliver(Input::Resolved { question, answer }).await;
         });
     }
 }

@@ -7,6 +7,7 @@ mod banner;
 mod clock;
 mod configuration;
 mod core;
+mod dns;
 mod entropy;
 mod io;
 mod journal;

@@ -4,6 +4,7 @@ use crate::backend::NodeBackend;
 use crate::clock::Clock;
 use crate::configuration::{Loaded, Source, SourceError};
 use crate::core::{self, CoreHandle, Performer};
+use crate::dns::Dns;
 use crate::entropy::SystemEntropy;
 use crate::io::{Bound, Signalling};
 use crate::journal::{self, JournalWriter};
@@ -129,9 +130,15 @@ impl Started {
             saved,
             version: env!("CARGO_PKG_VERSION").into(),
         };
+        let dns = {
+            // Its tasks run there.
+            let _entered = runtime.enter();
+            Dns::new(&snapshot.dns)
+        };
         let performer = Performer {
             signalling: signalling.clone(),
             udp: listeners.udp,
+            dns,
             relay,
             journal: JournalWriter::start(opened, observers.clone())?,
             observers: observers.clone(),

@@ -13,6 +13,7 @@ use ringfort_base::{CallId, FlowId, Hop, Now, Time, Transport, Wall};
 use ringfort_call::config::Snapshot;
 use ringfort_call::{Input, Node, NodeSetup, Output, OwnAddresses, Saved};
 use ringfort_media::plan::RelayEvent;
+use ringfort_sip::locate::{Answer, Question};
 use ringfort_sip::message::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -30,7 +31,7 @@ const OUTPUTS_MAX: usize = 50_000;
 enum Happening {
     Datagram(Datagram),
     Relay(u32, RelayEvent),
-    Resolved(String),
+    Resolved(Question),
     SendFailed(u32, Hop),
 }
 
@@ -246,9 +247,9 @@ impl World {
             Happening::Relay(generation, event) if generation == self.generation => self.input(Input::Relay(event)),
             Happening::SendFailed(generation, hop) if generation == self.generation => self.input(Input::SendFailed(hop)),
             Happening::Relay(..) | Happening::SendFailed(..) => {}
-            Happening::Resolved(host) => {
-                let addresses = host.parse().map(|ip| vec![SocketAddr::new(ip, 0)]).unwrap_or_default();
-                self.input(Input::Resolved { host, addresses });
+            Happening::Resolved(question) => {
+                let answer = Answer::Absent { ttl_s: 60 };
+                self.input(Input::Resolved { question, answer });
             }
         }
     }
@@ -392,7 +393,8 @@ impl World {
                 }
                 Output::Persist { key, value } => self.write(key, value),
                 Output::Event(event) => self.checks.event(&event),
-                Output::Resolve { host } => self.schedule(self.now + Duration::from_millis(5), Happening::Resolved(host)),
+                Output::Resolve { question } => self.schedule(self.now + Duration::from_millis(5), Happening::Resolved(question)),
+                Output::CertificateName { .. } => {}
             }
         }
         self.checks.ensure(count <= OUTPUTS_MAX, || format!("{count} outputs for one input"));
@@ -427,7 +429,10 @@ impl World {
         let bindings = self.journal.keys().filter(|k| k.starts_with("binding/")).count();
         let registered = status.registrations.len();
         self.checks.ensure(bindings == registered, || format!("journal holds {bindings} bindings of {registered}"));
-        let strange = self.journal.keys().find(|k| !k.starts_with("call/") && !k.starts_with("binding/") && !["mode", "gruu-seal"].contains(&k.as_str()));
+        let strange = self
+            .journal
+            .keys()
+            .find(|k| !k.starts_with("call/") && !k.starts_with("binding/") && !["mode", "gruu-seal"].contains(&k.as_str()));
         self.checks.ensure(strange.is_none(), || format!("journal key {strange:?}"));
     }
 }

@@ -33,7 +33,9 @@ pub use profile::{
 pub use route::{ModeFilter, Pattern, RouteSection, RouteSource, TargetName};
 pub(crate) use rule::{Action, Condition, Test};
 pub use rule::{Direction, Rule};
-pub use sections::{EmergencySection, ListenAddress, MediaSection, NodeSection, ServicesSection, SipSection, WebSection};
+pub use sections::{
+    DnsSection, EmergencySection, ListenAddress, MediaSection, NameServer, NodeSection, ServicesSection, SipSection, WebSection,
+};
 pub use snapshot::Snapshot;
 pub(crate) use template::Template;
 pub use time::{Local, When, Zone};
@@ -53,6 +55,9 @@ pub struct Config {
     /// Page and API.
     #[serde(default)]
     pub web: WebSection,
+    /// Names of peers.
+    #[serde(default)]
+    pub dns: DnsSection,
     /// Audio.
     #[serde(default)]
     pub media: MediaSection,

@@ -3,27 +3,21 @@
 use super::{CallerNumber, NumberFormat};
 use crate::route::Codes;
 use ringfort_base::Transport;
+use ringfort_sip::locate::Target;
 use ringfort_sip::uri::Host;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-/// `host:port` of a peer.
+/// `host` or `host:port` of a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PeerAddress {
     /// Name or IP address, an IPv6 address without brackets.
     pub host: String,
-    /// Port.
-    pub port: u16,
-}
-
-impl PeerAddress {
-    /// The address itself where the host is one and needs no look-up.
-    pub fn literal(&self) -> Option<SocketAddr> {
-        Some(SocketAddr::new(self.host.parse().ok()?, self.port))
-    }
+    /// Port. Without one a name is looked up by NAPTR and SRV (RFC 3263), and an address has its transport's default.
+    pub port: Option<u16>,
 }
 
 impl PeerAddress {
@@ -35,21 +29,26 @@ impl PeerAddress {
 
 impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
-        }
+        write!(f, "{}", self.uri_host())?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 
 impl<'de> Deserialize<'de> for PeerAddress {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
-        let wrong = || de::Error::custom(format!("`{text}` is not host:port"));
-        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let port = port.parse().ok().filter(|p| *p != 0).ok_or_else(wrong)?;
-        if host.is_empty() || host.contains(|c: char| c.is_whitespace() || "<>\"/@;".contains(c)) {
+        let wrong = || de::Error::custom(format!("`{text}` is not host or host:port"));
+        let bare = text.parse::<Ipv6Addr>().is_ok() || !text.contains(':') || text.ends_with(']');
+        let (host, port) =
+            if bare { (text.as_str(), None) } else { text.rsplit_once(':').map(|(h, p)| (h, Some(p))).ok_or_else(wrong)? };
+        let port = match port {
+            Some(port) => Some(port.parse().ok().filter(|p| *p != 0).ok_or_else(wrong)?),
+            None => None,
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
+        let unfit = |c: char| !c.is_ascii_alphanumeric() && !"-_.:".contains(c);
+        let name = host.parse::<IpAddr>().is_ok() || !host.contains(':');
+        if host.is_empty() || host.contains(unfit) || !name {
             return Err(wrong());
         }
         Ok(PeerAddress { host: host.to_string(), port })
@@ -72,9 +71,6 @@ pub struct Supervision {
 fn yes() -> bool {
     true
 }
-fn udp() -> Transport {
-    Transport::Udp
-}
 fn interval() -> u32 {
     2_000
 }
@@ -92,11 +88,10 @@ fn hold_down() -> u32 {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CloudSection {
-    /// `host:port`.
+    /// `host` or `host:port`.
     pub address: PeerAddress,
-    /// Transport.
-    #[serde(default = "udp")]
-    pub transport: Transport,
+    /// Transport: udp, tcp or tls. Absent: what the DNS says, else UDP.
+    pub transport: Option<Transport>,
     /// Domain that the cloud knows its users by; absent: `node.domain`.
     pub domain: Option<String>,
     /// Profile by name; absent: defaults.
@@ -148,11 +143,10 @@ pub struct TrunkSection {
     /// Bandwidth of its calls, kbit/s, estimated by codec; 0: no limit.
     #[serde(default)]
     pub kbit_max: u32,
-    /// `host:port`.
+    /// `host` or `host:port`.
     pub address: PeerAddress,
-    /// Transport.
-    #[serde(default = "udp")]
-    pub transport: Transport,
+    /// Transport: udp, tcp or tls. Absent: what the DNS says, else UDP.
+    pub transport: Option<Transport>,
     /// OPTIONS each so many milliseconds; 0: not supervised, always taken as reachable.
     #[serde(default = "interval")]
     pub options_interval_ms: u32,
@@ -170,6 +164,11 @@ pub struct TrunkSection {
 macro_rules! supervision {
     ($section:ty) => {
         impl $section {
+            /// What is looked up (RFC 3263).
+            pub fn target(&self) -> Target {
+                Target::new(&self.address.host, self.address.port, self.transport, false)
+            }
+
             /// How it is watched.
             pub fn supervision(&self) -> Supervision {
                 let ms = |v: u32| Duration::from_millis(v.into());

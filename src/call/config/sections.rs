@@ -1,9 +1,10 @@
-//! Sections that stand alone: node, signalling, page, audio, emergency, services.
+//! Sections that stand alone: node, signalling, page, names, audio, emergency, services.
 
 use super::{TargetName, Zone};
 use ringfort_base::Transport;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -158,5 +159,32 @@ pub struct ServicesSection {
 impl Default for ServicesSection {
     fn default() -> Self {
         ServicesSection { echo: "*43".into() }
+    }
+}
+
+/// `[dns]`: how names of peers are looked up.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DnsSection {
+    /// Name servers, `address` or `address:port`; empty: those of the system.
+    #[serde(default)]
+    pub servers: Vec<NameServer>,
+    /// Names that are not asked for: their addresses stand here.
+    #[serde(default)]
+    pub hosts: BTreeMap<String, Vec<IpAddr>>,
+}
+
+/// A name server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameServer(pub SocketAddr);
+
+impl<'de> Deserialize<'de> for NameServer {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        let bare = || text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+        text.parse()
+            .or_else(|_| bare())
+            .map(NameServer)
+            .map_err(|_| de::Error::custom(format!("`{text}` is no address of a name server")))
     }
 }

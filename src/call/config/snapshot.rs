@@ -1,10 +1,11 @@
 //! The checked configuration: references resolved, numbers in range, passwords turned into digest verifiers.
 
 use super::{
-    Account, AccountSection, CloudSection, Config, ConfigError, DidSection, EmergencySection, GroupSection, LimitsSection,
-    MediaSection, NodeSection, NumbersSection, PeerProfile, PeerRef, ProfileFiles, Profiles, RouteSection, ServicesSection,
-    SipSection, TrunkSection, WebSection,
+    Account, AccountSection, CloudSection, Config, ConfigError, DidSection, DnsSection, EmergencySection, GroupSection,
+    LimitsSection, MediaSection, NodeSection, NumbersSection, PeerProfile, PeerRef, ProfileFiles, Profiles, RouteSection,
+    ServicesSection, SipSection, TrunkSection, WebSection,
 };
+use ringfort_base::Transport;
 use ringfort_sip::digest::Ha1;
 use ringfort_sip::uri::Uri;
 use std::collections::{BTreeMap, HashSet};
@@ -20,6 +21,8 @@ pub struct Snapshot {
     pub sip: SipSection,
     /// Page and API.
     pub web: WebSection,
+    /// Names of peers.
+    pub dns: DnsSection,
     /// Audio.
     pub media: MediaSection,
     /// The hosted PBX.
@@ -82,6 +85,7 @@ impl Snapshot {
             node: config.node,
             sip: config.sip,
             web: config.web,
+            dns: config.dns,
             media: config.media,
             cloud: config.cloud,
             trunks: config.trunk,
@@ -210,6 +214,12 @@ impl Check<'_> {
     }
 
     fn peers(&self) -> Result<(), ConfigError> {
+        let transports = self.config.trunk.iter().enumerate().map(|(index, trunk)| ("trunk", index, trunk.transport));
+        for (section, index, transport) in self.config.cloud.iter().map(|cloud| ("cloud", 0, cloud.transport)).chain(transports) {
+            if matches!(transport, Some(Transport::Ws | Transport::Wss)) {
+                return self.fail(section, index, "`transport` is udp, tcp or tls: the node opens no WebSocket".into());
+            }
+        }
         let bad = |interval: u32, patience: u32| (interval != 0 && interval < 100) || patience < 100;
         if let Some(cloud) = &self.config.cloud
             && (cloud.options_interval_ms == 0 || bad(cloud.options_interval_ms, cloud.patience_ms))
@@ -280,7 +290,7 @@ mod tests {
         assert_eq!(refusal(twice), "test.toml:4: account `101` stands twice");
         assert!(refusal("[media]\nport_first=2000\nport_last=2001\n").contains("4 ports"));
         assert!(refusal("[sip]\nlisten=[\"upd:0.0.0.0:5060\"]\n").contains("`upd` is not udp"));
-        assert!(refusal("[cloud]\naddress=\"nowhere\"\n").contains("not host:port"));
+        assert!(refusal("[cloud]\naddress=\"no where:x\"\n").contains("not host or host:port"));
         assert!(refusal("[sip]\nnonce_s=0\n").contains("at least 10"));
         for domain in ["", "a b", "a>", "a;x=1", "101@a", "a:5060"] {
             assert!(refusal(&format!("[node]\ndomain=\"{domain}\"\n")).contains("is no domain"), "{domain}");

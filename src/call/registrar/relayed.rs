@@ -7,16 +7,21 @@ use crate::context::{Context, Owner};
 use crate::peers::PeerName;
 use crate::wake::Wake;
 use bytes::Bytes;
-use ringfort_base::Hop;
+use ringfort_base::{Hop, limits};
 use ringfort_sip::message::{Builder, Contacts, HeaderName, Message, Method};
 use ringfort_sip::transaction::TransactionId;
 use ringfort_sip::uri;
 use sha2::{Digest, Sha256};
+use std::time::Duration;
 
 /// A relayed REGISTER that waits for the cloud.
 pub(super) struct Pending {
     asked: Asked,
     transaction: TransactionId,
+    /// The cloud's server that was asked.
+    hop: Hop,
+    /// Servers of the cloud that were asked before it.
+    before: usize,
     /// A token for each contact.
     tokens: Vec<String>,
 }
@@ -28,6 +33,10 @@ impl Registrar {
         if let Wanted::These(list) = &mut asked.request.contacts {
             list.iter_mut().for_each(|contact| contact.reg_id = None);
         }
+        self.relay_after(cx, around, asked, 0);
+    }
+
+    fn relay_after(&mut self, cx: &mut Context, around: Surroundings<'_>, asked: Asked, before: usize) {
         let Some((hop, patience)) = around.peers.find(&PeerName::Cloud).and_then(|c| Some((c.hop()?, c.patience()))) else {
             return self.grant_locally(cx, around, asked);
         };
@@ -39,7 +48,7 @@ impl Registrar {
             return reply(cx, asked.id, &asked.message, 503, None, &[(HeaderName::RetryAfter, "5".into())]);
         };
         cx.timers.set(Wake::RegisterOverdue(pending), cx.now.mono + patience);
-        self.pending.insert(pending, Pending { asked, transaction, tokens });
+        self.pending.insert(pending, Pending { asked, transaction, hop, before, tokens });
     }
 
     /// A token for each contact: the one the cloud knows already, or a new one.
@@ -93,13 +102,14 @@ impl Registrar {
         if status < 200 {
             return;
         }
-        let Some(Pending { asked, tokens, .. }) = self.finish(cx, pending) else { return };
+        let Some(Pending { asked, tokens, hop, before, .. }) = self.finish(cx, pending) else { return };
         match status {
             200..=299 => self.granted_by_cloud(cx, asked, &tokens, response),
             // The cloud's front answers, but nothing is behind it.
             408 | 500 | 502..=504 => {
-                around.peers.passive_failure(cx, &PeerName::Cloud, &format!("REGISTER answered {status}"));
-                self.grant_locally(cx, around, asked);
+                let again = (status == 503).then(|| retry_after(response)).flatten();
+                around.peers.passive_failure(cx, &PeerName::Cloud, hop, again, &format!("REGISTER answered {status}"));
+                self.relay_elsewhere(cx, around, asked, hop, before);
             }
             _ => {
                 let passed = [
@@ -132,11 +142,20 @@ impl Registrar {
         self.confirm(cx, &asked);
     }
 
-    /// The cloud is silent: the very REGISTER that met it is granted locally.
+    /// The cloud is silent: the very REGISTER that met it goes to another server of it, or is granted locally.
     pub fn relayed_overdue(&mut self, cx: &mut Context, around: Surroundings<'_>, pending: u64, what: &str) {
-        let Some(Pending { asked, .. }) = self.finish(cx, pending) else { return };
-        around.peers.passive_failure(cx, &PeerName::Cloud, what);
-        self.grant_locally(cx, around, asked);
+        let Some(Pending { asked, hop, before, .. }) = self.finish(cx, pending) else { return };
+        around.peers.passive_failure(cx, &PeerName::Cloud, hop, None, what);
+        self.relay_elsewhere(cx, around, asked, hop, before);
+    }
+
+    /// RFC 3263 4.3: the next server of the cloud, if it has one that works; the device waits for so many at most.
+    fn relay_elsewhere(&mut self, cx: &mut Context, around: Surroundings<'_>, asked: Asked, failed: Hop, before: usize) {
+        let next = around.peers.find(&PeerName::Cloud).and_then(|cloud| cloud.next_server(&[failed]));
+        match next.is_some() && before + 1 < limits::SERVERS_TRIED_MAX {
+            true => self.relay_after(cx, around, asked, before + 1),
+            false => self.grant_locally(cx, around, asked),
+        }
     }
 
     fn finish(&mut self, cx: &mut Context, pending: u64) -> Option<Pending> {
@@ -145,6 +164,13 @@ impl Registrar {
         cx.owners.remove(&found.transaction);
         Some(found)
     }
+}
+
+/// Seconds of Retry-After (RFC 3261 20.33).
+fn retry_after(response: &Message) -> Option<Duration> {
+    let value = response.header(HeaderName::RetryAfter)?;
+    let digits = value.trim().split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok().map(Duration::from_secs)
 }
 
 /// The device's Call-ID without the host that it may name. The device's CSeq rises with it, so the cloud sees one order.

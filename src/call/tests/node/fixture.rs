@@ -7,6 +7,7 @@ use ringfort_call::config::Snapshot;
 use ringfort_call::status::Status;
 use ringfort_call::{Input, Node, NodeSetup, Output, OwnAddresses, Saved};
 use ringfort_sip::digest::{Challenge, Ha1};
+use ringfort_sip::locate::{Answer, Data, Kind, Question};
 use ringfort_sip::message::{HeaderName, Message};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,7 +24,9 @@ pub struct Desk {
     now: Time,
     pub sent: Vec<(SocketAddr, Message)>,
     pub events: Vec<Event>,
-    pub looked_up: Vec<String>,
+    pub looked_up: Vec<Question>,
+    /// What the DNS says; `None`: it says nothing.
+    pub zone: Option<BTreeMap<Question, Answer>>,
     pub kept: BTreeMap<String, Vec<u8>>,
     serial: u32,
     /// Connections that stand, by the address of their other end.
@@ -67,7 +70,7 @@ impl Desk {
         let now = Time::from_millis(1_000);
         let node = Node::new(at(now), setup);
         let (sent, events, looked_up, kept) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new());
-        let mut desk = Desk { node, now, sent, events, looked_up, kept, serial: 0, connections: BTreeMap::new() };
+        let mut desk = Desk { node, now, sent, events, looked_up, kept, zone: None, serial: 0, connections: BTreeMap::new() };
         desk.drain();
         desk
     }
@@ -103,11 +106,20 @@ impl Desk {
     }
 
     fn drain(&mut self) {
+        let asked = self.looked_up.len();
+        self.perform();
+        for question in self.looked_up[asked..].to_vec() {
+            self.answer_question(question);
+        }
+    }
+
+    fn perform(&mut self) {
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Send { hop, octets } => self.sent.push((hop.remote, Message::parse(octets).expect("a message"))),
                 Output::Event(event) => self.events.push(event),
-                Output::Resolve { host } => self.looked_up.push(host),
+                Output::Resolve { question } => self.looked_up.push(question),
+                Output::CertificateName { .. } => {}
                 Output::Persist { key, value: Some(value) } => drop(self.kept.insert(key, value)),
                 Output::Persist { key, value: None } => drop(self.kept.remove(&key)),
                 Output::Relay(_) => {}
@@ -130,6 +142,47 @@ impl Desk {
     /// How many messages went to a party.
     pub fn count(&self, to: &str) -> usize {
         self.sent.iter().filter(|(remote, _)| *remote == address(to)).count()
+    }
+
+    /// The DNS answers what was asked of it, and does so from now on: lines `name kind data` with a TTL of 60 seconds.
+    pub fn zone(&mut self, text: &str) {
+        let zone = self.zone.insert(BTreeMap::new());
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let number = |at: usize| words[at].parse().expect("a number");
+            let (kind, data) = match words[1] {
+                "SRV" => {
+                    let target = words[5].to_string();
+                    (Kind::Srv, Data::Srv { priority: number(2), weight: number(3), port: number(4), target })
+                }
+                _ => (Kind::A, Data::Address(words[2].parse().expect("an address"))),
+            };
+            let found = zone.entry(Question::new(words[0], kind)).or_insert(Answer::Found { records: Vec::new(), ttl_s: 60 });
+            if let Answer::Found { records, .. } = found {
+                records.push(data);
+            }
+        }
+        for question in self.looked_up.clone() {
+            self.answer_question(question);
+        }
+    }
+
+    /// The DNS says no more.
+    pub fn dns_dies(&mut self) {
+        self.zone = None;
+    }
+
+    /// Every question that is open fails.
+    pub fn questions_fail(&mut self) {
+        for question in self.looked_up.clone() {
+            self.input(Input::Resolved { question, answer: Answer::Failed });
+        }
+    }
+
+    fn answer_question(&mut self, question: Question) {
+        let Some(zone) = &self.zone else { return };
+        let answer = zone.get(&question).cloned().unwrap_or(Answer::Absent { ttl_s: 60 });
+        self.input(Input::Resolved { question, answer });
     }
 
     /// A party sends these octets.

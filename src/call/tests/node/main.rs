@@ -9,6 +9,7 @@ mod profiles;
 mod registrar;
 mod relayed;
 mod secured;
+mod servers;
 mod session_timer;
 mod supervision;
 mod talk;

@@ -2,14 +2,13 @@
 
 use crate::fixture::{Desk, SDP};
 use ringfort_base::event::Mode;
-use ringfort_call::Input;
 use std::time::Duration;
 
 const NAMED: &str = "[cloud]\naddress = \"pbx.example.com:5060\"\n";
 
 fn found(desk: &mut Desk, addresses: &[&str]) {
-    let addresses = addresses.iter().map(|ip| format!("{ip}:0").parse().expect("an address")).collect();
-    desk.input(Input::Resolved { host: "pbx.example.com".into(), addresses });
+    let zone: Vec<String> = addresses.iter().map(|ip| format!("pbx.example.com A {ip}")).collect();
+    desk.zone(&zone.join("\n"));
 }
 
 #[test]
@@ -41,7 +40,7 @@ fn a_cloud_that_moved_is_followed_and_one_that_answers_is_not_left() {
     desk.pass(Duration::from_secs(5));
     assert_eq!(desk.status().mode, Mode::Survivable);
     found(&mut desk, &["198.51.100.1", "198.51.100.2"]);
-    desk.pass(Duration::from_secs(3));
+    desk.pass(Duration::from_secs(7));
     for _ in 0..40 {
         desk.reply("198.51.100.2:5060", "200 OK", "t", "", "");
         desk.pass(Duration::from_millis(400));
