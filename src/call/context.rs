@@ -113,6 +113,8 @@ pub struct Context {
     pub transactions: Transactions,
     /// Who is told.
     pub owners: HashMap<TransactionId, Owner>,
+    /// What the node answered to its own requests: of a call that it makes on behalf of a referrer.
+    pub internal: VecDeque<(TransactionId, Bytes)>,
     /// Timers above the transaction layer.
     pub timers: Timers<Wake>,
     /// What the driver has to do.
@@ -160,6 +162,9 @@ impl Context {
             }
             None => octets,
         };
+        if id.is_internal() {
+            return self.internal.push_back((id, octets));
+        }
         let _ = self.transactions.respond(self.now.mono, id, octets);
     }
 

@@ -111,6 +111,7 @@ impl Node {
             owners: HashMap::new(),
             timers: Timers::default(),
             outputs: VecDeque::new(),
+            internal: VecDeque::new(),
             totals: Totals::default(),
             border: Border::default(),
         };
@@ -249,8 +250,15 @@ impl Node {
 
     /// Hands every step of the transaction layer to its owner, until nothing moves any more; then the mode follows the peers.
     fn settle(&mut self) {
-        while let Some(step) = self.cx.transactions.poll_step() {
-            self.step(step);
+        loop {
+            while let Some(step) = self.cx.transactions.poll_step() {
+                self.step(step);
+            }
+            let Some((id, octets)) = self.cx.internal.pop_front() else { break };
+            if let Ok(response) = Message::parse(octets) {
+                let (calls, mut env) = self.parts();
+                calls.answered_internally(&mut env, id, &response);
+            }
         }
         self.cx.border.follow_peers(self.peers.addresses());
         self.survival.follow(&mut self.cx, &self.peers);
@@ -322,6 +330,8 @@ impl Node {
                 200,
                 vec![(HeaderName::Allow, ALLOW.into()), (HeaderName::Accept, "application/sdp".into())],
             ),
+            // RFC 3515 2.4.4: only who is in a call refers it.
+            Method::Refer => self.reply(id, &message, 403, Vec::new()),
             // RFC 3261 9.2, 15.1.2: nothing here matches them.
             Method::Bye | Method::Cancel => self.reply(id, &message, 481, Vec::new()),
             _ => self.reply(id, &message, 405, vec![(HeaderName::Allow, ALLOW.into())]),
@@ -449,8 +459,10 @@ const UAS: Uas<'static> = Uas {
         Method::Update,
         Method::Info,
         Method::Message,
+        Method::Refer,
+        Method::Notify,
     ],
     extensions: &["timer"],
     content_types: &["application/sdp"],
-    unread: &[Method::Info, Method::Message],
+    unread: &[Method::Info, Method::Message, Method::Refer, Method::Notify],
 };

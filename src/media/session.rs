@@ -265,6 +265,12 @@ impl LegSession {
         self.pending = None;
     }
 
+    /// A plain RTP leg gets another port. The peer hears of it by the next offer or answer.
+    pub fn move_to(&mut self, port: PortId, address: MediaAddress) {
+        (self.port, self.address) = (port, address);
+        (self.latched, self.live) = (Latched::default(), true);
+    }
+
     /// Takes a STUN or DTLS datagram from the relay.
     pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &[u8]) {
         if let Some(transport) = &mut self.transport {

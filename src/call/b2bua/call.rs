@@ -5,6 +5,7 @@ use super::abilities::Abilities;
 use super::exchange::Exchange;
 use super::relayed::Relayed;
 use super::session_timer::Session;
+use super::transfer::Transfer;
 use crate::config::Snapshot;
 use crate::registrar::Device;
 use crate::route::{Source, Target};
@@ -87,6 +88,11 @@ pub struct Call {
     pub(crate) exchange: Option<Exchange>,
     #[serde(skip)]
     pub(crate) relayed: Vec<Relayed>,
+    #[serde(skip)]
+    pub(crate) transfer: Option<Transfer>,
+    /// RTP packets of legs that left the call, or were replaced.
+    #[serde(default)]
+    pub(crate) left: [u64; 2],
     pub(crate) started: Wall,
     pub(crate) answered: Option<Wall>,
     pub(crate) reroutes: u32,
@@ -149,6 +155,12 @@ pub struct Leg {
     /// What the peer said that it takes.
     #[serde(default)]
     pub(crate) abilities: Abilities,
+    /// Whose it is, where the leg came from another call.
+    #[serde(default)]
+    pub(crate) party: Option<Source>,
+    /// Whether the node made its Call-ID, where the leg came from another call.
+    #[serde(default)]
+    pub(crate) outbound: Option<bool>,
     /// Its session timer.
     #[serde(default)]
     pub(crate) session: Session,

@@ -109,6 +109,9 @@ impl Call {
         self.withdraw_exchange(env, tables);
         self.reject_exchange(env, 487);
         self.phase = Phase::Ending;
+        if let Some(target) = self.transfer.as_mut().and_then(|transfer| transfer.target.take()) {
+            tables.deferred.push(super::transfer::Deferred::GiveUp(target));
+        }
         for side in [Side::Caller, Side::Callee] {
             let by_peer = cause.released_by == Some(side);
             let unacknowledged = self.invites.iter().find(|awaited| awaited.side == side).map(|awaited| awaited.id);
@@ -159,6 +162,7 @@ impl Call {
         let Some((status, cause, ended)) = self.outcome.take() else { return };
         env.cx.timers.stop(Wake::RecordOverdue(self.id));
         let packets = |leg: Option<&Leg>| leg.and_then(|l| l.media.as_ref()).map_or(0, |m| m.counters.rtp_in);
+        let left = self.left;
         let record = CallRecord {
             call: self.id,
             from: self.asked.from.clone().into(),
@@ -172,7 +176,7 @@ impl Call {
             status,
             cause,
             reroutes: self.reroutes,
-            packets: [packets(Some(&self.caller)), packets(self.callee.as_ref())],
+            packets: [packets(Some(&self.caller)) + left[0], packets(self.callee.as_ref()) + left[1]],
         };
         if self.answered.is_none() {
             env.cx.totals.calls_failed += 1;
@@ -193,7 +197,13 @@ pub(super) fn key(id: CallId) -> String {
 
 impl Leg {
     /// BYE to a dialog that stands, as soon as our 2xx is acknowledged; CANCEL to an INVITE that is unanswered; and the port closed.
-    fn release(&mut self, env: &mut Env<'_>, tables: &mut Tables, by_peer: bool, unacknowledged: Option<TransactionId>) {
+    pub(super) fn release(
+        &mut self,
+        env: &mut Env<'_>,
+        tables: &mut Tables,
+        by_peer: bool,
+        unacknowledged: Option<TransactionId>,
+    ) {
         if let Some((id, octets)) = self.invite.take_if(|_| self.ack.is_none()) {
             tables.abandoned.give_up(env.cx, id, self.hop, octets);
         } else if !by_peer && self.is_confirmed() {

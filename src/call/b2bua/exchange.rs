@@ -30,6 +30,8 @@ pub(crate) struct Exchange {
     pub offer: Offer,
     /// How often the other leg met it with 491.
     pub glares: u8,
+    /// The node tells this side next, when it told the other one.
+    pub then: Option<Side>,
 }
 
 /// Where the offer of an exchange stands.
@@ -50,7 +52,7 @@ pub(crate) enum Offer {
 impl Exchange {
     fn of(from: Side, asked: &Asked, offer: Offer) -> Exchange {
         let request = (asked.id, asked.request.clone());
-        Exchange { from, asked: Some(request), sent: None, answered: false, offer, glares: 0 }
+        Exchange { from, asked: Some(request), sent: None, answered: false, offer, glares: 0, then: None }
     }
 
     /// The peer's request is an UPDATE.

@@ -68,8 +68,8 @@ impl Call {
     }
 
     /// Whether the node made this leg's Call-ID.
-    pub(super) fn is_ours(&self, side: Side) -> bool {
-        side == Side::Callee
+    pub(super) fn is_ours(&mut self, side: Side) -> bool {
+        self.leg(side).and_then(|leg| leg.outbound).unwrap_or(side == Side::Callee)
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, side: S
     let address = MediaAddress { rtp, rtcp, advertised: env.cx.own.media_advertised };
     let session = LegSession::new(kind, port, address, &mut *env.cx.entropy);
     tables.ports.insert(port, (call, side));
-    env.cx.relay(RelayCommand::Open { port, call, rtp, rtcp });
+    env.cx.relay(RelayCommand::Open { port, call: tables.group_of(call), rtp, rtcp });
     Some(Media {
         port,
         session,

@@ -14,6 +14,7 @@ mod exchange;
 mod farewell;
 mod glare;
 mod identity;
+mod join;
 mod media;
 mod own;
 mod ports;
@@ -22,6 +23,7 @@ mod relayed;
 mod restore;
 mod session_timer;
 mod setup;
+mod transfer;
 mod within;
 mod write;
 
@@ -43,6 +45,7 @@ use ringfort_media::plan::RelayEvent;
 use ringfort_sip::message::Message;
 use ringfort_sip::transaction::TransactionId;
 use std::collections::{HashMap, VecDeque};
+use transfer::Deferred;
 
 /// What a call needs of the node while it handles something.
 pub struct Env<'a> {
@@ -69,6 +72,12 @@ pub(crate) struct Tables {
     farewells: Farewells,
     recent: VecDeque<CallRecord>,
     next_id: u64,
+    /// What concerns two calls, until the one at hand is put back.
+    deferred: Vec<Deferred>,
+    /// By the node's own INVITE: the call whose referrer asked for it, and the call that it became.
+    referrals: HashMap<TransactionId, (CallId, CallId)>,
+    /// Calls whose ports stand with those of another call in the relay.
+    groups: HashMap<CallId, CallId>,
 }
 
 /// All calls.
@@ -89,6 +98,9 @@ impl Calls {
             farewells: Farewells::default(),
             recent: VecDeque::new(),
             next_id: first_id,
+            deferred: Vec::new(),
+            referrals: HashMap::new(),
+            groups: HashMap::new(),
         };
         Calls { live: HashMap::new(), tables }
     }
@@ -118,20 +130,25 @@ impl Calls {
         } else {
             self.live.insert(id, call);
         }
+        self.settle(env);
     }
 
     /// An INVITE outside any dialog.
     pub fn invited(&mut self, env: &mut Env<'_>, incoming: Incoming) {
         let full = self.live.len() >= limits::CALLS_MAX;
         if let Some(call) = setup::begin(env, &mut self.tables, incoming, full) {
-            let id = call.id;
-            self.live.insert(id, call);
-            self.with(env, id, |call, env, tables| {
-                if call.phase == Phase::Routing {
-                    call.try_next(env, tables);
-                }
-            });
+            self.begin(env, call);
         }
+    }
+
+    fn begin(&mut self, env: &mut Env<'_>, call: Call) {
+        let id = call.id;
+        self.live.insert(id, call);
+        self.with(env, id, |call, env, tables| {
+            if call.phase == Phase::Routing {
+                call.try_next(env, tables);
+            }
+        });
     }
 
     /// A request inside a dialog. False: no such dialog.
@@ -299,10 +316,16 @@ impl Tables {
 
     /// Nothing of the call can be found any more.
     fn forget(&mut self, call: &Call) {
+        self.groups.remove(&call.id);
         [Some(&call.caller), call.callee.as_ref()].into_iter().flatten().for_each(|leg| self.forget_leg(leg));
         for awaited in &call.invites {
             self.invites.remove(&awaited.id);
         }
+    }
+
+    /// The call by whose number the relay chooses a worker.
+    fn group_of(&self, call: CallId) -> CallId {
+        self.groups.get(&call).copied().unwrap_or(call)
     }
 
     fn forget_leg(&mut self, leg: &Leg) {

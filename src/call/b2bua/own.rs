@@ -15,7 +15,8 @@ impl Call {
         if self.phase != Phase::Connected || self.exchange.is_some() {
             return false;
         }
-        self.exchange = Some(Exchange { from: toward.other(), asked: None, sent: None, answered: false, offer, glares: 0 });
+        self.exchange =
+            Some(Exchange { from: toward.other(), asked: None, sent: None, answered: false, offer, glares: 0, then: None });
         self.send_again(env);
         true
     }
@@ -23,7 +24,10 @@ impl Call {
     /// The leg answered.
     pub(super) fn own_exchange_over(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
         env.cx.timers.stop(crate::wake::Wake::ExchangeOverdue(self.id));
-        self.exchange = None;
+        let then = self.exchange.take().and_then(|exchange| exchange.then);
         self.agreed(env, tables);
+        if let Some(side) = then {
+            self.begin_own(env, side, Offer::Resync);
+        }
     }
 }

@@ -28,7 +28,8 @@ impl Call {
         }
         let ours = self.callee.as_ref().and_then(|c| c.invite.as_ref()).is_some_and(|(invite, _)| *invite == id);
         if !ours {
-            let known = self.relay_answered(env, tables, id, response)
+            let known = self.notify_over(env, tables, id, status)
+                || self.relay_answered(env, tables, id, response)
                 || self.refresh_answered(env, tables, id, response)
                 || self.alive_answered(env, tables, id, status);
             if !known {
@@ -168,7 +169,11 @@ impl Call {
             // RFC 3261 14.1: a re-INVITE that meets no answer ends the dialog.
             return self.end(env, tables, Cause::named(408, "peer-gone"));
         }
-        if self.relay_failed(env, id) || self.refresh_failed(env, tables, id) || self.alive_failed(env, tables, id) {
+        if self.notify_over(env, tables, id, 408)
+            || self.relay_failed(env, id)
+            || self.refresh_failed(env, tables, id)
+            || self.alive_failed(env, tables, id)
+        {
             return;
         }
         let callee = self.callee.as_mut().filter(|c| c.ack.is_none());

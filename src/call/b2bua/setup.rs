@@ -32,6 +32,11 @@ pub(super) fn begin(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, 
         Ok(source) => source,
         Err(stranger) => return turn_away(env, &incoming, stranger),
     };
+    begin_as(env, tables, incoming, source, full)
+}
+
+/// The same when it is known who calls.
+pub(super) fn begin_as(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, source: Source, full: bool) -> Option<Call> {
     if let Some(min) = session_timer::too_short(env, &incoming.invite) {
         return refuse(env, &incoming, 422, None, &[(HeaderName::MinSe, min.to_string())]);
     }
@@ -134,6 +139,8 @@ fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: R
         invite: Some(Invite { id: incoming.id, message: incoming.invite, early_answer: None }),
         exchange: None,
         relayed: Vec::new(),
+        transfer: None,
+        left: [0; 2],
         started: env.cx.now.wall,
         answered: None,
         reroutes: 0,

@@ -66,6 +66,9 @@ impl Call {
                     (HeaderName::Accept, "application/sdp".into()),
                 ],
             ),
+            Method::Refer => self.referred(env, tables, side, &asked),
+            // RFC 6665: the node has subscribed to nothing within this dialog.
+            Method::Notify => asked.reply(env, 481, &[]),
             _ if relayed::is_passed(&method) => self.relay(env, side, asked),
             _ => asked.reply(env, 405, &[(HeaderName::Allow, crate::ALLOW.into())]),
         }
@@ -74,7 +77,17 @@ impl Call {
     /// BYE. In an early dialog the caller's BYE means what its CANCEL would (RFC 3261 15).
     fn released(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side, asked: &Asked) {
         asked.reply(env, 200, &[]);
-        let cause = if self.answered.is_some() { Cause::normal(side) } else { Cause::named(487, "cancelled") };
+        if self.referrer_leaves(env, tables, side) {
+            return;
+        }
+        let transferred = self.transfer.as_ref().is_some_and(|transfer| transfer.done);
+        let cause = if transferred {
+            Cause { released_by: Some(side), ..Cause::named(200, "transferred") }
+        } else if self.answered.is_some() {
+            Cause::normal(side)
+        } else {
+            Cause::named(487, "cancelled")
+        };
         self.end(env, tables, cause);
     }
 

@@ -130,6 +130,8 @@ impl Leg {
             tag,
             call_id,
             abilities: Abilities::default(),
+            party: None,
+            outbound: None,
             session: Session::default(),
             invite: None,
             ack: None,

@@ -47,6 +47,21 @@ pub const RETRY_AFTER_S: u32 = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransactionId(u64);
 
+/// Marks names that the layer does not give.
+const INTERNAL: u64 = 1 << 63;
+
+impl TransactionId {
+    /// A name that no transaction of the layer has: for a request that its user makes to itself.
+    pub fn internal(number: u64) -> TransactionId {
+        TransactionId(number | INTERNAL)
+    }
+
+    /// Whether it is such a name.
+    pub fn is_internal(self) -> bool {
+        self.0 & INTERNAL != 0
+    }
+}
+
 impl fmt::Display for TransactionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "t{:x}", self.0)

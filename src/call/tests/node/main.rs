@@ -13,3 +13,4 @@ mod servers;
 mod session_timer;
 mod supervision;
 mod talk;
+mod transfer;

@@ -1,0 +1,250 @@
+//! What concerns two calls: the call that a transfer makes, and the leg that leaves one call for another. The call that the referrer
+//! asked for is a call like any other, whose caller is the node; what it would answer comes here.
+
+use super::call::{Call, Leg, Phase, Side};
+use super::exchange::Offer;
+use super::transfer::{Deferred, Replaces};
+use super::{Calls, Env, ending, media, setup, write};
+use crate::route::Source;
+use ringfort_base::{CallId, Hop, PortId, Transport, limits};
+use ringfort_media::description::Description;
+use ringfort_media::sdp::Direction;
+use ringfort_media::session::{LegKind, LegSession, MediaAddress};
+use ringfort_sip::message::{Builder, HeaderName, Message, Method};
+use ringfort_sip::transaction::TransactionId;
+use std::net::SocketAddr;
+
+impl Calls {
+    /// What calls left to be done.
+    pub(super) fn settle(&mut self, env: &mut Env<'_>) {
+        while let Some(deferred) = self.tables.deferred.pop() {
+            match deferred {
+                Deferred::Dial { call, number, source, from } => self.dial(env, call, &number, source, &from),
+                Deferred::Attend { call, dialog, asker } => self.attend(env, call, &dialog, asker),
+                Deferred::GiveUp(call) => {
+                    self.tables.referrals.retain(|_, (_, target)| *target != call);
+                    self.with(env, call, |call, env, tables| {
+                        call.caller.dialog = None;
+                        call.end(env, tables, ending::Cause::named(487, "cancelled"));
+                    });
+                }
+            }
+        }
+    }
+
+    /// Asks the target of a blind transfer, by a call whose caller is the node.
+    fn dial(&mut self, env: &mut Env<'_>, id: CallId, number: &str, source: Source, from: &str) {
+        let Some(call) = self.live.get_mut(&id) else { return };
+        let Some(remains) = call.transfer.as_ref().map(|t| t.referrer.other()) else { return };
+        let described = call.media(remains).and_then(|m| m.described.clone()).unwrap_or_default();
+        let hop = call.leg(remains).map(|leg| leg.hop);
+        let (Some(hop), Some(sdp)) = (hop, offer_of(env, described)) else { return self.refuse_transfer(env, id, 488) };
+        let internal = TransactionId::internal(self.tables.fresh_id().0);
+        let invite = write_invite(env, number, from, sdp);
+        let full = self.live.len() >= limits::CALLS_MAX;
+        let hop = Hop { flow: None, ..hop };
+        let Some(invite) = invite else { return self.refuse_transfer(env, id, 400) };
+        let incoming = setup::Incoming { id: internal, hop, invite };
+        let target = self.tables.next_id + 1;
+        self.tables.referrals.insert(internal, (id, CallId(target)));
+        if let Some(transfer) = self.live.get_mut(&id).and_then(|call| call.transfer.as_mut()) {
+            transfer.target = Some(CallId(target));
+        }
+        let group = self.tables.group_of(id);
+        if let Some(mut call) = setup::begin_as(env, &mut self.tables, incoming, source, full) {
+            // Both parties' packets pass one worker of the relay.
+            self.tables.groups.insert(call.id, group);
+            call.caller.device = None;
+            self.begin(env, call);
+        }
+    }
+
+    fn refuse_transfer(&mut self, env: &mut Env<'_>, id: CallId, status: u16) {
+        let reason = ringfort_sip::status::reason(status);
+        self.with(env, id, |call, env, tables| call.transfer_failed(env, tables, status, reason));
+    }
+
+    /// What the node answered to a call that it made itself.
+    pub fn answered_internally(&mut self, env: &mut Env<'_>, id: TransactionId, response: &Message) {
+        let Some((call, target)) = self.tables.referrals.get(&id).copied() else { return };
+        let status = response.status().unwrap_or(500);
+        let reason = write::own_phrase(response.reason()).unwrap_or(ringfort_sip::status::reason(status)).to_string();
+        match status {
+            ..200 => self.with(env, call, |call, env, _| call.transfer_progress(env, status, &reason)),
+            200..300 => {
+                self.tables.referrals.remove(&id);
+                self.join_target(env, call, target);
+            }
+            _ => {
+                self.tables.referrals.remove(&id);
+                self.with(env, call, |call, env, tables| call.transfer_failed(env, tables, status, &reason));
+            }
+        }
+    }
+
+    /// The target answered: the remaining party takes the node's place in its call.
+    fn join_target(&mut self, env: &mut Env<'_>, id: CallId, target: CallId) {
+        if let Some(call) = self.live.get_mut(&target) {
+            // The node is no party: nobody acknowledges, and nobody is to be released.
+            call.caller.dialog = None;
+            call.invites.retain(|awaited| !awaited.id.is_internal());
+        }
+        let Some(remains) = self.live.get(&id).and_then(|call| call.transfer.as_ref()).map(|t| t.referrer.other()) else {
+            return self.with(env, target, |call, env, tables| call.end(env, tables, ending::Cause::named(487, "cancelled")));
+        };
+        self.join(env, (id, remains), (target, Side::Caller), false);
+    }
+
+    /// Attended transfer: the leg that Replaces names gives its place to the remaining party.
+    fn attend(&mut self, env: &mut Env<'_>, id: CallId, dialog: &Replaces, asker: Option<Source>) {
+        let Some(remains) = self.live.get(&id).and_then(|call| call.transfer.as_ref()).map(|t| t.referrer.other()) else {
+            return;
+        };
+        let Some((other, side)) = self.named(dialog).filter(|(other, _)| *other != id) else {
+            return self.refuse_transfer(env, id, 481);
+        };
+        let Some(call) = self.live.get_mut(&other) else { return self.refuse_transfer(env, id, 481) };
+        if call.phase != Phase::Connected || call.exchange.is_some() {
+            let status = if call.phase == Phase::Connected { 491 } else { 481 };
+            return self.refuse_transfer(env, id, status);
+        }
+        if call.party(side) != asker {
+            return self.refuse_transfer(env, id, 603);
+        }
+        if !self.make_room(env, (id, remains), other) {
+            return self.refuse_transfer(env, id, 488);
+        }
+        self.join(env, (id, remains), (other, side), true);
+    }
+
+    /// The leg that Replaces names.
+    pub(super) fn named(&self, dialog: &Replaces) -> Option<(CallId, Side)> {
+        let key = (dialog.call_id.clone(), dialog.to_tag.clone());
+        let (id, side) = self.tables.dialogs.get(&key).copied()?;
+        let call = self.live.get(&id)?;
+        let leg = if side == Side::Caller { Some(&call.caller) } else { call.callee.as_ref() };
+        leg.filter(|leg| leg.is_named_by(dialog)).map(|_| (id, side))
+    }
+
+    /// Packets do not pass from one worker of the relay to another: a leg that joins a call of another worker gets a port there. Only
+    /// plain RTP can move so; a browser would have to begin anew.
+    fn make_room(&mut self, env: &mut Env<'_>, leg: (CallId, Side), into: CallId) -> bool {
+        let group = self.tables.group_of(into);
+        if self.tables.group_of(leg.0) == group {
+            return true;
+        }
+        let Some(call) = self.live.get_mut(&leg.0) else { return false };
+        let Some(media) = call.media(leg.1).filter(|media| media.session.kind() == LegKind::Rtp) else { return false };
+        let Some(fresh) = media::open(env, &mut self.tables, into, leg.1, LegKind::Rtp) else { return false };
+        media::close(env, &mut self.tables, media);
+        self.tables.ports.remove(&media.port);
+        media.session.move_to(fresh.port, fresh.session.address());
+        (media.port, media.number) = (fresh.port, fresh.number);
+        true
+    }
+
+    /// Moves a leg from its call to another one's side, whose leg so far is released. Then both parties are told of each other.
+    fn join(&mut self, env: &mut Env<'_>, from: (CallId, Side), into: (CallId, Side), both: bool) {
+        let (Some(mut left), Some(mut entered)) = (self.live.remove(&from.0), self.live.remove(&into.0)) else { return };
+        let (side, place) = (from.1, into.1);
+        left.withdraw_exchange(env, &mut self.tables);
+        left.reject_exchange(env, 487);
+        let party = left.party(side);
+        if let Some(mut leg) = left.take_leg(env, side) {
+            leg.party = party;
+            leg.outbound = Some(left.is_ours_with(side, leg.outbound));
+            entered.replace_leg(env, &mut self.tables, place, leg);
+            for awaited in left.invites.extract_if(.., |awaited| awaited.side == side) {
+                self.tables.invites.insert(awaited.id, into.0);
+                entered.invites.push(super::call::Awaited { side: place, ..awaited });
+            }
+        }
+        self.put_back(env, entered, |call, env, tables| {
+            for side in [Side::Caller, Side::Callee] {
+                if let Some(described) = call.media(side).and_then(|m| m.described.as_mut()) {
+                    // Whoever was held to make the transfer is held no more.
+                    described.direction = Direction::SendRecv;
+                }
+            }
+            call.agreed(env, tables);
+            call.begin_own(env, place, Offer::Resync);
+            if let Some(exchange) = call.exchange.as_mut().filter(|_| both) {
+                exchange.then = Some(place.other());
+            }
+        });
+        self.put_back(env, left, Call::transferred);
+    }
+
+    fn put_back(&mut self, env: &mut Env<'_>, call: Call, act: impl FnOnce(&mut Call, &mut Env<'_>, &mut super::Tables)) {
+        let id = call.id;
+        self.live.insert(id, call);
+        self.with(env, id, act);
+    }
+}
+
+impl Call {
+    /// The leg leaves; an empty one stays in its place.
+    fn take_leg(&mut self, env: &mut Env<'_>, side: Side) -> Option<Leg> {
+        env.cx.timers.stop(crate::wake::Wake::Session(self.id, side));
+        env.cx.timers.stop(crate::wake::Wake::Media(self.id, side));
+        let slot = self.leg(side)?;
+        let empty = Leg::new(slot.hop, slot.by_target, String::new(), String::new());
+        let leg = std::mem::replace(slot, empty);
+        self.left[side as usize] += leg.media.as_ref().map_or(0, |m| m.counters.rtp_in);
+        Some(leg)
+    }
+
+    /// Puts another leg in a side's place and releases the one so far.
+    pub(super) fn replace_leg(&mut self, env: &mut Env<'_>, tables: &mut super::Tables, side: Side, leg: Leg) {
+        let id = self.id;
+        tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (id, side));
+        if let Some(media) = &leg.media {
+            tables.ports.insert(media.port, (id, side));
+        }
+        let Some(slot) = self.leg(side) else { return };
+        let old = std::mem::replace(slot, leg);
+        self.drop_leg(env, tables, side, old);
+        self.watch_session(env, side);
+    }
+
+    /// A leg that is no part of the call any more: BYE, port closed.
+    pub(super) fn drop_leg(&mut self, env: &mut Env<'_>, tables: &mut super::Tables, side: Side, mut leg: Leg) {
+        let ids: Vec<TransactionId> =
+            self.invites.iter().filter(|a| a.side == side && !a.id.is_internal()).map(|a| a.id).collect();
+        self.left[side as usize] += leg.media.as_ref().map_or(0, |m| m.counters.rtp_in);
+        leg.release(env, tables, false, ids.first().copied());
+        tables.forget_leg(&leg);
+    }
+
+    fn is_ours_with(&self, side: Side, outbound: Option<bool>) -> bool {
+        outbound.unwrap_or(side == Side::Callee)
+    }
+}
+
+/// An offer with these formats, for the INVITE of a transfer.
+fn offer_of(env: &mut Env<'_>, described: Description) -> Option<Vec<u8>> {
+    let described = Description { direction: Direction::SendRecv, ..described };
+    let rtp = SocketAddr::new(env.cx.own.media_bind, 9);
+    let address = MediaAddress { rtp, rtcp: None, advertised: env.cx.own.media_advertised };
+    let mut session = LegSession::new(LegKind::Rtp, PortId(0), address, &mut *env.cx.entropy);
+    session.make_offer(env.cx.now.mono, &described).ok()
+}
+
+/// The INVITE by which the node calls itself on behalf of a referrer.
+fn write_invite(env: &mut Env<'_>, number: &str, from: &str, sdp: Vec<u8>) -> Option<Message> {
+    let domain = env.cx.snapshot.node.domain.clone();
+    let (branch, tag, call_id) = (env.cx.branch(), env.cx.tag(), env.cx.entropy.token(20));
+    let uri = format!("sip:{}@{domain}", write::user(number));
+    let sent_by = env.cx.own.sent_by(Transport::Udp);
+    let octets = Builder::request(&Method::Invite, &uri)
+        .via(Transport::Udp, &sent_by, &branch, false)
+        .header(HeaderName::MaxForwards, 70)
+        .header(HeaderName::From, format!("<sip:{}@{domain}>;tag={tag}", write::user(from)))
+        .header(HeaderName::To, format!("<{uri}>"))
+        .header(HeaderName::CallId, call_id)
+        .header(HeaderName::CSeq, "1 INVITE")
+        .header(HeaderName::Contact, format!("<sip:{sent_by}>"))
+        .body("application/sdp", sdp)
+        .build();
+    Message::parse(octets).ok()
+}
