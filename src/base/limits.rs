@@ -179,6 +179,8 @@ pub const RULE_STEPS_MAX: usize = 32;
 pub const RULE_PATTERN_OCTETS_MAX: usize = 1 << 20;
 /// Longest value that a rule writes, octets.
 pub const RULE_VALUE_MAX: usize = 2_048;
+/// Forwards that an INVITE tells of in Diversion or History-Info; earlier ones are told, later ones are not.
+pub const FORWARDS_TOLD_MAX: usize = 10;
 /// Parts of a multipart body that rules look at; a body with more stays as it is.
 pub const BODY_PARTS_MAX: usize = 16;
 /// Lines of a message that a trial of rules compares one by one.

@@ -17,6 +17,8 @@ mod identity;
 mod join;
 mod media;
 mod own;
+mod passing;
+mod people;
 mod ports;
 mod progress;
 mod relayed;

@@ -2,7 +2,7 @@
 
 use super::call::{Awaited, Call, Invite, Leg, Phase, Request, Side};
 use super::identity::{self, Stranger};
-use super::{Env, Tables, device, media, session_timer, write};
+use super::{Env, Tables, device, media, people, session_timer, write};
 use crate::config::{PeerRef, Snapshot};
 use crate::number;
 use crate::route::{self, NoTrace, Question, Source};
@@ -45,6 +45,9 @@ pub(super) fn begin_as(env: &mut Env<'_>, tables: &mut Tables, incoming: Incomin
         Ok(dialog) => dialog,
         Err(error) => return refuse(env, &incoming, error.status(), Some(&format!("Bad Request ({error})")), &[]),
     };
+    if people::wants_too_much(&incoming.invite) {
+        return refuse(env, &incoming, 500, Some("Privacy Not Possible"), &[]);
+    }
     let number = dialled(env, &incoming.invite);
     let bindings = env.bindings;
     let is_registered = |user: &str| !bindings.of(user).is_empty();

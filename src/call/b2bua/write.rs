@@ -3,6 +3,8 @@
 
 use super::abilities::Abilities;
 use super::call::{Call, Leg};
+use super::passing;
+use super::people::{self, Listener};
 use super::session_timer::{self, Session};
 use crate::context::Context;
 use crate::route::{Source, Target};
@@ -10,12 +12,10 @@ use bytes::Bytes;
 use ringfort_base::{Hop, Time};
 use ringfort_media::error::MediaError;
 use ringfort_sip::dialog::{Dialog, DialogState, NewVia};
+use ringfort_sip::digest::Credentials;
 use ringfort_sip::message::{Builder, HeaderName, Message, Method};
 use ringfort_sip::uri::{self, Uri};
 use std::net::SocketAddr;
-
-/// Header fields of the caller's INVITE that are passed to the target as they are: they concern people, not the path.
-const PASSED_ON: [HeaderName; 4] = [HeaderName::Subject, HeaderName::Privacy, HeaderName::AcceptLanguage, HeaderName::Date];
 
 /// The node's Contact towards a peer.
 pub(super) fn contact(cx: &Context, hop: &Hop) -> String {
@@ -53,7 +53,7 @@ pub(super) fn own_value(value: &str) -> String {
 }
 
 /// Whether free text seems to name a host: an address or a dotted name, a URI, a mail address. Nobody misses a text too many.
-fn names_a_host(text: &str) -> bool {
+pub(super) fn names_a_host(text: &str) -> bool {
     let inside = |window: &[u8]| matches!(window, [a, b'.' | b':', b] if a.is_ascii_alphanumeric() && b.is_ascii_alphanumeric());
     text.contains(['@', '[']) || text.contains("::") || text.as_bytes().windows(3).any(inside)
 }
@@ -66,17 +66,15 @@ pub(super) fn user(text: &str) -> String {
 /// The INVITE to a target.
 pub(super) fn invite(cx: &mut Context, call: &Call, leg: &Leg, uri: &str, domain: &str, sdp: Vec<u8>) -> Bytes {
     let asked = &call.asked;
-    let name = match asked.from_name.is_empty() {
-        true => String::new(),
-        false => format!("\"{}\" ", asked.from_name.replace(['\\', '"'], "")),
-    };
-    let from = format!("{name}<sip:{}@{domain}>", user(&asked.from));
+    let message = call.invite.as_ref().map(|invite| &invite.message);
+    let listener = Listener { target: call.target.as_ref(), hop: &leg.hop, domain, diversions: &[] };
+    let told = people::tell(cx, call, message, &listener);
     let to = format!("<sip:{}@{domain}>", user(&asked.number));
     let branch = cx.branch();
     let mut builder = Builder::request(&Method::Invite, uri)
         .via(leg.hop.transport, cx.own.sent_by(leg.hop.transport), &branch, true)
         .header(HeaderName::MaxForwards, asked.max_forwards.saturating_sub(1))
-        .header(HeaderName::From, format!("{from};tag={}", leg.tag))
+        .header(HeaderName::From, format!("{};tag={}", told.from, leg.tag))
         .header(HeaderName::To, to)
         .header(HeaderName::CallId, &leg.call_id)
         .header(HeaderName::CSeq, "1 INVITE")
@@ -85,21 +83,28 @@ pub(super) fn invite(cx: &mut Context, call: &Call, leg: &Leg, uri: &str, domain
         .header(HeaderName::Supported, crate::SUPPORTED)
         .header(HeaderName::UserAgent, crate::PRODUCT);
     builder = leg.route.iter().fold(builder, |b, route| b.header(HeaderName::Route, route));
-    if let Some(invite) = &call.invite {
-        builder = PASSED_ON.into_iter().fold(builder, |b, name| b.copy(&invite.message, name));
-        builder = credentials(builder, call, &invite.message);
+    builder = told.fields.iter().fold(builder, |b, (name, value)| b.header(*name, value));
+    if let Some(invite) = message {
+        builder = passing::pass(cx, builder, call, invite, listener.target);
+        builder = credentials(cx, builder, call, invite);
     }
     let (expires_s, min_s) = (cx.snapshot.sip.session_expires_s, leg.session.min_s.max(cx.snapshot.sip.session_min_s));
     session_timer::ask(expires_s, min_s, builder).body("application/sdp", sdp).build()
 }
 
-/// An account's answer to the cloud's challenge goes to the cloud and to nobody else.
-fn credentials(builder: Builder, call: &Call, invite: &Message) -> Builder {
+/// An account's answer to the cloud's challenge goes to the cloud and to nobody else; its answer to the node's own does not, as far as
+/// their realms tell them apart.
+fn credentials(cx: &Context, builder: Builder, call: &Call, invite: &Message) -> Builder {
     let own = matches!(call.asked.source, Source::Account(_)) && matches!(call.target, Some(Target::Cloud { .. }));
     if !own {
         return builder;
     }
-    [HeaderName::Authorization, HeaderName::ProxyAuthorization].into_iter().fold(builder, |b, n| b.copy(invite, n))
+    let snapshot = call.snapshot.as_ref().unwrap_or(&cx.snapshot);
+    let (node, cloud) = (snapshot.node.domain.as_str(), snapshot.cloud_domain());
+    let is_clouds = |value: &&str| node == cloud || Credentials::parse(value).is_ok_and(|c| c.realm != node);
+    let names = [HeaderName::Authorization, HeaderName::ProxyAuthorization];
+    let values = names.into_iter().flat_map(|name| invite.headers(name).map(move |value| (name, value)));
+    values.filter(|(_, value)| is_clouds(value)).fold(builder, |b, (name, value)| b.header(name, value))
 }
 
 /// A request inside a dialog, with a new CSeq.

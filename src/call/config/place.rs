@@ -125,6 +125,16 @@ impl<'de> Deserialize<'de> for Place {
     }
 }
 
+/// The name of a field that the node does not know: what it knows it treats by itself.
+impl<'de> Deserialize<'de> for FieldName {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        match Place::deserialize(d)? {
+            Place::Field(field) if field.name == HeaderName::Other => Ok(field),
+            _ => Err(de::Error::custom("only fields that the node does not know are passed by name, such as `X-Tenant`")),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Changeable {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let place = Place::deserialize(d)?;

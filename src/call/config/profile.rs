@@ -1,7 +1,7 @@
 //! Peer profiles: what a kind of peer needs of the node, as data. A profile is a TOML file; the shipped ones are embedded, a file of
 //! the same name in `peers/` beside the configuration comes before them, and a `[[profile]]` in the configuration before both.
 
-use super::{Config, ConfigError, Direction, Rule};
+use super::{Config, ConfigError, Direction, FieldName, Rule};
 use crate::peers::PeerName;
 use ringfort_base::limits;
 use ringfort_media::sdes::Sdes;
@@ -55,6 +55,8 @@ pub struct PeerProfile {
     pub refer: Handling,
     /// What is done with a redirection (3xx) by this peer.
     pub redirect: Handling,
+    /// Header fields of this peer's INVITE that reach the other leg although the node does not know them: `X-Tenant`.
+    pub pass: Vec<FieldName>,
     /// Header and number rules, in order.
     pub rule: Vec<Rule>,
 }
@@ -74,6 +76,7 @@ impl Default for PeerProfile {
             srtp: Sdes::Off,
             refer: Handling::Node,
             redirect: Handling::Refuse,
+            pass: Vec::new(),
             rule: Vec::new(),
         }
     }
@@ -340,7 +343,10 @@ impl PeerProfile {
     }
 
     fn check(&self) -> Result<(), String> {
-        match self.rule.len() <= limits::RULES_PER_PROFILE_MAX && !self.digest.is_empty() {
+        match self.rule.len() <= limits::RULES_PER_PROFILE_MAX
+            && self.pass.len() <= limits::RULES_PER_PROFILE_MAX
+            && !self.digest.is_empty()
+        {
             true => Ok(()),
             false => Err(format!("a profile has 1 digest algorithm or more and at most {} rules", limits::RULES_PER_PROFILE_MAX)),
         }

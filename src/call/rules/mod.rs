@@ -10,6 +10,7 @@ mod places;
 mod trial;
 
 pub use border::Border;
+pub(crate) use places::quoted;
 pub use trial::{Change, Trial, trial};
 
 use crate::config::{Action, Condition, Direction, PeerProfile, Rule, Template, Test};

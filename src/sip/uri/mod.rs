@@ -184,9 +184,10 @@ impl Uri {
     }
 
     /// The number or name that was dialled: the user part without escapes and without parameters of its own
-    /// (`+1234;phone-context=…`).
+    /// (`+1234;phone-context=…`). An opaque URI has neither.
     pub fn dialled(&self) -> Option<Cow<'_, str>> {
-        self.user.as_deref().map(|user| unescape(user.split(';').next().unwrap_or(user)))
+        let user = self.user.as_deref().filter(|_| !matches!(self.scheme, Scheme::Other(_)));
+        user.map(|user| unescape(user.split(';').next().unwrap_or(user)))
     }
 
     /// The canonical address of record (RFC 3261 10.3, step 5): no parameters, headers, password or escapes, host in

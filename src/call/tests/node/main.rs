@@ -5,6 +5,7 @@ mod calls;
 mod devices;
 mod exchange;
 mod fixture;
+mod people;
 mod profiles;
 mod registrar;
 mod relayed;

@@ -1,0 +1,104 @@
+//! Which header fields of a caller's INVITE reach the target. What is not listed does not: a field that nobody thought of must not
+//! carry one side's inside to the other. Fields about people are written anew by `people.rs`.
+
+use super::call::Call;
+use super::{people, write};
+use crate::context::Context;
+use crate::route::Target;
+use ringfort_base::Hop;
+use ringfort_sip::message::{Builder, HeaderName, Message, NameAddr};
+use ringfort_sip::uri::Uri;
+
+/// What becomes of a header field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Policy {
+    /// It is passed, unless it names a host of the caller's side.
+    Pass,
+    /// It is passed, unless it names any host.
+    PassWithoutHost,
+    /// It is passed when both sides are trusted, unless it names a host of the caller's side.
+    PassAmongTrusted,
+    /// It is passed with an emergency call.
+    PassInEmergency,
+    /// Its causes are kept, its words only if they name no host.
+    Cause,
+    /// It is the node's own on each leg, or written anew.
+    Own,
+    /// It goes.
+    Drop,
+}
+
+/// The table.
+pub(super) fn policy(name: HeaderName) -> Policy {
+    use HeaderName as H;
+    match name {
+        H::Subject | H::AcceptLanguage | H::Date | H::Priority | H::UserToUser => Policy::Pass,
+        H::AlertInfo | H::AcceptContact | H::RejectContact | H::RequestDisposition => Policy::PassWithoutHost,
+        H::CallInfo | H::Organization | H::PEarlyMedia | H::Identity | H::PAccessNetworkInfo => Policy::PassAmongTrusted,
+        H::Geolocation | H::GeolocationRouting => Policy::PassInEmergency,
+        H::Reason => Policy::Cause,
+        H::Via | H::From | H::To | H::CallId | H::CSeq | H::Contact | H::MaxForwards | H::Route | H::RecordRoute => Policy::Own,
+        H::Allow | H::Supported | H::Require | H::UserAgent | H::SessionExpires | H::MinSe => Policy::Own,
+        H::ContentType | H::ContentLength => Policy::Own,
+        H::Privacy | H::PAssertedIdentity | H::PPreferredIdentity | H::RemotePartyId | H::Diversion | H::HistoryInfo => {
+            Policy::Own
+        }
+        _ => Policy::Drop,
+    }
+}
+
+/// Adds what is passed of the caller's INVITE.
+pub(super) fn pass(cx: &Context, builder: Builder, call: &Call, invite: &Message, target: Option<&Target>) -> Builder {
+    let snapshot = call.snapshot.as_ref().unwrap_or(&cx.snapshot);
+    let trusted = people::is_among_trusted(snapshot, &call.asked.source, target);
+    let inside = Inside::of(cx, invite, &call.caller.hop);
+    let extra = &cx.profile_at(&call.caller.hop, Some(invite)).pass;
+    invite.lines().zip(invite.all_headers()).fold(builder, |builder, ((name, _), (text, value))| {
+        let passes = match policy(name) {
+            Policy::Pass => !inside.is_named_in(value),
+            Policy::PassWithoutHost => !inside.is_named_in(value) && !write::names_a_host(value),
+            Policy::PassAmongTrusted => trusted && !inside.is_named_in(value),
+            Policy::PassInEmergency => call.asked.emergency,
+            Policy::Cause => {
+                let cause = write::own_value(value);
+                return if inside.is_named_in(&cause) { builder } else { builder.header(name, cause) };
+            }
+            Policy::Own => false,
+            Policy::Drop => extra.iter().any(|field| field.is(name, text)) && !inside.is_named_in(value),
+        };
+        if passes { builder.raw(if name == HeaderName::Other { text } else { name.as_str() }, value) } else { builder }
+    })
+}
+
+/// Hosts of the caller's side, as its INVITE and its hop tell them.
+struct Inside(Vec<String>);
+
+impl Inside {
+    fn of(cx: &Context, invite: &Message, hop: &Hop) -> Inside {
+        let mut hosts = vec![hop.remote.ip().to_string()];
+        let listed = [HeaderName::Contact, HeaderName::RecordRoute, HeaderName::From, HeaderName::PAssertedIdentity];
+        let addresses = listed.into_iter().flat_map(|name| invite.values(name));
+        hosts.extend(addresses.filter_map(|value| Some(Uri::parse(NameAddr::parse(value).ok()?.uri).ok()?.host.to_string())));
+        hosts.extend(invite.values(HeaderName::Via).filter_map(sent_by));
+        hosts.extend(invite.call_id().ok().and_then(|id| id.split_once('@')).map(|(_, host)| host.to_string()));
+        let own = [cx.own.advertised_host(), cx.snapshot.node.domain.to_ascii_lowercase()];
+        hosts.iter_mut().for_each(|host| *host = host.trim_matches(['[', ']']).to_ascii_lowercase());
+        hosts.retain(|host| host.len() > 2 && !own.contains(host));
+        Inside(hosts)
+    }
+
+    fn is_named_in(&self, value: &str) -> bool {
+        let value = value.to_ascii_lowercase();
+        self.0.iter().any(|host| value.contains(host.as_str()))
+    }
+}
+
+/// The host in a value of Via.
+fn sent_by(via: &str) -> Option<String> {
+    let after = via.split([' ', '\t']).filter(|piece| !piece.is_empty()).nth(1)?;
+    let host = after.split(';').next()?;
+    Some(match host.strip_prefix('[') {
+        Some(v6) => v6.split(']').next()?.to_string(),
+        None => host.split(':').next()?.to_string(),
+    })
+}
