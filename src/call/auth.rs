@@ -1,11 +1,12 @@
 //! Local digest authentication (RFC 3261 22, RFC 8760): challenges with SHA-256 and MD5, nonces that need no memory until
 //! a right answer used them, replay refused by the nonce count.
 
-use crate::config::Account;
+use crate::config::{Account, DigestName, Direction};
 use crate::context::Context;
 use ringfort_base::{Event, Hop, Wall, limits};
 use ringfort_sip::digest::{Algorithm, Challenge, Credentials};
 use ringfort_sip::message::{HeaderName, Message};
+use ringfort_sip::uri::Uri;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -66,15 +67,19 @@ impl Authenticator {
         sealed.then(|| now.left(issued))
     }
 
-    /// Challenges for one realm, the stronger algorithm first (RFC 8760 2.4).
-    pub fn challenges(&mut self, cx: &Context, stale: bool) -> Vec<String> {
+    /// Challenges for one realm, the stronger algorithm first (RFC 8760 2.4) unless the profile of who sent `request` says otherwise.
+    pub fn challenges(&mut self, cx: &Context, stale: bool, hop: &Hop, request: &Message) -> Vec<String> {
         let nonce = self.nonce(cx.now.wall);
-        [Algorithm::Sha256, Algorithm::Md5]
+        let algorithms = cx.profile_at(hop, Some(request)).digest.iter().map(|name| match name {
+            DigestName::Sha256 => Algorithm::Sha256,
+            DigestName::Md5 => Algorithm::Md5,
+        });
+        algorithms
             .map(|algorithm| {
                 let realm = cx.snapshot.node.domain.clone();
                 Challenge { realm, nonce: nonce.clone(), opaque: None, algorithm, qop_auth: true, stale }.to_string()
             })
-            .to_vec()
+            .collect()
     }
 
     /// The account that `message` is from, by its credentials in `header`.
@@ -85,7 +90,7 @@ impl Authenticator {
             .filter_map(|value| Credentials::parse(value).ok())
             .find(|c| c.realm == realm)
             .ok_or(Refusal::Missing)?;
-        let verdict = self.verify(cx, message, &credentials);
+        let verdict = self.verify(cx, message, &credentials, hop);
         if let Err(Refusal::Wrong(reason) | Refusal::Stale(reason)) = &verdict {
             cx.totals.auth_failures += 1;
             cx.event(Event::AuthFailed {
@@ -97,12 +102,15 @@ impl Authenticator {
         verdict
     }
 
-    fn verify(&mut self, cx: &Context, message: &Message, credentials: &Credentials) -> Result<Account, Refusal> {
+    fn verify(&mut self, cx: &Context, message: &Message, credentials: &Credentials, hop: &Hop) -> Result<Account, Refusal> {
         let limit = Duration::from_secs(cx.snapshot.sip.nonce_s.into());
         match self.age(&credentials.nonce, cx.now.wall) {
             None => return Err(Refusal::Stale("unknown-nonce")),
             Some(age) if age > limit => return Err(Refusal::Stale("stale-nonce")),
             Some(_) => {}
+        }
+        if !is_about_request(cx, message, &credentials.uri, hop) {
+            return Err(Refusal::Wrong("other-uri"));
         }
         let account = cx.snapshot.accounts.get(&credentials.username).ok_or(Refusal::Wrong("unknown-user"))?;
         if !account.ha1.verify(credentials, message.method().as_str()) {
@@ -136,6 +144,20 @@ impl Authenticator {
         self.order.push_back(credentials.nonce.clone());
         Ok(())
     }
+}
+
+/// Whether the `uri` that credentials cover means what the request is for (RFC 7616 3.4.6): an answer that was given for one callee is
+/// not one for another. Proxies and agents write it otherwise than the Request-URI (RFC 3261 22.4), so hosts and parameters may differ,
+/// and a `uri` without user part names the server. Where rules rewrote the Request-URI there is nothing left to compare.
+fn is_about_request(cx: &Context, request: &Message, uri: &str, hop: &Hop) -> bool {
+    let asked = request.request_uri().unwrap_or_default();
+    if uri == asked || cx.profile_at(hop, Some(request)).has_rules(Direction::Receive) {
+        return true;
+    }
+    let (Ok(uri), Ok(asked)) = (Uri::parse(uri), Uri::parse(asked)) else { return false };
+    let to = request.to().ok().and_then(|to| Uri::parse(to.uri).ok());
+    let is_user = |of: &Uri| uri.user_unescaped() == of.user_unescaped();
+    uri.user.is_none() || is_user(&asked) || to.as_ref().is_some_and(is_user)
 }
 
 /// When a nonce says that it was issued.

@@ -125,7 +125,7 @@ fn prove(env: &mut Env<'_>, user: &str, before: &Hop, asked: &Asked) -> Result<(
         Ok(account) if account.user == user => Ok(()),
         Ok(_) => Err((403, Vec::new())),
         Err(refusal) => {
-            let challenges = env.auth.challenges(env.cx, matches!(refusal, Refusal::Stale(_)));
+            let challenges = env.auth.challenges(env.cx, matches!(refusal, Refusal::Stale(_)), &asked.hop, &asked.request);
             Err((407, challenges.into_iter().map(|value| (HeaderName::ProxyAuthenticate, value)).collect()))
         }
     }

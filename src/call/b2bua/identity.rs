@@ -34,7 +34,7 @@ pub(crate) fn source_of(env: &mut Env<'_>, hop: &Hop, invite: &Message) -> Resul
         Ok(_) => Err(Stranger::Forbidden),
         Err(refusal) => {
             let stale = matches!(refusal, Refusal::Stale(_));
-            Err(Stranger::Challenge(env.auth.challenges(env.cx, stale)))
+            Err(Stranger::Challenge(env.auth.challenges(env.cx, stale, hop, invite)))
         }
     }
 }

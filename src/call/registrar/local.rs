@@ -27,7 +27,7 @@ impl Registrar {
             Ok(_) => return reply(cx, asked.id, &asked.message, 403, Some("Not Your Address Of Record"), &[]),
             Err(refusal) => {
                 let stale = matches!(refusal, Refusal::Stale(_));
-                let challenges = around.auth.challenges(cx, stale).into_iter();
+                let challenges = around.auth.challenges(cx, stale, &asked.hop, &asked.message).into_iter();
                 let headers: Vec<_> = challenges.map(|c| (HeaderName::WwwAuthenticate, c)).collect();
                 return reply(cx, asked.id, &asked.message, 401, None, &headers);
             }

@@ -2,6 +2,7 @@
 
 use crate::fixture::{Desk, SDP};
 use ringfort_base::Event;
+use ringfort_sip::digest::{Challenge, Ha1};
 use ringfort_sip::message::{HeaderName, Message, Method};
 use std::time::Duration;
 
@@ -116,6 +117,42 @@ fn a_rule_that_does_not_fit_is_told_and_the_call_goes_on() {
     desk.request(PHONE, "INVITE", "sip:030123@ringfort.local", "101", CONTACT, SDP);
     assert_eq!(to_trunk(&desk, Method::Invite).method(), Method::Invite);
     assert!(desk.events.iter().any(|e| matches!(e, Event::RuleSkipped { profile, rule } if profile == "own" && rule == "bad")));
+}
+
+#[test]
+fn a_profile_says_which_challenges_its_devices_get() {
+    let text = "[[account]]\nuser = \"101\"\n[[device]]\nuser_agent = \"SIPp*\"\nprofile = \"sipp\"\n";
+    let mut desk = Desk::new(text);
+    let algorithms = |desk: &Desk| {
+        let challenges: Vec<String> = desk.last(PHONE).headers(HeaderName::WwwAuthenticate).map(str::to_string).collect();
+        challenges.iter().map(|c| c.contains("SHA-256")).collect::<Vec<_>>()
+    };
+    desk.request(PHONE, "REGISTER", "sip:ringfort.local", "101", &format!("{CONTACT}User-Agent: SIPp/Linux\r\n"), "");
+    assert_eq!(algorithms(&desk), [false]);
+    desk.request(PHONE, "REGISTER", "sip:ringfort.local", "101", CONTACT, "");
+    assert_eq!(algorithms(&desk), [true, false]);
+}
+
+#[test]
+fn an_answer_given_for_one_callee_is_none_for_another() {
+    let mut desk = Desk::new("[[account]]\nuser = \"101\"\n");
+    let ha1 = Ha1::new("101", "ringfort.local", "secret of 101");
+    let uris =
+        ["sip:900@ringfort.local", "sip:*43@ringfort.local", "sip:*43@192.0.2.10:5060;transport=udp", "sip:192.0.2.10", "no uri"];
+    for (uri, status) in uris.into_iter().zip([407, 200, 200, 200, 407]) {
+        desk.request(PHONE, "INVITE", "sip:*43@ringfort.local", "101", CONTACT, SDP);
+        let challenge = desk.last(PHONE).header(HeaderName::ProxyAuthenticate).expect("a challenge").to_string();
+        let answer = Challenge::parse(&challenge).expect("sound").answer("101", &ha1, "INVITE", uri, "c", 1);
+        desk.request(
+            PHONE,
+            "INVITE",
+            "sip:*43@ringfort.local",
+            "101",
+            &format!("{CONTACT}Proxy-Authorization: {answer}\r\n"),
+            SDP,
+        );
+        assert_eq!(desk.answer(PHONE), status, "{uri}");
+    }
 }
 
 #[test]

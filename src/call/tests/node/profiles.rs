@@ -1,6 +1,6 @@
 //! Every shipped profile against its golden traces: what a message was and what its rules make of it.
 
-use ringfort_call::config::{Direction, PeerProfile, SHIPPED};
+use ringfort_call::config::{Direction, PeerProfile, SHIPPED, Snapshot};
 use ringfort_call::rules::{Scene, apply, trial};
 use ringfort_sip::message::Message;
 use std::path::PathBuf;
@@ -57,6 +57,21 @@ fn every_shipped_profile_does_what_its_traces_say() {
         for rule in &profile.rule {
             assert!(fired_ever.contains(&rule.name), "{name}: no trace shows rule `{}`", rule.name);
         }
+    }
+}
+
+/// What the page shows can be copied.
+#[test]
+fn the_examples_of_the_page_are_sound() {
+    let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations/peers.md");
+    let text = std::fs::read_to_string(page).expect("the page");
+    let examples: Vec<&str> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() >= 2);
+    for example in examples {
+        Snapshot::load("peers.md", example, &mut |_| None).unwrap_or_else(|refused| panic!("{refused}\n{example}"));
+    }
+    for (name, _) in SHIPPED {
+        assert!(text.contains(&format!("`{name}`")), "{name} is not on the page");
     }
 }
 
