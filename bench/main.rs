@@ -6,9 +6,12 @@
 mod allocations;
 mod call;
 mod core;
+mod load;
 mod machine;
 mod media;
+mod peers;
 mod process;
+mod product;
 mod relay;
 mod report;
 mod sockets;
@@ -37,6 +40,8 @@ enum What {
     Relay(relay::Options),
     /// One call through the B2BUA, without sockets
     Call(call::Options),
+    /// Beside Kamailio, in turns, under the same load
+    Peers(peers::Options),
     /// The whole process under load from SIPp
     Process(process::Options),
 }
@@ -46,11 +51,13 @@ fn main() -> ExitCode {
     let reports = match &arguments.what {
         Some(What::Relay(options)) => vec![relay::run(options)],
         Some(What::Call(options)) => vec![call::run(options)],
+        Some(What::Peers(options)) => vec![peers::run(options)],
         Some(What::Process(options)) => vec![process::run(options)],
         None => vec![
             relay::run(&relay::Options::default()),
             call::run(&call::Options::default()),
             process::run(&process::Options::default()),
+            peers::run(&peers::Options::default()),
         ],
     };
     for report in reports {

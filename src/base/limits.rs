@@ -123,8 +123,6 @@ pub const WEB_SESSIONS_MAX: usize = 1_000;
 /// Largest HTTP request body, octets.
 pub const HTTP_BODY_MAX: usize = 65_536;
 
-/// Changes that wait to be written to the state journal.
-pub const JOURNAL_QUEUE_MAX: usize = 16_384;
 /// Password checks that run at once. Each takes 19 MiB and tens of milliseconds.
 pub const PASSWORD_CHECKS_MAX: usize = 2;
 /// Sign-ins that wait for a check or for their delay; beyond it they are told to come back.

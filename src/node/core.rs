@@ -2,25 +2,31 @@
 
 use crate::clock::Clock;
 use crate::dns::Dns;
-use crate::io::Signalling;
+use crate::io::{Signalling, udp};
 use crate::journal::JournalWriter;
+use crate::poller::{Bell, Poller};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use ringfort_base::{Event, Hop, Time, Transport, limits};
 use ringfort_call::status::Status;
 use ringfort_call::{Input, Node, Output};
 use ringfort_observe::Observers;
 use ringfort_relay::Relay;
 use ringfort_sip::locate::Question;
+use std::collections::VecDeque;
+use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
-/// Inputs handled before the status is published, at most.
-const BATCH: usize = 256;
+/// Inputs of each kind handled before the sockets are read again, at most: the kernel's buffers are small.
+const BATCH: usize = 32;
+/// Datagrams read from one socket in one turn, at most. More than are handled in it, so that what the core cannot keep up with is
+/// dropped here, where it is counted.
+const DATAGRAMS: usize = 2 * BATCH;
 /// The page's snapshot is made anew at most this often.
 const STATUS_INTERVAL: Duration = Duration::from_millis(250);
 /// The longest the core sleeps; wakes that nobody asked for cost nothing.
@@ -39,16 +45,21 @@ enum Request {
 #[derive(Clone)]
 pub struct CoreHandle {
     queue: Sender<Request>,
+    bell: Arc<Bell>,
     dropped: Arc<AtomicU64>,
 }
 
-/// The queue's other end.
-pub struct CoreQueue(Receiver<Request>);
+/// The queue's other end, and where the core waits for it.
+pub struct CoreQueue {
+    requests: Receiver<Request>,
+    poller: Poller,
+}
 
 /// A bounded queue towards the core.
-pub fn queue() -> (CoreHandle, CoreQueue) {
-    let (sender, receiver) = bounded(limits::CORE_QUEUE_MAX);
-    (CoreHandle { queue: sender, dropped: Arc::default() }, CoreQueue(receiver))
+pub fn queue() -> io::Result<(CoreHandle, CoreQueue)> {
+    let (sender, requests) = bounded(limits::CORE_QUEUE_MAX);
+    let poller = Poller::new()?;
+    Ok((CoreHandle { queue: sender, bell: poller.bell(), dropped: Arc::default() }, CoreQueue { requests, poller }))
 }
 
 impl CoreHandle {
@@ -56,10 +67,15 @@ impl CoreHandle {
     /// False: dropped.
     pub fn offer(&self, input: Input) -> bool {
         let taken = self.queue.try_send(Request::Input(Box::new(input))).is_ok();
-        if !taken {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        match taken {
+            true => self.bell.ring(),
+            false => self.drop_one(),
         }
         taken
+    }
+
+    fn drop_one(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Hands an input in and waits while the core is behind: what comes over a connection is not lost, its sender is slowed down.
@@ -67,7 +83,8 @@ impl CoreHandle {
         let mut request = Request::Input(Box::new(input));
         loop {
             match self.queue.try_send(request) {
-                Ok(()) | Err(TrySendError::Disconnected(_)) => return,
+                Ok(()) => return self.bell.ring(),
+                Err(TrySendError::Disconnected(_)) => return,
                 Err(TrySendError::Full(back)) => request = back,
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -77,6 +94,7 @@ impl CoreHandle {
     /// Ends the core thread after what is queued.
     pub fn stop(&self) {
         let _ = self.queue.send(Request::Stop);
+        self.bell.ring();
     }
 
     /// Inputs dropped so far.
@@ -120,25 +138,30 @@ pub fn run_or_end_process(node: Node, queue: CoreQueue, performer: Performer) {
 /// Runs the node until it is told to stop.
 fn run(mut node: Node, queue: CoreQueue, performer: Performer) {
     let _runtime = performer.runtime.enter();
+    let CoreQueue { requests, mut poller } = queue;
+    performer.watch_all(&poller);
+    let mut arrivals = Arrivals { waiting: VecDeque::new(), buffer: vec![0; limits::SIP_MESSAGE_MAX] };
     let mut published = Instant::now();
     performer.perform(&mut node);
     performer.publish(&node);
     let (mut dirty, mut lost) = (false, 0);
     loop {
         let due = published + STATUS_INTERVAL;
-        match queue.0.recv_timeout(performer.patience(&node, dirty.then_some(due))) {
-            Ok(Request::Input(input)) => {
-                node.handle(performer.clock.now(), *input);
-                performer.perform(&mut node);
-                for request in queue.0.try_iter().take(BATCH) {
-                    let Request::Input(input) = request else { return };
-                    node.handle(performer.clock.now(), *input);
-                    performer.perform(&mut node);
-                }
-                dirty = true;
-            }
-            Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) => {}
+        let patience = performer.patience(&node, dirty.then_some(due));
+        for number in poller.wait(patience, || !arrivals.waiting.is_empty() || !requests.is_empty()) {
+            performer.read(*number, &mut arrivals);
+        }
+        for _ in 0..BATCH {
+            let Some(input) = arrivals.waiting.pop_front() else { break };
+            node.handle(performer.clock.now(), input);
+            performer.perform(&mut node);
+            dirty = true;
+        }
+        for request in requests.try_iter().take(BATCH) {
+            let Request::Input(input) = request else { return };
+            node.handle(performer.clock.now(), *input);
+            performer.perform(&mut node);
+            dirty = true;
         }
         let now = performer.clock.now();
         if node.next_timeout() <= now.mono {
@@ -154,7 +177,34 @@ fn run(mut node: Node, queue: CoreQueue, performer: Performer) {
     }
 }
 
+/// Datagrams that were read and are not handled yet, and the buffer that they are read into.
+struct Arrivals {
+    waiting: VecDeque<Input>,
+    buffer: Vec<u8>,
+}
+
 impl Performer {
+    fn watch_all(&self, poller: &Poller) {
+        for (number, (address, socket)) in self.udp.iter().enumerate() {
+            if let Err(error) = poller.watch(socket, number) {
+                tracing::error!(%error, %address, "a UDP socket cannot be read");
+            }
+        }
+    }
+
+    /// Reads what a socket has. What is too much is dropped and counted: a datagram's sender repeats it.
+    fn read(&self, number: usize, arrivals: &mut Arrivals) {
+        let Some((local, socket)) = self.udp.get(number) else { return };
+        for _ in 0..DATAGRAMS {
+            match udp::receive(socket, *local, &mut arrivals.buffer) {
+                Ok(Some(input)) if arrivals.waiting.len() < limits::CORE_QUEUE_MAX => arrivals.waiting.push_back(input),
+                Ok(Some(_)) => self.signalling.core.drop_one(),
+                Ok(None) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
     fn patience(&self, node: &Node, status_due: Option<Instant>) -> Duration {
         let now = Instant::now();
         let next = node.next_timeout();
@@ -187,7 +237,7 @@ impl Performer {
             match output {
                 Output::Send { hop, octets } => self.send(hop, octets),
                 Output::Relay(command) => self.relay.command(command),
-                Output::Persist { key, value } => self.persist(key, value),
+                Output::Persist { key, value } => self.journal.write(key, value),
                 Output::Event(event) => self.observers.publish(crate::clock::wall(), event),
                 Output::Resolve { question } => self.resolve(question),
                 Output::CertificateName { address, name } => self.signalling.names.learn(&name, &[address]),
@@ -205,13 +255,6 @@ impl Performer {
         let sent = by_address.or_else(by_family).map(|(_, socket)| socket.send_to(&octets, hop.remote));
         if sent.is_none() {
             self.signalling.core.offer(Input::SendFailed(hop));
-        }
-    }
-
-    fn persist(&self, key: String, value: Option<Vec<u8>>) {
-        if !self.journal.write(key, value) {
-            let reason = "the journal's writer is behind; a restart now would miss a change".to_string();
-            self.observers.publish(crate::clock::wall(), Event::Impaired { part: "journal".into(), reason });
         }
     }
 

@@ -11,6 +11,7 @@ mod dns;
 mod entropy;
 mod io;
 mod journal;
+mod poller;
 mod records;
 mod rule;
 mod serve;

@@ -5,13 +5,20 @@ use ringfort_base::{Event, Wall};
 use ringfort_observe::Subscriber;
 use ringfort_store::records::read_newest;
 use ringfort_store::{Lookup, Opened, RecordJournal, RecordLimits, StateDir};
+use std::time::{Duration, Instant};
 
 /// Records that a look-up is rebuilt with.
 const REBUILT_MAX: usize = 10_000;
 
+/// Records are made to survive the power so often, not with each call: a disk takes milliseconds for it.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Writes each call's one record.
 pub struct RecordWriter {
     journal: RecordJournal,
+    /// When records were made safe last, and whether some came since.
+    synced: Instant,
+    unsynced: bool,
     lookup: Option<Lookup>,
 }
 
@@ -33,7 +40,12 @@ impl RecordWriter {
                 None
             }
         };
-        RecordWriter { journal: RecordJournal::new(state.records(), RecordLimits::default()), lookup }
+        RecordWriter {
+            journal: RecordJournal::new(state.records(), RecordLimits::default()),
+            synced: Instant::now(),
+            unsynced: false,
+            lookup,
+        }
     }
 }
 
@@ -48,6 +60,7 @@ impl Subscriber for RecordWriter {
 
     fn on(&mut self, _: Wall, event: &Event) {
         let Event::CallEnded(record) = event else { return };
+        self.unsynced = true;
         if let Err(error) = self.journal.append(record) {
             tracing::error!(%error, "call record");
         }
@@ -61,8 +74,24 @@ impl Subscriber for RecordWriter {
     fn settled(&mut self) {
         // What waits is tried again; what fails again waits on and is counted.
         let _ = self.journal.retry();
+        if self.unsynced && self.synced.elapsed() >= SYNC_INTERVAL {
+            self.sync();
+        }
+    }
+}
+
+impl RecordWriter {
+    fn sync(&mut self) {
+        (self.synced, self.unsynced) = (Instant::now(), false);
         if let Err(error) = self.journal.sync() {
             tracing::error!(%error, "call records");
         }
+    }
+}
+
+impl Drop for RecordWriter {
+    /// An orderly end makes all of them safe.
+    fn drop(&mut self) {
+        self.sync();
     }
 }

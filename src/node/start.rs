@@ -116,9 +116,10 @@ impl Started {
         let subscribers: Vec<Box<dyn Subscriber>> =
             vec![Box::new(LogSubscriber::default()), Box::new(metrics.clone()), Box::new(RecordWriter::open(&state))];
         let observers = Observers::start(subscribers)?;
-        let (opened, saved, damage) = journal::open(&snapshot.node.run_dir.join("state.journal"));
+        let journal_path = snapshot.node.run_dir.join("state.journal");
+        let (opened, saved, damage) = journal::open(&journal_path);
         damage.into_iter().for_each(|event| observers.publish(crate::clock::wall(), event));
-        let (core, queue) = core::queue();
+        let (core, queue) = core::queue()?;
         let relay = start_relay(&snapshot, core.clone())?;
         let signalling = Signalling { core: core.clone(), flows: Arc::default(), names: Arc::default(), tls: tls.clone() };
         let clock = Clock::start();
@@ -140,7 +141,7 @@ impl Started {
             udp: listeners.udp,
             dns,
             relay,
-            journal: JournalWriter::start(opened, observers.clone())?,
+            journal: JournalWriter::start(opened, &journal_path, observers.clone())?,
             observers: observers.clone(),
             runtime,
             clock,

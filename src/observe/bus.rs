@@ -52,10 +52,15 @@ struct Queue {
 struct Inner {
     events: VecDeque<(Wall, Arc<Event>)>,
     closed: bool,
+    /// The subscriber sleeps until so many events wait; 0 while it is awake. Waking a thread costs more than most events are worth.
+    wake_at: usize,
 }
 
 /// How long a subscriber without events sleeps before it is asked to settle.
 const IDLE: Duration = Duration::from_secs(1);
+/// How long a subscriber that was woken lets events gather before it takes them: under load it wakes by this clock and not for each
+/// event. No log line and no counter is later than this.
+const GATHER: Duration = Duration::from_millis(50);
 /// [`Observers::close`] waits this long for the subscribers: `CLOSE_STEPS` times `CLOSE_STEP`.
 const CLOSE_STEP: Duration = Duration::from_millis(10);
 const CLOSE_STEPS: u32 = 300;
@@ -150,8 +155,14 @@ impl Queue {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
         inner.events.push_back((wall, event));
+        let wakes = inner.wake_at > 0 && inner.events.len() >= inner.wake_at;
+        if wakes {
+            inner.wake_at = 0;
+        }
         drop(inner);
-        self.filled.notify_one();
+        if wakes {
+            self.filled.notify_one();
+        }
     }
 
     fn run(&self, mut subscriber: Box<dyn Subscriber>) {
@@ -167,14 +178,23 @@ impl Queue {
         }
     }
 
-    /// Waits for events and takes them all. After closing nothing more is pushed, so what is taken with `closed` set
-    /// is the rest.
+    /// Waits for events, lets them gather, and takes them all. After closing nothing more is pushed, so what is taken with `closed`
+    /// set is the rest.
     fn take(&self) -> (VecDeque<(Wall, Arc<Event>)>, bool) {
-        let mut inner = lock(&self.inner);
-        if inner.events.is_empty() && !inner.closed {
-            inner = self.filled.wait_timeout(inner, IDLE).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        let inner = self.sleep_until(lock(&self.inner), 1, IDLE);
+        // A queue that fills fast is emptied long before it overflows.
+        let mut inner = if inner.events.is_empty() { inner } else { self.sleep_until(inner, (self.max / 4).max(1), GATHER) };
         (std::mem::take(&mut inner.events), inner.closed)
+    }
+
+    /// Sleeps until `count` events wait, the time is over, or the bus closes.
+    fn sleep_until<'a>(&self, mut inner: MutexGuard<'a, Inner>, count: usize, at_most: Duration) -> MutexGuard<'a, Inner> {
+        inner.wake_at = count;
+        let waits = |inner: &mut Inner| inner.events.len() < count && !inner.closed;
+        let slept = self.filled.wait_timeout_while(inner, at_most, waits);
+        let mut inner = slept.unwrap_or_else(PoisonError::into_inner).0;
+        inner.wake_at = 0;
+        inner
     }
 
     /// A subscriber that panics loses that event, not its thread. Its state may be off by that event, which is why

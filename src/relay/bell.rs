@@ -12,13 +12,15 @@ pub(crate) const WAKE: u64 = u64::MAX;
 pub(crate) struct Bell {
     counter: File,
     rung: AtomicBool,
+    /// Work is in the queue that can wait for the next packet.
+    left: AtomicBool,
 }
 
 impl Bell {
     pub(crate) fn new(epoll: &Epoll) -> io::Result<Bell> {
         let counter = crate::sys::eventfd()?;
         epoll.add(&counter, WAKE)?;
-        Ok(Bell { counter, rung: AtomicBool::new(false) })
+        Ok(Bell { counter, rung: AtomicBool::new(false), left: AtomicBool::new(false) })
     }
 
     /// Work is in the queue.
@@ -29,14 +31,24 @@ impl Bell {
         }
     }
 
+    /// Work is in the queue that concerns packets only: it is done before the next one, and nobody need wake for it.
+    pub(crate) fn leave(&self) {
+        self.left.store(true, Ordering::SeqCst);
+    }
+
     /// Whether work is in the queue that the worker has not looked at.
     pub(crate) fn is_rung(&self) -> bool {
-        self.rung.load(Ordering::SeqCst)
+        self.rung.load(Ordering::SeqCst) || self.left.load(Ordering::SeqCst)
+    }
+
+    /// The worker was woken by the bell.
+    pub(crate) fn hush(&self) {
+        let _ = (&self.counter).read(&mut [0; 8]);
     }
 
     /// The worker looks: before it empties the queue, so that what comes later rings again.
     pub(crate) fn answer(&self) {
-        let _ = (&self.counter).read(&mut [0; 8]);
+        self.left.store(false, Ordering::SeqCst);
         self.rung.store(false, Ordering::SeqCst);
     }
 }

@@ -15,9 +15,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringfort_base::limits::RELAY_COMMANDS_MAX as COMMANDS_MAX;
+/// So many plans may wait for a packet; more wake the worker, long before its queue is full.
+const LEFT_MAX: usize = COMMANDS_MAX / 8;
 /// How long [`Relay::positions`] waits for a worker.
 const REPLY_MAX: Duration = Duration::from_secs(1);
 
@@ -77,10 +79,14 @@ impl Handle {
 
     /// Waits while the queue is full. Only a worker that has ended takes no more.
     fn give(&self, work: Work) {
+        let waits = matches!(work, Work::Plan { .. }) && self.work.len() < LEFT_MAX;
         if self.work.send(work).is_err() {
             tracing::error!("a relay worker has ended");
         }
-        self.bell.ring();
+        match waits {
+            true => self.bell.leave(),
+            false => self.bell.ring(),
+        }
     }
 }
 
@@ -113,7 +119,7 @@ impl Relay {
     pub fn command(&self, command: RelayCommand) {
         match command {
             RelayCommand::Open { port, call, rtp, rtcp } => self.open(port, call, rtp, rtcp),
-            RelayCommand::Plan { port, plan } => self.give(port, Work::Plan { port, plan }),
+            RelayCommand::Plan { port, plan } => self.give(port, Work::Plan { port, plan, given: Instant::now() }),
             RelayCommand::Send { port, to, datagram } => self.give(port, Work::Send { port, to, datagram }),
             RelayCommand::Close { port } => {
                 self.give(port, Work::Close { port });

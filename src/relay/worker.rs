@@ -31,6 +31,8 @@ pub(crate) enum Work {
     Plan {
         port: PortId,
         plan: Box<FlowPlan>,
+        /// From then on it counts, though it may be installed only when the next packet comes.
+        given: Instant,
     },
     Send {
         port: PortId,
@@ -160,7 +162,10 @@ impl Worker {
         self.turns += 1;
         for n in 0..count {
             match self.ready[n].token() {
-                WAKE => self.obey(),
+                WAKE => {
+                    self.parts.bell.hush();
+                    self.obey();
+                }
                 token => self.serve(token),
             }
         }
@@ -260,8 +265,9 @@ impl Worker {
         while let Ok(work) = self.parts.work.try_recv() {
             match work {
                 Work::Open { port, sockets } => self.open_port(port, sockets),
-                Work::Plan { port, plan } => {
-                    self.flows.plan(self.now, port, plan);
+                Work::Plan { port, plan, given } => {
+                    let since = Time::from_micros(given.saturating_duration_since(self.began).as_micros() as u64);
+                    self.flows.plan(since, port, plan);
                 }
                 Work::Send { port, to, datagram } => self.send_control(port, to, &datagram),
                 Work::Close { port } => self.close_port(port),

@@ -4,7 +4,7 @@ mod connect;
 mod flows;
 mod names;
 mod stream;
-mod udp;
+pub mod udp;
 pub mod websocket;
 
 pub use flows::Flows;
@@ -67,7 +67,7 @@ impl Bound {
         (self.transport, self.address)
     }
 
-    /// A second handle of a UDP socket, for the core to send by.
+    /// A second handle of a UDP socket, for the core to read and to send by.
     pub fn sender(&self) -> io::Result<Option<std::net::UdpSocket>> {
         match &self.socket {
             Socket::Udp(socket) => socket.try_clone().map(Some),
@@ -78,7 +78,7 @@ impl Bound {
     /// Serves it until the process ends.
     pub fn serve(self, signalling: Signalling) -> io::Result<()> {
         match self.socket {
-            Socket::Udp(socket) => udp::serve(socket, self.address, signalling),
+            Socket::Udp(_) => Ok(()), // The core reads it.
             Socket::Stream(listener) => stream::serve(listener, self.transport, signalling),
         }
     }

@@ -1,19 +1,15 @@
-//! SIP over UDP.
+//! SIP over UDP. A datagram needs no framing, so the core reads these sockets itself (see `poller.rs`).
 
-use super::Signalling;
 use bytes::Bytes;
-use ringfort_base::{Hop, Transport, limits};
+use ringfort_base::{Hop, Transport};
 use ringfort_call::Input;
 use ringfort_sip::Message;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 /// Datagrams that wait in the kernel while the core is busy: about half a second of a registration storm.
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// Pause after an error.
-const AFTER_ERROR: Duration = Duration::from_millis(1);
 
 pub(super) fn bind(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
@@ -27,24 +23,12 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
     Ok(socket.into())
 }
 
-pub(super) fn serve(socket: std::net::UdpSocket, local: SocketAddr, signalling: Signalling) -> io::Result<()> {
-    let socket = tokio::net::UdpSocket::from_std(socket)?;
-    tokio::spawn(async move {
-        let mut buffer = vec![0; limits::SIP_MESSAGE_MAX];
-        loop {
-            let Ok((len, remote)) = socket.recv_from(&mut buffer).await else {
-                // An ICMP message about an earlier datagram, which the transactions' timers deal with; or the system is short of
-                // something, and asking again at once would spin.
-                tokio::time::sleep(AFTER_ERROR).await;
-                continue;
-            };
-            let hop = Hop { transport: Transport::Udp, remote, local: Some(local), flow: None };
-            if let Some(input) = read(hop, &buffer[..len]) {
-                signalling.core.offer(input);
-            }
-        }
-    });
-    Ok(())
+/// Takes the next datagram that is there. `WouldBlock`: none. Other errors are ICMP messages about earlier datagrams, which the
+/// transactions' timers deal with; reading one clears it. `Ok(None)`: a keep-alive.
+pub fn receive(socket: &std::net::UdpSocket, local: SocketAddr, buffer: &mut [u8]) -> io::Result<Option<Input>> {
+    let (len, remote) = socket.recv_from(buffer)?;
+    let hop = Hop { transport: Transport::Udp, remote, local: Some(local), flow: None };
+    Ok(read(hop, &buffer[..len]))
 }
 
 /// The input that a datagram is. `None`: a keep-alive (RFC 5626 3.5.1 and the empty or CRLF ones that phones send).
