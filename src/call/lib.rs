@@ -29,4 +29,4 @@ pub const PRODUCT: &str = "Ringfort";
 /// Methods that the node takes.
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, INFO, MESSAGE, REFER, NOTIFY";
 /// Extensions that the node takes part in.
-pub const SUPPORTED: &str = "timer";
+pub const SUPPORTED: &str = "timer, replaces";

@@ -462,7 +462,7 @@ const UAS: Uas<'static> = Uas {
         Method::Refer,
         Method::Notify,
     ],
-    extensions: &["timer"],
+    extensions: &["timer", "replaces"],
     content_types: &["application/sdp"],
     unread: &[Method::Info, Method::Message, Method::Refer, Method::Notify],
 };

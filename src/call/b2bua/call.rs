@@ -4,6 +4,7 @@
 use super::abilities::Abilities;
 use super::exchange::Exchange;
 use super::relayed::Relayed;
+use super::replace::Replaced;
 use super::session_timer::Session;
 use super::transfer::Transfer;
 use crate::config::Snapshot;
@@ -90,6 +91,8 @@ pub struct Call {
     pub(crate) relayed: Vec<Relayed>,
     #[serde(skip)]
     pub(crate) transfer: Option<Transfer>,
+    #[serde(skip)]
+    pub(crate) replaced: Option<Replaced>,
     /// RTP packets of legs that left the call, or were replaced.
     #[serde(default)]
     pub(crate) left: [u64; 2],

@@ -23,17 +23,19 @@ pub(crate) struct Cause {
     pub name: String,
     /// The peer of this side has released its dialog itself.
     pub released_by: Option<Side>,
+    /// Reason (RFC 3326) that the other side's BYE bears.
+    pub reason: Option<String>,
 }
 
 impl Cause {
     /// A normal end by one side.
     pub fn normal(side: Side) -> Cause {
-        Cause { status: 487, name: "normal".into(), released_by: Some(side) }
+        Cause { status: 487, name: "normal".into(), released_by: Some(side), reason: None }
     }
 
     /// Named by the node.
     pub fn named(status: u16, name: &str) -> Cause {
-        Cause { status, name: name.into(), released_by: None }
+        Cause { status, name: name.into(), released_by: None, reason: None }
     }
 
     /// A leg's media failed.
@@ -116,7 +118,7 @@ impl Call {
             let by_peer = cause.released_by == Some(side);
             let unacknowledged = self.invites.iter().find(|awaited| awaited.side == side).map(|awaited| awaited.id);
             if let Some(leg) = self.leg(side) {
-                leg.release(env, tables, by_peer, unacknowledged);
+                leg.release(env, tables, by_peer, unacknowledged, cause.reason.as_deref());
             }
         }
         let status = if answered { 200 } else { cause.status };
@@ -142,7 +144,7 @@ impl Call {
     /// Gives a target up: its INVITE is cancelled, its port closed. The call goes on.
     pub(super) fn give_up_callee(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
         if let Some(mut leg) = self.callee.take() {
-            leg.release(env, tables, false, None);
+            leg.release(env, tables, false, None, None);
             tables.forget_leg(&leg);
             env.cx.timers.stop(Wake::Media(self.id, Side::Callee));
         }
@@ -203,12 +205,14 @@ impl Leg {
         tables: &mut Tables,
         by_peer: bool,
         unacknowledged: Option<TransactionId>,
+        reason: Option<&str>,
     ) {
         if let Some((id, octets)) = self.invite.take_if(|_| self.ack.is_none()) {
             tables.abandoned.give_up(env.cx, id, self.hop, octets);
         } else if !by_peer && self.is_confirmed() {
             let hop = self.next_hop();
-            if let Some(octets) = self.inside(env.cx, &Method::Bye).map(Builder::build) {
+            if let Some(octets) = self.inside(env.cx, &Method::Bye) {
+                let octets = octets.header_if(HeaderName::Reason, reason).build();
                 match unacknowledged {
                     Some(invite) => tables.farewells.wait(invite, (self.call_id.clone(), self.tag.clone()), hop, octets),
                     None => drop(env.cx.request(hop, octets, None)),

@@ -50,7 +50,7 @@ pub(crate) enum Offer {
 }
 
 impl Exchange {
-    fn of(from: Side, asked: &Asked, offer: Offer) -> Exchange {
+    pub(super) fn of(from: Side, asked: &Asked, offer: Offer) -> Exchange {
         let request = (asked.id, asked.request.clone());
         Exchange { from, asked: Some(request), sent: None, answered: false, offer, glares: 0, then: None }
     }
@@ -100,7 +100,7 @@ impl Call {
     }
 
     /// The offer goes on to the other leg, or is answered here when there is none (echo).
-    fn carry_offer(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side, offer: &[u8]) {
+    pub(super) fn carry_offer(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side, offer: &[u8]) {
         let now = env.cx.now.mono;
         let before = self.media(side.other()).and_then(|m| m.described.clone());
         let Some(media) = self.media(side) else { return self.reject_exchange(env, 488) };
@@ -124,7 +124,7 @@ impl Call {
     }
 
     /// A re-INVITE without offer: the other leg is asked for a fresh one, as it may want to change something too.
-    fn ask_for_offer(&mut self, env: &mut Env<'_>, side: Side) {
+    pub(super) fn ask_for_offer(&mut self, env: &mut Env<'_>, side: Side) {
         match self.media(side.other()).is_some() {
             true => self.send_exchange(env, side.other(), None),
             false => self.offer_what_is_known(env, side),
@@ -313,6 +313,10 @@ impl Call {
         if let Some(dialog) = self.leg(from).and_then(|l| l.dialog.as_mut()) {
             // A malformed Contact leaves the target as it was.
             let _ = dialog.refresh_target(&request);
+            dialog.confirm();
+        }
+        if let Some(replaced) = &mut self.replaced {
+            replaced.stands = true;
         }
         let reply = self.accepting(env, from, &request).body("application/sdp", sdp);
         env.cx.respond(id, reply.build());
@@ -324,8 +328,10 @@ impl Call {
 
     /// 200 to a request that refreshes the target, without body.
     pub(super) fn accepting(&mut self, env: &mut Env<'_>, side: Side, request: &Message) -> Builder {
-        let hop = self.leg(side).map(|l| l.hop);
-        let reply = Builder::reply(request, 200, None, None)
+        let (hop, tag) = self.leg(side).map(|leg| (leg.hop, leg.tag.clone())).unzip();
+        // RFC 3261 12.1.1: an INVITE that founds a dialog, in the place of another one, gets its Record-Routes back.
+        let reply = Builder::reply(request, 200, None, tag.as_deref())
+            .copy(request, HeaderName::RecordRoute)
             .header_if(HeaderName::Contact, hop.map(|hop| write::contact(env.cx, &hop)))
             .header(HeaderName::Allow, crate::ALLOW)
             .header(HeaderName::Supported, crate::SUPPORTED);
@@ -388,10 +394,11 @@ impl Call {
             }
         }
         let Some((id, request)) = exchange.asked else { return };
+        let tag = self.leg(exchange.from).map(|leg| leg.tag.clone());
         // A refusal that nobody acknowledges is no reason to end the call.
         self.invites.retain(|awaited| exchange.answered || awaited.id != id);
         if !exchange.answered {
-            let reply = Builder::reply(&request, status, None, None);
+            let reply = Builder::reply(&request, status, None, tag.as_deref());
             let octets = headers.iter().fold(reply, |b, (name, value)| b.header(*name, value)).build();
             env.cx.respond(id, octets);
         }

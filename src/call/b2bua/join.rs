@@ -201,18 +201,25 @@ impl Call {
         if let Some(media) = &leg.media {
             tables.ports.insert(media.port, (id, side));
         }
+        let awaited = |a: &&super::call::Awaited| a.side == side && !a.id.is_internal();
+        let unacknowledged = self.invites.iter().find(awaited).map(|a| a.id);
         let Some(slot) = self.leg(side) else { return };
         let old = std::mem::replace(slot, leg);
-        self.drop_leg(env, tables, side, old);
+        self.drop_leg(env, tables, side, old, unacknowledged);
         self.watch_session(env, side);
     }
 
     /// A leg that is no part of the call any more: BYE, port closed.
-    pub(super) fn drop_leg(&mut self, env: &mut Env<'_>, tables: &mut super::Tables, side: Side, mut leg: Leg) {
-        let ids: Vec<TransactionId> =
-            self.invites.iter().filter(|a| a.side == side && !a.id.is_internal()).map(|a| a.id).collect();
+    pub(super) fn drop_leg(
+        &mut self,
+        env: &mut Env<'_>,
+        tables: &mut super::Tables,
+        side: Side,
+        mut leg: Leg,
+        unacknowledged: Option<TransactionId>,
+    ) {
         self.left[side as usize] += leg.media.as_ref().map_or(0, |m| m.counters.rtp_in);
-        leg.release(env, tables, false, ids.first().copied());
+        leg.release(env, tables, false, unacknowledged, None);
         tables.forget_leg(&leg);
     }
 

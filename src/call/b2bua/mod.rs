@@ -22,6 +22,7 @@ mod people;
 mod ports;
 mod progress;
 mod relayed;
+mod replace;
 mod restore;
 mod session_timer;
 mod setup;
@@ -44,7 +45,7 @@ use farewell::Farewells;
 use ringfort_base::event::{CallRecord, Mode};
 use ringfort_base::{CallId, Hop, PortId, limits};
 use ringfort_media::plan::RelayEvent;
-use ringfort_sip::message::Message;
+use ringfort_sip::message::{HeaderName, Message};
 use ringfort_sip::transaction::TransactionId;
 use std::collections::{HashMap, VecDeque};
 use transfer::Deferred;
@@ -127,6 +128,7 @@ impl Calls {
         let Some(mut call) = self.live.remove(&id) else { return };
         call.follow_devices(env.bindings);
         act(&mut call, env, &mut self.tables);
+        call.settle_replacement(env, &mut self.tables);
         if call.is_over() {
             self.tables.forget(&call);
         } else {
@@ -137,6 +139,14 @@ impl Calls {
 
     /// An INVITE outside any dialog.
     pub fn invited(&mut self, env: &mut Env<'_>, incoming: Incoming) {
+        if incoming.invite.header(HeaderName::Replaces).is_some() {
+            return self.replace(env, incoming);
+        }
+        if incoming.invite.header(HeaderName::Join).is_some() {
+            // RFC 3911 4: a call of two parties cannot become one of three.
+            let warning = format!("399 {} \"Join is not possible\"", env.cx.own.advertised_host());
+            return drop(setup::refuse(env, &incoming, 488, None, &[(HeaderName::Warning, warning)]));
+        }
         let full = self.live.len() >= limits::CALLS_MAX;
         if let Some(call) = setup::begin(env, &mut self.tables, incoming, full) {
             self.begin(env, call);

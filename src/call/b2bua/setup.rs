@@ -143,6 +143,7 @@ fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: R
         exchange: None,
         relayed: Vec::new(),
         transfer: None,
+        replaced: None,
         left: [0; 2],
         started: env.cx.now.wall,
         answered: None,
@@ -187,7 +188,7 @@ fn keys_wanted(snapshot: &Snapshot, source: &Source, invite: &Message) -> Sdes {
     snapshot.profile_of(peer).srtp
 }
 
-fn turn_away(env: &mut Env<'_>, incoming: &Incoming, stranger: Stranger) -> Option<Call> {
+pub(super) fn turn_away(env: &mut Env<'_>, incoming: &Incoming, stranger: Stranger) -> Option<Call> {
     match stranger {
         Stranger::Forbidden => refuse(env, incoming, 403, Some("From Is Not Your Account"), &[]),
         Stranger::Challenge(values) => {
@@ -197,7 +198,7 @@ fn turn_away(env: &mut Env<'_>, incoming: &Incoming, stranger: Stranger) -> Opti
     }
 }
 
-fn refuse(
+pub(super) fn refuse(
     env: &mut Env<'_>,
     incoming: &Incoming,
     status: u16,

@@ -3,7 +3,7 @@
 use super::call::{Call, Phase, Side};
 use super::ending::Cause;
 use super::exchange::Exchange;
-use super::{Env, Tables, relayed};
+use super::{Env, Tables, relayed, write};
 use ringfort_base::Hop;
 use ringfort_sip::dialog::Dialog;
 use ringfort_sip::message::{Builder, HeaderName, Message, Method};
@@ -88,7 +88,8 @@ impl Call {
         } else {
             Cause::named(487, "cancelled")
         };
-        self.end(env, tables, cause);
+        let reason = asked.request.header(HeaderName::Reason).map(write::own_value);
+        self.end(env, tables, Cause { reason, ..cause });
     }
 
     /// CANCEL of the first INVITE or of a re-INVITE. The transaction layer has answered the CANCEL itself.

@@ -9,6 +9,7 @@ mod people;
 mod profiles;
 mod registrar;
 mod relayed;
+mod replace;
 mod secured;
 mod servers;
 mod session_timer;
