@@ -82,6 +82,12 @@ pub const DNS_ANSWER_MAX: Duration = Duration::from_secs(5);
 pub const SERVER_ASIDE: Duration = Duration::from_secs(30);
 /// Servers of one peer that one request tries.
 pub const SERVERS_TRIED_MAX: usize = 4;
+/// A REGISTER to a trunk without any answer is given up after this time.
+pub const TRUNK_REGISTER_PATIENCE: Duration = Duration::from_secs(5);
+/// The first wait after a registration with a trunk failed; it doubles (RFC 5626 4.5).
+pub const TRUNK_REGISTER_WAIT: Duration = Duration::from_secs(30);
+/// The longest wait.
+pub const TRUNK_REGISTER_WAIT_MAX: Duration = Duration::from_secs(1_800);
 /// No Retry-After sets a server aside for longer.
 pub const SERVER_ASIDE_MAX: Duration = Duration::from_secs(600);
 

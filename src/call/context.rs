@@ -95,6 +95,8 @@ pub enum Owner {
     Call(ringfort_base::CallId),
     /// Supervision of a peer, by its place in the list.
     Probe(usize),
+    /// A REGISTER of the node's own to a trunk, by its place in the list.
+    TrunkRegistration(usize),
     /// A REGISTER relayed to the cloud.
     Registration(u64),
 }

@@ -11,6 +11,7 @@ pub mod node;
 pub mod number;
 pub mod peers;
 pub mod registrar;
+pub mod registration_client;
 pub mod restore;
 pub mod route;
 pub mod rules;

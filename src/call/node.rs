@@ -9,6 +9,7 @@ use crate::config::Snapshot;
 use crate::context::{Context, Output, OwnAddresses, Owner};
 use crate::peers::{PeerName, Peers};
 use crate::registrar::{Registrar, Surroundings};
+use crate::registration_client::Clients;
 use crate::restore::{Restored, Saved};
 use crate::rules::Border;
 use crate::status::{Status, Totals};
@@ -88,6 +89,7 @@ pub struct Node {
     cx: Context,
     auth: Authenticator,
     peers: Peers,
+    clients: Clients,
     survival: Survival,
     registrar: Registrar,
     calls: Calls,
@@ -118,7 +120,15 @@ impl Node {
         // Ids rise with civil time, so that those of an earlier process are not met again.
         let calls = Calls::new(allocator, now.wall.0 << 12);
         let (survival, registrar) = (Survival::default(), Registrar::default());
-        let mut node = Node { cx, auth: Authenticator::new(key), peers: Peers::default(), survival, registrar, calls };
+        let mut node = Node {
+            cx,
+            auth: Authenticator::new(key),
+            peers: Peers::default(),
+            clients: Clients::default(),
+            survival,
+            registrar,
+            calls,
+        };
         node.begin(setup.saved, setup.version);
         node
     }
@@ -132,6 +142,7 @@ impl Node {
         }
         let snapshot = self.cx.snapshot.clone();
         self.peers.configure(&mut self.cx, &snapshot);
+        self.clients.configure(&mut self.cx, &snapshot);
         if mode == Some(Mode::Survivable) {
             self.peers.assume_down(&PeerName::Cloud, self.cx.now.wall, "unreachable before the restart");
         }
@@ -352,6 +363,7 @@ impl Node {
                 let status = response.status().unwrap_or(500);
                 self.peers.answered(&mut self.cx, peer, id, status);
             }
+            Some(Owner::TrunkRegistration(trunk)) => self.clients.answered(&mut self.cx, &mut self.peers, trunk, id, response),
             Some(Owner::Registration(pending)) => {
                 let (registrar, cx, around) = self.registry();
                 registrar.relayed_answer(cx, around, pending, response);
@@ -371,6 +383,7 @@ impl Node {
     fn failed(&mut self, id: TransactionId, what: &str) {
         match self.cx.owners.get(&id).cloned() {
             Some(Owner::Probe(peer)) => self.peers.probe_failed(&mut self.cx, peer, id),
+            Some(Owner::TrunkRegistration(trunk)) => self.clients.failed(&mut self.cx, &mut self.peers, trunk, id),
             Some(Owner::Registration(pending)) => {
                 let (registrar, cx, around) = self.registry();
                 registrar.relayed_overdue(cx, around, pending, "REGISTER failed");
@@ -387,6 +400,7 @@ impl Node {
     fn woken(&mut self, wake: Wake) {
         match wake {
             Wake::ProbePeer(peer) => self.peers.probe(&mut self.cx, peer),
+            Wake::RegisterTrunk(trunk) => self.clients.woken(&mut self.cx, &mut self.peers, trunk),
             Wake::ProbeOverdue(peer) => self.peers.overdue(&mut self.cx, peer),
             Wake::ExpireBindings => self.registrar.expire(&mut self.cx),
             Wake::DevicesAway => self.registrar.give_up_away(&mut self.cx),
@@ -419,6 +433,7 @@ impl Node {
     fn reload(&mut self, snapshot: Arc<Snapshot>) {
         self.cx.snapshot = snapshot.clone();
         self.peers.configure(&mut self.cx, &snapshot);
+        self.clients.configure(&mut self.cx, &snapshot);
         self.registrar.reloaded(&mut self.cx);
         self.calls.set_ports(snapshot.media.port_first, snapshot.media.port_last);
         self.cx.event(Event::Reloaded { refused: None });
@@ -426,7 +441,13 @@ impl Node {
 
     /// The node as the page shows it.
     pub fn status(&self) -> Status {
-        let (cloud, trunks) = self.peers.status(|peer| self.calls.through(peer));
+        let (cloud, mut trunks) = self.peers.status(|peer| self.calls.through(peer));
+        for trunk in &mut trunks {
+            let name = trunk.name.strip_prefix("trunk:").unwrap_or_default();
+            if let Some(state) = self.clients.state(name) {
+                trunk.reason = format!("{}; {state}", trunk.reason);
+            }
+        }
         Status {
             node: self.cx.snapshot.node.name.clone(),
             mode: self.survival.mode,

@@ -10,6 +10,8 @@ pub enum Wake {
     ProbePeer(usize),
     /// The OPTIONS to this peer is overdue.
     ProbeOverdue(usize),
+    /// Register with this trunk, or give its REGISTER up.
+    RegisterTrunk(usize),
     /// A relayed REGISTER is overdue.
     RegisterOverdue(u64),
     /// Look for bindings that ran out.

@@ -119,10 +119,8 @@ impl Call {
 
     /// Supervision counts what a call found out about its target.
     pub(super) fn peer_failed(&self, env: &mut Env<'_>, what: &str) {
-        if let Some(peer) = self.target.as_ref().and_then(peer_of)
-            && let Some(leg) = &self.callee
-        {
-            env.peers.passive_failure(env.cx, &peer, leg.hop, None, what);
+        if let Some(peer) = self.target.as_ref().and_then(peer_of) {
+            env.peers.passive_failure(env.cx, &peer, what);
         }
     }
 

@@ -10,6 +10,7 @@ use serde::de::{self, Deserializer};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// `host` or `host:port` of a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -147,6 +148,8 @@ pub struct TrunkSection {
     pub address: PeerAddress,
     /// Transport: udp, tcp or tls. Absent: what the DNS says, else UDP.
     pub transport: Option<Transport>,
+    /// The node registers with it.
+    pub register: Option<RegisterSection>,
     /// OPTIONS each so many milliseconds; 0: not supervised, always taken as reachable.
     #[serde(default = "interval")]
     pub options_interval_ms: u32,
@@ -159,6 +162,39 @@ pub struct TrunkSection {
     /// So long must it answer again before it is trusted.
     #[serde(default = "hold_down")]
     pub hold_down_ms: u32,
+}
+
+/// `[[trunk]] register`: what the carrier knows the node by.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegisterSection {
+    /// User of the address of record.
+    pub user: String,
+    /// Digest user name; absent: `user`.
+    auth_user: Option<String>,
+    /// Digest password.
+    pub password: Zeroizing<String>,
+    /// Seconds asked for.
+    #[serde(default = "register_expires")]
+    pub expires_s: u32,
+}
+
+impl RegisterSection {
+    /// The digest user name.
+    pub fn auth_user(&self) -> &str {
+        self.auth_user.as_deref().unwrap_or(&self.user)
+    }
+}
+
+/// Never the password.
+impl fmt::Debug for RegisterSection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RegisterSection({} s)", self.expires_s)
+    }
+}
+
+fn register_expires() -> u32 {
+    600
 }
 
 macro_rules! supervision {

@@ -220,6 +220,13 @@ impl Check<'_> {
                 return self.fail(section, index, "`transport` is udp, tcp or tls: the node opens no WebSocket".into());
             }
         }
+        for (index, trunk) in self.config.trunk.iter().enumerate() {
+            let Some(register) = &trunk.register else { continue };
+            if register.user.is_empty() || !(60..=86_400).contains(&register.expires_s) {
+                let message = "`register` needs a `user`, and `expires_s` between 60 and 86400";
+                return self.fail("trunk", index, message.into());
+            }
+        }
         let bad = |interval: u32, patience: u32| (interval != 0 && interval < 100) || patience < 100;
         if let Some(cloud) = &self.config.cloud
             && (cloud.options_interval_ms == 0 || bad(cloud.options_interval_ms, cloud.patience_ms))

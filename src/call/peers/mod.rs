@@ -227,8 +227,16 @@ impl Peers {
         }
     }
 
-    /// A call or registration found the server at this hop silent or unable; `again` is its Retry-After.
-    pub fn passive_failure(&mut self, cx: &mut Context, name: &PeerName, hop: Hop, again: Option<Duration>, what: &str) {
+    /// A call found the server in use silent or unable.
+    pub fn passive_failure(&mut self, cx: &mut Context, name: &PeerName, what: &str) {
+        if let Some(index) = self.place(name) {
+            let server = self.list[index].servers.hop().map(|hop| (hop, None));
+            self.failed(cx, index, server, what);
+        }
+    }
+
+    /// A registration found the server at this hop silent or unable; `again` is its Retry-After.
+    pub fn server_failed(&mut self, cx: &mut Context, name: &PeerName, hop: Hop, again: Option<Duration>, what: &str) {
         if let Some(index) = self.place(name) {
             self.failed(cx, index, Some((hop, again)), what);
         }

@@ -108,7 +108,7 @@ impl Registrar {
             // The cloud's front answers, but nothing is behind it.
             408 | 500 | 502..=504 => {
                 let again = (status == 503).then(|| retry_after(response)).flatten();
-                around.peers.passive_failure(cx, &PeerName::Cloud, hop, again, &format!("REGISTER answered {status}"));
+                around.peers.server_failed(cx, &PeerName::Cloud, hop, again, &format!("REGISTER answered {status}"));
                 self.relay_elsewhere(cx, around, asked, hop, before);
             }
             _ => {
@@ -145,7 +145,7 @@ impl Registrar {
     /// The cloud is silent: the very REGISTER that met it goes to another server of it, or is granted locally.
     pub fn relayed_overdue(&mut self, cx: &mut Context, around: Surroundings<'_>, pending: u64, what: &str) {
         let Some(Pending { asked, hop, before, .. }) = self.finish(cx, pending) else { return };
-        around.peers.passive_failure(cx, &PeerName::Cloud, hop, None, what);
+        around.peers.server_failed(cx, &PeerName::Cloud, hop, None, what);
         self.relay_elsewhere(cx, around, asked, hop, before);
     }
 

@@ -16,3 +16,4 @@ mod session_timer;
 mod supervision;
 mod talk;
 mod transfer;
+mod trunk_registration;
