@@ -52,6 +52,7 @@ for_test() {
   need kamailio
   need ip iproute2
   need openssl
+  need svmap sipvicious
 }
 
 as_root() {

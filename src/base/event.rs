@@ -3,7 +3,7 @@
 //! Numbers, names and addresses of people are wrapped in [`Pii`].
 
 use crate::ids::CallId;
-use crate::net::Transport;
+use crate::net::{SourceNet, Transport};
 use crate::pii::Pii;
 use crate::time::Wall;
 use serde::{Deserialize, Serialize};
@@ -234,6 +234,31 @@ pub enum Event {
         /// Rule by name.
         rule: String,
     },
+    /// A source that nobody knows is not listened to any more.
+    SourceBanned {
+        /// The source.
+        source: Pii<SourceNet>,
+        /// `scanner`, `dictionary`, `guessing`, `flood`.
+        reason: String,
+        /// For how long.
+        seconds: u64,
+    },
+    /// It is listened to again.
+    SourceUnbanned {
+        /// The source.
+        source: Pii<SourceNet>,
+        /// `over`, `proven`, `operator`, `table-full`.
+        reason: String,
+    },
+    /// The node has more to do than it can, or has caught up.
+    Overload {
+        /// `calm`, `busy`, `overloaded`, `severe`.
+        stage: String,
+        /// Inputs that wait.
+        queued: usize,
+        /// How long they will wait, milliseconds.
+        lag_ms: u64,
+    },
     /// A local limit was met.
     LimitReached {
         /// Name of the limit in `limits`.
@@ -270,6 +295,9 @@ impl Event {
             Event::CallEnded(_) => "call-ended",
             Event::MessageRejected { .. } => "message-rejected",
             Event::RuleSkipped { .. } => "rule-skipped",
+            Event::SourceBanned { .. } => "source-banned",
+            Event::SourceUnbanned { .. } => "source-unbanned",
+            Event::Overload { .. } => "overload",
             Event::LimitReached { .. } => "limit-reached",
             Event::Impaired { .. } => "impaired",
         }
@@ -285,6 +313,8 @@ impl Event {
             | Event::CallRerouted { .. }
             | Event::AuthFailed { .. }
             | Event::RuleSkipped { .. }
+            | Event::SourceBanned { .. }
+            | Event::Overload { .. }
             | Event::LimitReached { .. } => Severity::Warning,
             Event::MessageRejected { .. } | Event::CallRouted { .. } => Severity::Debug,
             _ => Severity::Info,

@@ -13,6 +13,6 @@ pub mod time;
 pub use entropy::Entropy;
 pub use event::Event;
 pub use ids::{CallId, FlowId, LegId, PortId};
-pub use net::{Hop, Transport};
+pub use net::{Hop, SourceNet, Transport};
 pub use pii::Pii;
 pub use time::{Now, Time, Wall};

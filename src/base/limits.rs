@@ -189,6 +189,24 @@ pub const FORWARDS_TOLD_MAX: usize = 10;
 pub const BODY_PARTS_MAX: usize = 16;
 /// Lines of a message that a trial of rules compares one by one.
 pub const TRIAL_LINES_MAX: usize = 1_000;
+/// Sources that nobody knows and that are remembered; the one silent for longest makes room. A multiple of 8.
+pub const SHIELD_SOURCES_MAX: usize = 16_384;
+/// Sources where somebody proved himself; the one that did so the longest ago makes room.
+pub const SHIELD_KNOWN_SOURCES_MAX: usize = 16_384;
+/// Devices that proved themselves, by address and port; the one that did so the longest ago makes room.
+pub const SHIELD_KNOWN_DEVICES_MAX: usize = 65_536;
+/// Users remembered behind one source; the one that proved himself the longest ago makes room.
+pub const SHIELD_USERS_PER_SOURCE_MAX: usize = 256;
+/// Sources banned at once; the ban that ends first makes room.
+pub const SHIELD_BANS_MAX: usize = 4_096;
+/// Listeners whose unknown sources are counted together; those of further ones are counted as one.
+pub const SHIELD_LISTENERS_MAX: usize = 64;
+/// Buckets for wrong answers to challenges, by account; several accounts may share one.
+pub const SHIELD_ACCOUNTS_MAX: usize = 1_024;
+/// Connections that one source may have open before any of them proved itself, handshakes included.
+pub const CONNECTIONS_PER_SOURCE_MAX: usize = 128;
+/// The same for a source where somebody proved himself before: a site behind one address comes back as a whole.
+pub const CONNECTIONS_PER_KNOWN_SOURCE_MAX: usize = 4_096;
 
 /// `a=crypto` lines of one media section that are read; phones write one to four.
 pub const SDES_LINES_MAX: usize = 16;
@@ -200,3 +218,5 @@ const _: () = assert!(MEDIA_PORTS_MAX >= 2 * CALLS_MAX);
 const _: () = assert!(BINDINGS_PER_AOR_MAX <= SIP_LIST_VALUES_MAX);
 const _: () = assert!(JOURNAL_VALUE_MAX as u64 * 4 < JOURNAL_FILE_MAX);
 const _: () = assert!(RELAY_COMMANDS_MAX < RELAY_EVENTS_MAX);
+const _: () = assert!(SHIELD_SOURCES_MAX.is_multiple_of(8));
+const _: () = assert!(CONNECTIONS_PER_KNOWN_SOURCE_MAX < CONNECTIONS_MAX);

@@ -3,7 +3,7 @@
 use crate::ids::FlowId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// SIP transports (RFC 3261 18, RFC 7118).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,5 +85,48 @@ impl Hop {
     /// Same transport and peer address; the connection may differ.
     pub fn same_peer(&self, other: &Hop) -> bool {
         self.transport == other.transport && self.remote == other.remote
+    }
+}
+
+/// What counts as one source: an IPv4 address, or an IPv6 /64, which one customer has whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SourceNet(IpAddr);
+
+impl SourceNet {
+    /// The source that an address belongs to. An IPv4 address written as IPv6 is the IPv4 address.
+    pub fn of(address: IpAddr) -> SourceNet {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => SourceNet(v4.into()),
+            IpAddr::V6(v6) => SourceNet(Ipv6Addr::from(u128::from(v6) >> 64 << 64).into()),
+        }
+    }
+
+    /// Its octets; those of IPv6 without the lower half.
+    pub fn octets(&self) -> [u8; 8] {
+        let mut octets = [0; 8];
+        match self.0 {
+            IpAddr::V4(v4) => octets.iter_mut().zip(v4.octets()).for_each(|(to, from)| *to = from),
+            IpAddr::V6(v6) => octets.iter_mut().zip(v6.octets()).for_each(|(to, from)| *to = from),
+        }
+        octets
+    }
+}
+
+impl fmt::Display for SourceNet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(v4) => write!(f, "{v4}"),
+            IpAddr::V6(v6) => write!(f, "{v6}/64"),
+        }
+    }
+}
+
+impl std::str::FromStr for SourceNet {
+    type Err = std::net::AddrParseError;
+
+    /// An address, or what [`SourceNet`] displays.
+    fn from_str(text: &str) -> Result<SourceNet, Self::Err> {
+        Ok(SourceNet::of(text.strip_suffix("/64").unwrap_or(text).parse()?))
     }
 }

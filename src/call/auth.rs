@@ -27,6 +27,22 @@ const TOLD_TIME: usize = 12;
 /// The same with those of its number.
 const TOLD: usize = TOLD_TIME + 8;
 
+/// What credentials would be worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Foreseen {
+    /// None were sent for this realm.
+    Nothing,
+    /// They are of another challenge, or too old.
+    Stale,
+    /// They prove this account, unless their nonce count was used.
+    Right(String),
+    /// Wrong for this user name; why.
+    Wrong(String, &'static str),
+}
+
+/// Requests that come in one such window have a challenge that is good from its end on, so that repeats have the same.
+const STATELESS_WINDOW_MS: u64 = 32_000;
+
 /// Nonces and their counters.
 pub struct Authenticator {
     key: [u8; 32],
@@ -70,16 +86,29 @@ impl Authenticator {
     /// Challenges for one realm, the stronger algorithm first (RFC 8760 2.4) unless the profile of who sent `request` says otherwise.
     pub fn challenges(&mut self, cx: &Context, stale: bool, hop: &Hop, request: &Message) -> Vec<String> {
         let nonce = self.nonce(cx.now.wall);
-        let algorithms = cx.profile_at(hop, Some(request)).digest.iter().map(|name| match name {
-            DigestName::Sha256 => Algorithm::Sha256,
-            DigestName::Md5 => Algorithm::Md5,
-        });
-        algorithms
-            .map(|algorithm| {
-                let realm = cx.snapshot.node.domain.clone();
-                Challenge { realm, nonce: nonce.clone(), opaque: None, algorithm, qop_auth: true, stale }.to_string()
-            })
-            .collect()
+        challenges_with(cx, &nonce, stale, hop, request)
+    }
+
+    /// The same for a request that is answered without a transaction: within half a minute its repeats have the same challenge.
+    pub fn stateless_challenges(&self, cx: &Context, hop: &Hop, message: &Message, stale: bool) -> Vec<String> {
+        let window = Wall((cx.now.wall.0 / STATELESS_WINDOW_MS + 1) * STATELESS_WINDOW_MS);
+        let via = message.header(HeaderName::Via).unwrap_or_default();
+        let serial = self.seal(&format!("{} {via}", hop.remote));
+        let told = format!("{:0TOLD_TIME$x}{}", window.0, serial.get(..TOLD - TOLD_TIME).unwrap_or_default());
+        let nonce = format!("{told}{}", self.seal(&told));
+        challenges_with(cx, &nonce, stale, hop, message)
+    }
+
+    /// What the credentials in `message` are worth. Nothing is counted and nothing remembered.
+    pub fn foresee(&self, cx: &Context, message: &Message, header: HeaderName, hop: &Hop) -> Foreseen {
+        let realm = &cx.snapshot.node.domain;
+        let parsed = message.headers(header).filter_map(|value| Credentials::parse(value).ok());
+        let Some(credentials) = parsed.into_iter().find(|c| c.realm == *realm) else { return Foreseen::Nothing };
+        match self.is_right(cx, message, &credentials, hop) {
+            Ok(account) => Foreseen::Right(account.user.clone()),
+            Err(Refusal::Wrong(reason)) => Foreseen::Wrong(credentials.username, reason),
+            Err(_) => Foreseen::Stale,
+        }
     }
 
     /// The account that `message` is from, by its credentials in `header`.
@@ -91,6 +120,9 @@ impl Authenticator {
             .find(|c| c.realm == realm)
             .ok_or(Refusal::Missing)?;
         let verdict = self.verify(cx, message, &credentials, hop);
+        if let Ok(account) = &verdict {
+            cx.prove(hop, &account.user);
+        }
         if let Err(Refusal::Wrong(reason) | Refusal::Stale(reason)) = &verdict {
             cx.totals.auth_failures += 1;
             cx.event(Event::AuthFailed {
@@ -103,6 +135,19 @@ impl Authenticator {
     }
 
     fn verify(&mut self, cx: &Context, message: &Message, credentials: &Credentials, hop: &Hop) -> Result<Account, Refusal> {
+        let account = self.is_right(cx, message, credentials, hop)?.clone();
+        self.count(credentials)?;
+        Ok(account)
+    }
+
+    /// Whether the nonce is ours and fresh, and the response right; whether the count was used is not asked.
+    fn is_right<'a>(
+        &self,
+        cx: &'a Context,
+        message: &Message,
+        credentials: &Credentials,
+        hop: &Hop,
+    ) -> Result<&'a Account, Refusal> {
         let limit = Duration::from_secs(cx.snapshot.sip.nonce_s.into());
         match self.age(&credentials.nonce, cx.now.wall) {
             None => return Err(Refusal::Stale("unknown-nonce")),
@@ -116,8 +161,7 @@ impl Authenticator {
         if !account.ha1.verify(credentials, message.method().as_str()) {
             return Err(Refusal::Wrong("bad-response"));
         }
-        self.count(credentials)?;
-        Ok(account.clone())
+        Ok(account)
     }
 
     /// Each nonce count is good once, and they rise (RFC 7616 3.4). Without qop the response does not cover the count, whatever is
@@ -158,6 +202,19 @@ fn is_about_request(cx: &Context, request: &Message, uri: &str, hop: &Hop) -> bo
     let to = request.to().ok().and_then(|to| Uri::parse(to.uri).ok());
     let is_user = |of: &Uri| uri.user_unescaped() == of.user_unescaped();
     uri.user.is_none() || is_user(&asked) || to.as_ref().is_some_and(is_user)
+}
+
+fn challenges_with(cx: &Context, nonce: &str, stale: bool, hop: &Hop, request: &Message) -> Vec<String> {
+    let realm = &cx.snapshot.node.domain;
+    let algorithms = cx.profile_at(hop, Some(request)).digest.iter().map(|name| match name {
+        DigestName::Sha256 => Algorithm::Sha256,
+        DigestName::Md5 => Algorithm::Md5,
+    });
+    algorithms
+        .map(|algorithm| {
+            Challenge { realm: realm.clone(), nonce: nonce.to_string(), opaque: None, algorithm, qop_auth: true, stale }.to_string()
+        })
+        .collect()
 }
 
 /// When a nonce says that it was issued.

@@ -2,8 +2,10 @@
 //! and the list of outputs that the driver performs in order.
 
 use crate::config::{Direction, PeerProfile, Snapshot};
+use crate::overload::Stage;
 use crate::rules::border::{self, Shaped};
 use crate::rules::{Border, Scene};
+use crate::shield::{Proof, ShieldCommand};
 use crate::status::Totals;
 use crate::timers::Timers;
 use crate::wake::Wake;
@@ -38,6 +40,8 @@ pub enum Output {
     },
     /// Tell the observers.
     Event(Event),
+    /// Which sources the sockets listen to.
+    Shield(ShieldCommand),
     /// Ask the DNS one question; the answer comes back as an input, be it that there was none.
     Resolve {
         /// What.
@@ -125,6 +129,10 @@ pub struct Context {
     pub totals: Totals,
     /// Who speaks over which hop.
     pub border: Border,
+    /// Who proved himself since the shield was told last.
+    pub proofs: Vec<Proof>,
+    /// How far the node is behind. Whoever takes on new work asks it.
+    pub overload: Stage,
 }
 
 impl Context {
@@ -136,6 +144,11 @@ impl Context {
     /// Has the relay do something.
     pub fn relay(&mut self, command: RelayCommand) {
         self.outputs.push_back(Output::Relay(command));
+    }
+
+    /// Somebody proved to be `user`: by digest, or because the cloud granted his registration.
+    pub fn prove(&mut self, hop: &Hop, user: &str) {
+        self.proofs.push(Proof { hop: *hop, user: user.to_string() });
     }
 
     /// Writes state down, or removes it.

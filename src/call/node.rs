@@ -7,18 +7,20 @@ use crate::auth::Authenticator;
 use crate::b2bua::{Calls, Env, Incoming, PortAllocator};
 use crate::config::Snapshot;
 use crate::context::{Context, Output, OwnAddresses, Owner};
+use crate::overload::{Load, Stage};
 use crate::peers::{PeerName, Peers};
 use crate::registrar::{Registrar, Surroundings};
 use crate::registration_client::Clients;
 use crate::restore::{Restored, Saved};
 use crate::rules::Border;
+use crate::shield::{Request, Shield, Standing};
 use crate::status::{Status, Totals};
 use crate::survive::Survival;
 use crate::timers::Timers;
 use crate::wake::Wake;
 use bytes::Bytes;
 use ringfort_base::event::Mode;
-use ringfort_base::{CallId, Entropy, Event, FlowId, Hop, Now, Time};
+use ringfort_base::{CallId, Entropy, Event, FlowId, Hop, Now, SourceNet, Time};
 use ringfort_media::plan::{RelayCommand, RelayEvent};
 use ringfort_sip::locate::{Answer, Question};
 use ringfort_sip::message::{Builder, HeaderName, Message, Method, ParseError};
@@ -64,6 +66,10 @@ pub enum Input {
         /// What it said.
         answer: Answer,
     },
+    /// The driver's view of how far the core is behind.
+    Load(Load),
+    /// The operator lifts a ban.
+    Unban(SourceNet),
     /// Another configuration, for calls from now on.
     Reload(Arc<Snapshot>),
     /// The operator ends a call.
@@ -93,6 +99,7 @@ pub struct Node {
     survival: Survival,
     registrar: Registrar,
     calls: Calls,
+    shield: Shield,
 }
 
 impl Node {
@@ -104,7 +111,7 @@ impl Node {
         let transactions = Transactions::new(timers, &mut *setup.entropy);
         let media = &setup.snapshot.media;
         let allocator = PortAllocator::new(media.port_first, media.port_last);
-        let cx = Context {
+        let mut cx = Context {
             now,
             snapshot: setup.snapshot,
             own: setup.own,
@@ -116,10 +123,13 @@ impl Node {
             internal: VecDeque::new(),
             totals: Totals::default(),
             border: Border::default(),
+            proofs: Vec::new(),
+            overload: Stage::default(),
         };
         // Ids rise with civil time, so that those of an earlier process are not met again.
         let calls = Calls::new(allocator, now.wall.0 << 12);
         let (survival, registrar) = (Survival::default(), Registrar::default());
+<<<<<<< HEAD
         let mut node = Node {
             cx,
             auth: Authenticator::new(key),
@@ -129,12 +139,17 @@ impl Node {
             registrar,
             calls,
         };
+=======
+        let shield = Shield::new(&mut cx, Vec::new());
+        let mut node = Node { cx, auth: Authenticator::new(key), peers: Peers::default(), survival, registrar, calls, shield };
+>>>>>>> 86002c8 (Unknown sources are slowed, challenged without a transaction and banned; known devices and peers never are)
         node.begin(setup.saved, setup.version);
         node
     }
 
     fn begin(&mut self, saved: Vec<Saved>, version: String) {
-        let Restored { calls, bindings, mode, seal, broken } = Restored::sort(saved);
+        let Restored { calls, bindings, mode, seal, known, broken } = Restored::sort(saved);
+        self.shield = Shield::new(&mut self.cx, known);
         for key in broken {
             let reason = format!("entry `{key}` of an earlier process cannot be read");
             self.cx.event(Event::Impaired { part: "journal".into(), reason });
@@ -149,6 +164,9 @@ impl Node {
         self.survival.follow(&mut self.cx, &self.peers);
         self.registrar.take_seal(&mut self.cx, seal);
         let bindings_restored = self.registrar.restore(&mut self.cx, bindings);
+        for binding in self.registrar.table.iter() {
+            self.shield.restore_device(&mut self.cx, binding.hop, &binding.user);
+        }
         let (table, env) = self.parts();
         let mut env = env;
         let calls_restored = table.restore(&mut env, calls);
@@ -185,17 +203,25 @@ impl Node {
             Input::Message { hop, message } => self.received(hop, message),
             Input::Unparsed { hop, octets, error } => {
                 self.cx.totals.messages_in += 1;
+                if self.peers.by_source(&hop).is_none() && !self.shield.tolerates_malformed(&mut self.cx, &hop) {
+                    return;
+                }
                 let tag = self.cx.tag();
                 let reply = |status, reason: &str| screen::reply_unparsed(&octets, status, reason, &tag);
                 self.rejected(hop, screen::screen_unparsed(&octets, error), reply);
             }
-            Input::FlowClosed(flow) => self.registrar.flow_closed(&mut self.cx, flow),
+            Input::FlowClosed(flow) => {
+                self.registrar.flow_closed(&mut self.cx, flow);
+                self.shield.flow_closed(flow);
+            }
             Input::SendFailed(hop) => self.cx.transactions.transport_failed(now.mono, hop),
             Input::Relay(event) => {
                 let (calls, mut env) = self.parts();
                 calls.relayed(&mut env, event);
             }
             Input::Resolved { question, answer } => self.peers.resolved(&mut self.cx, question, answer),
+            Input::Load(load) => self.loaded(load),
+            Input::Unban(source) => drop(self.shield.unban(&mut self.cx, source)),
             Input::Reload(snapshot) => self.reload(snapshot),
             Input::HangUp(call) => {
                 let (calls, mut env) = self.parts();
@@ -230,15 +256,56 @@ impl Node {
         self.cx.totals.messages_in += 1;
         // Rules may mend what the screen would refuse; the transaction layer matches the message as it came.
         let previewed = self.cx.previewed(&hop, &message);
-        match screen::screen(previewed.as_ref().unwrap_or(&message)) {
-            Verdict::Accept => self.cx.transactions.receive(self.cx.now.mono, hop, message),
+        let read = previewed.as_ref().unwrap_or(&message);
+        match screen::screen(read) {
+            Verdict::Accept => {
+                if !message.is_request() || self.is_let_in(hop, read) {
+                    self.cx.transactions.receive(self.cx.now.mono, hop, message);
+                }
+            }
             verdict => {
+                let known = self.peers.by_source(&hop).is_some();
+                if message.is_request() && !known && !self.shield.tolerates_malformed(&mut self.cx, &hop) {
+                    return;
+                }
                 let tag = self.cx.tag();
                 // The Via of a request tells where its sender wants the answer only after it says where it came from.
                 let stamped = message.received_from(hop.remote);
                 let reply = |status, reason: &str| Some(Builder::reply(&stamped, status, Some(reason), Some(&tag)).build());
                 self.rejected(hop, verdict, reply);
             }
+        }
+    }
+
+    /// Whether a sound request goes on to its transaction; if not, it is dropped or answered already. A peer, a known device and
+    /// whoever speaks inside a dialog goes on, unless the node is too far behind.
+    fn is_let_in(&mut self, hop: Hop, message: &Message) -> bool {
+        let request = Request { hop, message, mode: self.survival.mode };
+        let known = self.peers.by_source(&hop).is_some();
+        let standing = if known { Standing::Known } else { self.shield.standing(&self.cx, &request) };
+        let standing = if standing == Standing::Unknown && self.calls.knows(message) { Standing::Known } else { standing };
+        if standing == Standing::Unknown
+            && let verdict @ Verdict::Reply { .. } = UAS.screen(message)
+        {
+            if self.shield.tolerates_malformed(&mut self.cx, &hop) {
+                let (tag, stamped) = (self.cx.tag(), message.received_from(hop.remote));
+                self.rejected(hop, verdict, |status, reason| Some(UAS.refuse(&stamped, status, reason, &tag).build()));
+            }
+            return false;
+        }
+        if known && self.cx.overload < Stage::Severe {
+            return true;
+        }
+        self.shield.judge(&mut self.cx, &self.auth, standing, &request)
+    }
+
+    /// The driver told how far it is behind.
+    fn loaded(&mut self, load: Load) {
+        let stage = self.cx.overload.after(load);
+        if stage != self.cx.overload {
+            self.cx.overload = stage;
+            let (queued, lag_ms) = (load.queued, load.lag.as_millis() as u64);
+            self.cx.event(Event::Overload { stage: stage.as_str().into(), queued, lag_ms });
         }
     }
 
@@ -272,6 +339,9 @@ impl Node {
             }
         }
         self.cx.border.follow_peers(self.peers.addresses());
+        if !self.cx.proofs.is_empty() {
+            self.shield.learn(&mut self.cx);
+        }
         self.survival.follow(&mut self.cx, &self.peers);
     }
 
@@ -402,6 +472,7 @@ impl Node {
             Wake::ProbePeer(peer) => self.peers.probe(&mut self.cx, peer),
             Wake::RegisterTrunk(trunk) => self.clients.woken(&mut self.cx, &mut self.peers, trunk),
             Wake::ProbeOverdue(peer) => self.peers.overdue(&mut self.cx, peer),
+            Wake::ShieldTurn => self.shield.turn(&mut self.cx),
             Wake::ExpireBindings => self.registrar.expire(&mut self.cx),
             Wake::DevicesAway => self.registrar.give_up_away(&mut self.cx),
             Wake::RegisterOverdue(pending) => {
@@ -458,6 +529,7 @@ impl Node {
             registrations: self.registrar.status(&self.cx.snapshot.node.domain),
             calls: self.calls.status(),
             recent: self.calls.recent(),
+            bans: self.shield.status(),
             totals: self.cx.totals,
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::b2bua::Call;
 use crate::registrar::{Binding, SEAL_KEY};
+use crate::shield::KnownSource;
 use crate::survive::MODE_KEY;
 use ringfort_base::event::Mode;
 
@@ -22,6 +23,7 @@ pub(crate) struct Restored {
     pub bindings: Vec<Binding>,
     pub mode: Option<Mode>,
     pub seal: Option<[u8; 32]>,
+    pub known: Vec<KnownSource>,
     /// Keys whose value could not be read.
     pub broken: Vec<String>,
 }
@@ -44,6 +46,7 @@ impl Restored {
             "call" => serde_json::from_slice(&entry.value).map(|call| self.calls.push(call)).is_ok(),
             "binding" => serde_json::from_slice(&entry.value).map(|binding| self.bindings.push(binding)).is_ok(),
             SEAL_KEY => serde_json::from_slice(&entry.value).map(|key| self.seal = Some(key)).is_ok(),
+            "known" => serde_json::from_slice(&entry.value).map(|known| self.known.push(known)).is_ok(),
             MODE_KEY => serde_json::from_slice(&entry.value).map(|mode| self.mode = Some(mode)).is_ok(),
             _ => false,
         }

@@ -1,7 +1,7 @@
 //! What the node looks like now: one snapshot for the page, the command line and the metrics.
 
 use ringfort_base::event::{CallRecord, Mode};
-use ringfort_base::{CallId, Pii, Transport, Wall};
+use ringfort_base::{CallId, Pii, SourceNet, Transport, Wall};
 use serde::{Deserialize, Serialize};
 
 /// The whole node at one moment.
@@ -25,8 +25,22 @@ pub struct Status {
     pub calls: Vec<CallStatus>,
     /// Calls that ended, newest first, at most `limits::RECENT_CALLS_MAX`.
     pub recent: Vec<CallRecord>,
+    /// Sources banned, the ban that ends first before the others.
+    #[serde(default)]
+    pub bans: Vec<BanStatus>,
     /// Totals since the process started.
     pub totals: Totals,
+}
+
+/// A source that is not listened to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BanStatus {
+    /// The source.
+    pub source: Pii<SourceNet>,
+    /// `scanner`, `dictionary`, `guessing`, `flood`.
+    pub reason: String,
+    /// When it ends.
+    pub until: Wall,
 }
 
 /// A supervised peer.
@@ -111,4 +125,7 @@ pub struct Totals {
     pub registers: u64,
     /// Requests that failed authentication.
     pub auth_failures: u64,
+    /// Messages of unknown sources dropped without an answer.
+    #[serde(default)]
+    pub dropped_unknown: u64,
 }

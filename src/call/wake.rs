@@ -34,6 +34,8 @@ pub enum Wake {
     Media(CallId, Side),
     /// The counters of an ended call have not come.
     RecordOverdue(CallId),
+    /// Lift bans that are over, forget who was not seen for days.
+    ShieldTurn,
     /// Ask the relay for counters.
     ReportMedia,
 }

@@ -4,7 +4,7 @@ use crate::configuration::{Source, needs_restart};
 use crate::core::CoreHandle;
 use crate::entropy::SystemEntropy;
 use arc_swap::ArcSwap;
-use ringfort_base::{CallId, Event};
+use ringfort_base::{CallId, Event, SourceNet};
 use ringfort_call::Input;
 use ringfort_call::config::Snapshot;
 use ringfort_call::status::{PeerStatus, Status};
@@ -73,6 +73,11 @@ impl Backend for NodeBackend {
         known && self.core.offer(Input::HangUp(call))
     }
 
+    fn unban(&self, source: SourceNet) -> bool {
+        let known = self.status.load().bans.iter().any(|ban| *ban.source.reveal() == source);
+        known && self.core.offer(Input::Unban(source))
+    }
+
     fn reload(&self) -> Result<(), String> {
         match self.source.load(&mut SystemEntropy::new()) {
             Ok(loaded) => {
@@ -107,6 +112,8 @@ impl Backend for NodeBackend {
             peers,
             messages_in: status.totals.messages_in,
             messages_out: status.totals.messages_out,
+            dropped_unknown: status.totals.dropped_unknown,
+            banned: status.bans.len(),
             events_dropped: self.observers.dropped(),
         })
     }

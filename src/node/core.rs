@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use ringfort_base::{Event, Hop, Time, Transport, limits};
+use ringfort_call::overload::Load;
 use ringfort_call::status::Status;
 use ringfort_call::{Input, Node, Output};
 use ringfort_observe::Observers;
@@ -144,24 +145,33 @@ fn run(mut node: Node, queue: CoreQueue, performer: Performer) {
     let mut published = Instant::now();
     performer.perform(&mut node);
     performer.publish(&node);
-    let (mut dirty, mut lost) = (false, 0);
+    let (mut dirty, mut behind, mut lost) = (false, false, 0);
     loop {
         let due = published + STATUS_INTERVAL;
         let patience = performer.patience(&node, dirty.then_some(due));
         for number in poller.wait(patience, || !arrivals.waiting.is_empty() || !requests.is_empty()) {
             performer.read(*number, &mut arrivals);
         }
+        let begun = Instant::now();
+        let mut taken = 0_u32;
         for _ in 0..BATCH {
             let Some(input) = arrivals.waiting.pop_front() else { break };
             node.handle(performer.clock.now(), input);
             performer.perform(&mut node);
-            dirty = true;
+            (dirty, taken) = (true, taken + 1);
         }
         for request in requests.try_iter().take(BATCH) {
             let Request::Input(input) = request else { return };
             node.handle(performer.clock.now(), *input);
             performer.perform(&mut node);
-            dirty = true;
+            (dirty, taken) = (true, taken + 1);
+        }
+        let queued = arrivals.waiting.len() + requests.len();
+        if queued > BATCH || behind {
+            let load = Load { queued, lag: begun.elapsed() / taken.max(1) * queued as u32 };
+            node.handle(performer.clock.now(), Input::Load(load));
+            performer.perform(&mut node);
+            behind = queued > BATCH;
         }
         let now = performer.clock.now();
         if node.next_timeout() <= now.mono {
@@ -196,7 +206,7 @@ impl Performer {
     fn read(&self, number: usize, arrivals: &mut Arrivals) {
         let Some((local, socket)) = self.udp.get(number) else { return };
         for _ in 0..DATAGRAMS {
-            match udp::receive(socket, *local, &mut arrivals.buffer) {
+            match udp::receive(socket, *local, &self.signalling.door, &mut arrivals.buffer) {
                 Ok(Some(input)) if arrivals.waiting.len() < limits::CORE_QUEUE_MAX => arrivals.waiting.push_back(input),
                 Ok(Some(_)) => self.signalling.core.drop_one(),
                 Ok(None) => {}
@@ -239,6 +249,7 @@ impl Performer {
                 Output::Relay(command) => self.relay.command(command),
                 Output::Persist { key, value } => self.journal.write(key, value),
                 Output::Event(event) => self.observers.publish(crate::clock::wall(), event),
+                Output::Shield(command) => self.signalling.door.perform(command),
                 Output::Resolve { question } => self.resolve(question),
                 Output::CertificateName { address, name } => self.signalling.names.learn(&name, &[address]),
             }

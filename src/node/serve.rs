@@ -1,6 +1,6 @@
 //! HTTPS: the page, the API, and SIP over WebSocket for browsers on the same port, so that one certificate exception is enough.
 
-use crate::io::{Signalling, websocket};
+use crate::io::{Place, Signalling, websocket};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
@@ -29,7 +29,9 @@ pub fn serve(listener: std::net::TcpListener, web: Router, signalling: Signallin
         loop {
             match listener.accept().await {
                 Ok((stream, remote)) => {
-                    tokio::spawn(connection(stream, remote, router.clone(), signalling.clone()));
+                    if let Some(place) = signalling.door.enter(remote.ip()) {
+                        tokio::spawn(connection(stream, remote, router.clone(), signalling.clone(), place));
+                    }
                 }
                 // Out of descriptors: those that end make room. Accepting again at once would spin.
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
@@ -39,7 +41,8 @@ pub fn serve(listener: std::net::TcpListener, web: Router, signalling: Signallin
     Ok(())
 }
 
-async fn connection(stream: TcpStream, remote: SocketAddr, router: Router, signalling: Signalling) {
+/// `_place` is kept for as long as the connection is served.
+async fn connection(stream: TcpStream, remote: SocketAddr, router: Router, signalling: Signalling, _place: Place) {
     let _ = stream.set_nodelay(true);
     let Ok(Ok(stream)) = timeout(limits::CONNECTION_HANDSHAKE, signalling.tls.acceptor().accept(stream)).await else { return };
     let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
@@ -69,10 +72,11 @@ async fn upgrade(
         return (StatusCode::UPGRADE_REQUIRED, "SIP over WebSocket: subprotocol sip, version 13").into_response();
     };
     let Ok(accept) = HeaderValue::from_str(&key) else { return StatusCode::BAD_REQUEST.into_response() };
+    let Some(place) = signalling.door.enter(remote.ip()) else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     tokio::spawn(async move {
         if let Ok(upgraded) = hyper::upgrade::on(request).await {
             let socket = websocket::upgraded(TokioIo::new(upgraded)).await;
-            websocket::serve(socket, remote, Transport::Wss, signalling).await;
+            websocket::serve(socket, remote, Transport::Wss, signalling, place).await;
         }
     });
     let fields = [

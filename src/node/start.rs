@@ -121,7 +121,13 @@ impl Started {
         damage.into_iter().for_each(|event| observers.publish(crate::clock::wall(), event));
         let (core, queue) = core::queue()?;
         let relay = start_relay(&snapshot, core.clone())?;
-        let signalling = Signalling { core: core.clone(), flows: Arc::default(), names: Arc::default(), tls: tls.clone() };
+        let signalling = Signalling {
+            core: core.clone(),
+            flows: Arc::default(),
+            door: Arc::default(),
+            names: Arc::default(),
+            tls: tls.clone(),
+        };
         let clock = Clock::start();
         let status = Arc::new(ArcSwap::from_pointee(Status::default()));
         let setup = NodeSetup {

@@ -58,10 +58,14 @@ impl Fields {
             | Event::PeerState { .. }
             | Event::RuleSkipped { .. }
             | Event::LimitReached { .. }
+            | Event::Overload { .. }
             | Event::Impaired { .. } => self.node(event),
-            Event::Registered { .. } | Event::Unregistered { .. } | Event::AuthFailed { .. } | Event::MessageRejected { .. } => {
-                self.access(event)
-            }
+            Event::Registered { .. }
+            | Event::Unregistered { .. }
+            | Event::AuthFailed { .. }
+            | Event::SourceBanned { .. }
+            | Event::SourceUnbanned { .. }
+            | Event::MessageRejected { .. } => self.access(event),
             Event::CallEnded(record) => self.record(record),
             Event::CallStarted { .. }
             | Event::CallRouted { .. }
@@ -87,6 +91,9 @@ impl Fields {
             Event::PeerState { peer, up, reason } => self.text("peer", peer).plain("up", up).text("reason", reason),
             Event::LimitReached { limit, effect } => self.text("limit", limit).text("effect", effect),
             Event::RuleSkipped { profile, rule } => self.text("profile", profile).text("rule", rule),
+            Event::Overload { stage, queued, lag_ms } => {
+                self.plain("stage", stage).plain("queued", queued).plain("lag_ms", lag_ms)
+            }
             Event::Impaired { part, reason } => self.text("part", part).text("reason", reason),
             _ => self,
         };
@@ -102,6 +109,10 @@ impl Fields {
                 .plain("refresh", refresh),
             Event::Unregistered { aor, reason } => self.pii("aor", aor).text("reason", reason),
             Event::AuthFailed { user, source, reason } => self.pii("user", user).pii("source", source).text("reason", reason),
+            Event::SourceBanned { source, reason, seconds } => {
+                self.pii("source", source).text("reason", reason).plain("seconds", seconds)
+            }
+            Event::SourceUnbanned { source, reason } => self.pii("source", source).text("reason", reason),
             Event::MessageRejected { source, transport, rule, status } => {
                 self.pii("source", source).plain("transport", transport).text("rule", rule);
                 status.iter().fold(self, |fields, status| fields.plain("status", status))

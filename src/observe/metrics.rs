@@ -49,6 +49,10 @@ pub struct Gauges {
     pub messages_in: u64,
     /// SIP messages sent since the start.
     pub messages_out: u64,
+    /// Messages of unknown sources dropped since the start.
+    pub dropped_unknown: u64,
+    /// Sources banned now.
+    pub banned: usize,
     /// `Observers::dropped`.
     pub events_dropped: Vec<(&'static str, u64)>,
 }
@@ -98,6 +102,8 @@ impl Metrics {
             }
             counter!("ringfort_sip_messages_total", "direction" => "in").absolute(now.messages_in);
             counter!("ringfort_sip_messages_total", "direction" => "out").absolute(now.messages_out);
+            counter!("ringfort_unknown_dropped_total").absolute(now.dropped_unknown);
+            gauge!("ringfort_banned_sources").set(now.banned as f64);
             for (observer, dropped) in &now.events_dropped {
                 counter!("ringfort_events_dropped_total", "observer" => *observer).absolute(*dropped);
             }
@@ -155,11 +161,14 @@ impl Metrics {
                 self.count("ringfort_messages_rejected_total", &labels);
             }
             Event::RuleSkipped { profile, .. } => self.count("ringfort_rules_skipped_total", &[("profile", profile)]),
+            Event::SourceBanned { reason, .. } => self.count("ringfort_bans_total", &[("reason", reason)]),
+            Event::Overload { stage, .. } => self.count("ringfort_overload_changes_total", &[("stage", stage)]),
             Event::LimitReached { limit, .. } => self.count("ringfort_limits_reached_total", &[("limit", limit)]),
             Event::Impaired { part, .. } => self.count("ringfort_impaired_total", &[("part", part)]),
             Event::CallEnded(record) => self.on_record(record),
             Event::Started { .. }
             | Event::Reloaded { .. }
+            | Event::SourceUnbanned { .. }
             | Event::CallStarted { .. }
             | Event::CallRouted { .. }
             | Event::CallRerouted { .. }
@@ -223,6 +232,9 @@ fn describe(recorder: &PrometheusRecorder) {
         ("ringfort_media_ready_total", "Legs whose media path stood, by kind"),
         ("ringfort_media_failures_total", "Legs whose media failed, by named cause"),
         ("ringfort_messages_rejected_total", "SIP messages refused or dropped, by the rule they broke"),
+        ("ringfort_bans_total", "Unknown sources banned, by reason"),
+        ("ringfort_unknown_dropped_total", "Messages of unknown sources dropped without an answer"),
+        ("ringfort_overload_changes_total", "Changes of the overload stage, by the new stage"),
         ("ringfort_limits_reached_total", "Local limits met, by name"),
         ("ringfort_impaired_total", "Failures of something the node needs, by part"),
         ("ringfort_sip_messages_total", "SIP messages by direction"),
@@ -232,6 +244,7 @@ fn describe(recorder: &PrometheusRecorder) {
         ("ringfort_uptime_seconds", "Seconds since the process started"),
         ("ringfort_calls", "Calls live"),
         ("ringfort_registrations", "Bindings"),
+        ("ringfort_banned_sources", "Sources banned now"),
         ("ringfort_mode", "1 for the mode the node is in"),
         ("ringfort_peer_up", "1 when the cloud or trunk is reachable"),
         ("ringfort_peer_round_trip_seconds", "Round trip of the last answered OPTIONS"),

@@ -1,14 +1,14 @@
 //! One event of every kind, for tests. Every text of it quotes somebody.
 
 use ringfort_base::event::{CallRecord, Mode};
-use ringfort_base::{CallId, Event, Pii, Transport, Wall};
+use ringfort_base::{CallId, Event, Pii, SourceNet, Transport, Wall};
 use std::net::SocketAddr;
 
 /// What no log line may hold unless personal data is revealed.
 pub const PERSONAL: [&str; 6] = ["4930123456", "101@example.com", "192.0.2.7", "2001:db8::7", "extension:102", "alice"];
 
 /// Kinds of events; a new one does not compile until `kind` knows it, and fails the test until it has a sample.
-pub const KINDS: usize = 18;
+pub const KINDS: usize = 21;
 
 /// The kind of an event as a number below [`KINDS`].
 pub fn kind(event: &Event) -> usize {
@@ -31,6 +31,9 @@ pub fn kind(event: &Event) -> usize {
         Event::LimitReached { .. } => 15,
         Event::Impaired { .. } => 16,
         Event::RuleSkipped { .. } => 17,
+        Event::SourceBanned { .. } => 20,
+        Event::SourceUnbanned { .. } => 18,
+        Event::Overload { .. } => 19,
     }
 }
 
@@ -45,6 +48,10 @@ fn number() -> Pii<String> {
 
 fn source() -> Pii<SocketAddr> {
     Pii::new(SocketAddr::from(([192, 0, 2, 7], 5060)))
+}
+
+fn net() -> Pii<SourceNet> {
+    Pii::new(SourceNet::of(source().reveal().ip()))
 }
 
 /// A call that was answered after a second and lasted a minute.
@@ -100,6 +107,9 @@ pub fn every_event() -> Vec<Event> {
         Event::LimitReached { limit: "CALLS_MAX".into(), effect: quoting() },
         Event::Impaired { part: "journal".into(), reason: quoting() },
         Event::RuleSkipped { profile: "generic".into(), rule: quoting() },
+        Event::SourceBanned { source: net(), reason: "scanner".into(), seconds: 60 },
+        Event::SourceUnbanned { source: net(), reason: "operator".into() },
+        Event::Overload { stage: "busy".into(), queued: 3_000, lag_ms: 120 },
     ]
 }
 

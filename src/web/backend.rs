@@ -1,6 +1,6 @@
 //! What the web needs of the node. The node implements it over its core thread and its configuration snapshot.
 
-use ringfort_base::CallId;
+use ringfort_base::{CallId, SourceNet};
 use ringfort_call::status::Status;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub trait Backend: Send + Sync + 'static {
     fn verify_user_password(&self, user: &str, password: &str) -> bool;
     /// Ends a call. `false` when there is no such call.
     fn hang_up(&self, call: CallId) -> bool;
+    /// Lifts a ban. `false` when that source is not banned.
+    fn unban(&self, source: SourceNet) -> bool;
     /// Reads the configuration again. The error names file, line and rule.
     fn reload(&self) -> Result<(), String>;
     /// The metrics in the Prometheus text format.

@@ -2,16 +2,16 @@
 //! without a decision about the API does not compile.
 
 use crate::model::{
-    CallView, ModeView, PeerView, RecordView, RegistrationView, STATUS_LIST_MAX, StatusView, TotalsView, TransportView,
+    BanView, CallView, ModeView, PeerView, RecordView, RegistrationView, STATUS_LIST_MAX, StatusView, TotalsView, TransportView,
 };
 use ringfort_base::event::{CallRecord, Mode};
 use ringfort_base::{CallId, Transport};
-use ringfort_call::status::{CallStatus, PeerStatus, RegistrationStatus, Status, Totals};
+use ringfort_call::status::{BanStatus, CallStatus, PeerStatus, RegistrationStatus, Status, Totals};
 
 impl StatusView {
     /// The view of `status` with the process's own facts. Lists are cut at [`STATUS_LIST_MAX`]; counts are whole.
     pub fn new(status: &Status, version: String, uptime_s: u64) -> StatusView {
-        let Status { node, mode, mode_since, mode_reason, cloud, trunks, registrations, calls, recent, totals } = status;
+        let Status { node, mode, mode_since, mode_reason, cloud, trunks, registrations, calls, recent, bans, totals } = status;
         StatusView {
             node: node.clone(),
             version,
@@ -26,6 +26,7 @@ impl StatusView {
             calls: calls.iter().take(STATUS_LIST_MAX).map(Into::into).collect(),
             call_count: calls.len(),
             recent: recent.iter().take(STATUS_LIST_MAX).map(Into::into).collect(),
+            bans: bans.iter().take(STATUS_LIST_MAX).map(Into::into).collect(),
             totals: (*totals).into(),
         }
     }
@@ -103,7 +104,8 @@ impl From<&CallStatus> for CallView {
 
 impl From<&CallRecord> for RecordView {
     fn from(record: &CallRecord) -> Self {
-        let CallRecord { call, from, to, route, mode, source: _, started, answered, ended, status, cause, reroutes, packets } = record;
+        let CallRecord { call, from, to, route, mode, source: _, started, answered, ended, status, cause, reroutes, packets } =
+            record;
         RecordView {
             call: call.to_string(),
             from: from.reveal().clone(),
@@ -121,6 +123,13 @@ impl From<&CallRecord> for RecordView {
     }
 }
 
+impl From<&BanStatus> for BanView {
+    fn from(ban: &BanStatus) -> Self {
+        let BanStatus { source, reason, until } = ban;
+        BanView { source: source.reveal().to_string(), reason: reason.clone(), until: until.0 }
+    }
+}
+
 impl From<Totals> for TotalsView {
     fn from(totals: Totals) -> Self {
         let Totals {
@@ -132,8 +141,19 @@ impl From<Totals> for TotalsView {
             calls_failed,
             registers,
             auth_failures,
+            dropped_unknown,
         } = totals;
-        TotalsView { messages_in, messages_out, messages_rejected, calls, calls_answered, calls_failed, registers, auth_failures }
+        TotalsView {
+            messages_in,
+            messages_out,
+            messages_rejected,
+            calls,
+            calls_answered,
+            calls_failed,
+            registers,
+            auth_failures,
+            dropped_unknown,
+        }
     }
 }
 

@@ -66,8 +66,22 @@ pub struct StatusView {
     pub call_count: usize,
     /// Calls that ended, newest first.
     pub recent: Vec<RecordView>,
+    /// Sources banned, the ban that ends first before the others, the first 500.
+    #[serde(default)]
+    pub bans: Vec<BanView>,
     /// Totals since the process started.
     pub totals: TotalsView,
+}
+
+/// A source that is not listened to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BanView {
+    /// An IPv4 address, or an IPv6 network of 64 bits: `192.0.2.7`, `2001:db8::/64`.
+    pub source: String,
+    /// `scanner`, `dictionary`, `guessing` or `flood`.
+    pub reason: String,
+    /// When it ends, milliseconds since 1970.
+    pub until: u64,
 }
 
 /// A supervised peer: the cloud or a trunk.
@@ -181,4 +195,7 @@ pub struct TotalsView {
     pub registers: u64,
     /// Requests that failed authentication.
     pub auth_failures: u64,
+    /// Messages of unknown sources dropped without an answer.
+    #[serde(default)]
+    pub dropped_unknown: u64,
 }

@@ -1,6 +1,7 @@
 //! The whole node against real peers: SIPp, Kamailio, Chromium, and sockets that send tones. Run by `make test` in a network of its
 //! own (`scripts/in-namespace.sh`); each test has a node, ports and a folder for itself.
 
+mod attack;
 mod browser;
 mod configuration;
 mod flows;

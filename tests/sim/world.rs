@@ -393,6 +393,7 @@ impl World {
                 }
                 Output::Persist { key, value } => self.write(key, value),
                 Output::Event(event) => self.checks.event(&event),
+                Output::Shield(_) => {}
                 Output::Resolve { question } => self.schedule(self.now + Duration::from_millis(5), Happening::Resolved(question)),
                 Output::CertificateName { .. } => {}
             }

@@ -170,6 +170,11 @@ impl Calls {
         true
     }
 
+    /// Whether a request names a dialog of a call.
+    pub fn knows(&self, request: &Message) -> bool {
+        self.dialog_of(request).is_some()
+    }
+
     /// An ACK to a 2xx.
     pub fn acknowledged(&mut self, env: &mut Env<'_>, ack: &Message) {
         let Some(dialog) = dialog_named_by(ack) else { return };

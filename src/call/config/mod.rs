@@ -14,6 +14,7 @@ mod profile;
 mod route;
 mod rule;
 mod sections;
+mod shield;
 mod snapshot;
 mod template;
 mod time;
@@ -36,6 +37,7 @@ pub use rule::{Direction, Rule};
 pub use sections::{
     DnsSection, EmergencySection, ListenAddress, MediaSection, NameServer, NodeSection, ServicesSection, SipSection, WebSection,
 };
+pub use shield::ShieldSection;
 pub use snapshot::Snapshot;
 pub(crate) use template::Template;
 pub use time::{Local, When, Zone};
@@ -99,6 +101,9 @@ pub struct Config {
     /// The node's own services.
     #[serde(default)]
     pub services: ServicesSection,
+    /// What sources may send that nobody knows.
+    #[serde(default)]
+    pub shield: ShieldSection,
 }
 
 impl Config {

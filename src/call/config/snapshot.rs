@@ -3,7 +3,7 @@
 use super::{
     Account, AccountSection, CloudSection, Config, ConfigError, DidSection, DnsSection, EmergencySection, GroupSection,
     LimitsSection, MediaSection, NodeSection, NumbersSection, PeerProfile, PeerRef, ProfileFiles, Profiles, RouteSection,
-    ServicesSection, SipSection, TrunkSection, WebSection,
+    ServicesSection, ShieldSection, SipSection, TrunkSection, WebSection,
 };
 use ringfort_base::Transport;
 use ringfort_sip::digest::Ha1;
@@ -47,6 +47,8 @@ pub struct Snapshot {
     pub services: ServicesSection,
     /// What each kind of peer needs.
     pub profiles: Profiles,
+    /// What unknown sources may send.
+    pub shield: ShieldSection,
 }
 
 impl Snapshot {
@@ -98,6 +100,7 @@ impl Snapshot {
             emergency: config.emergency,
             services: config.services,
             profiles,
+            shield: config.shield,
         };
         super::expect::check(name, text, &config.expect, &snapshot)?;
         Ok(Arc::new(snapshot))
@@ -186,6 +189,9 @@ impl Check<'_> {
         }
         if media.port_first < 1024 || media.port_last < media.port_first.saturating_add(3) {
             return self.fail("media", 0, "`port_first` must be at least 1024, with 4 ports or more to `port_last`".into());
+        }
+        if let Some(fault) = self.config.shield.fault() {
+            return self.fail("shield", 0, fault.into());
         }
         if self.config.web.certificate.is_some() != self.config.web.key.is_some() {
             return self.fail("web", 0, "`certificate` and `key` go together".into());

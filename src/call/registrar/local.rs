@@ -146,6 +146,7 @@ impl Registrar {
             by_cloud,
         };
         cx.totals.registers += 1;
+        cx.prove(&asked.hop, user);
         cx.event(Event::Registered {
             aor: user.clone().into(),
             transport: asked.hop.transport,

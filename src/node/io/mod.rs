@@ -1,12 +1,14 @@
 //! Signalling sockets: UDP, TCP, TLS, WebSocket. They frame and parse, hand messages to the core, and send what the core says.
 
 mod connect;
+mod door;
 mod flows;
 mod names;
 mod stream;
 pub mod udp;
 pub mod websocket;
 
+pub use door::{Door, Place};
 pub use flows::Flows;
 pub use names::Names;
 pub(crate) use stream::bind as bind_stream;
@@ -26,6 +28,8 @@ pub struct Signalling {
     pub core: CoreHandle,
     /// Connections alive.
     pub flows: Arc<Flows>,
+    /// Who is let in.
+    pub door: Arc<Door>,
     /// Names that peers' certificates have to bear.
     pub names: Arc<Names>,
     /// Certificates.

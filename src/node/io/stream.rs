@@ -1,5 +1,6 @@
 //! SIP over TCP and TLS: accepting, framing, writing. WebSocket listeners are accepted here too and served by [`super::websocket`].
 
+use super::door::Place;
 use super::{Signalling, websocket};
 use bytes::Bytes;
 use ringfort_base::{FlowId, Hop, Transport, limits};
@@ -39,7 +40,9 @@ pub(super) fn serve(listener: std::net::TcpListener, transport: Transport, signa
         loop {
             match listener.accept().await {
                 Ok((stream, remote)) => {
-                    tokio::spawn(accepted(stream, remote, transport, signalling.clone()));
+                    if let Some(place) = signalling.door.enter(remote.ip()) {
+                        tokio::spawn(accepted(stream, remote, transport, signalling.clone(), place));
+                    }
                 }
                 // Out of descriptors: those that end make room. Accepting again at once would spin.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -50,38 +53,39 @@ pub(super) fn serve(listener: std::net::TcpListener, transport: Transport, signa
 }
 
 /// The handshakes that a transport begins with have their time; then the connection is served.
-async fn accepted(stream: TcpStream, remote: SocketAddr, transport: Transport, signalling: Signalling) {
+async fn accepted(stream: TcpStream, remote: SocketAddr, transport: Transport, signalling: Signalling, place: Place) {
     // Without it a response may wait for the peer's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     let patience = limits::CONNECTION_HANDSHAKE;
     match transport {
         Transport::Udp => {}
-        Transport::Tcp => serve_stream(stream, remote, transport, signalling).await,
+        Transport::Tcp => serve_stream(stream, remote, transport, signalling, place).await,
         Transport::Tls => {
             if let Ok(Ok(stream)) = timeout(patience, signalling.tls.acceptor().accept(stream)).await {
-                serve_stream(stream, remote, transport, signalling).await;
+                serve_stream(stream, remote, transport, signalling, place).await;
             }
         }
         Transport::Ws => {
             if let Ok(Some(socket)) = timeout(patience, websocket::accept(stream)).await {
-                websocket::serve(socket, remote, transport, signalling).await;
+                websocket::serve(socket, remote, transport, signalling, place).await;
             }
         }
         Transport::Wss => {
             let Ok(Ok(stream)) = timeout(patience, signalling.tls.acceptor().accept(stream)).await else { return };
             if let Ok(Some(socket)) = timeout(patience, websocket::accept(stream)).await {
-                websocket::serve(socket, remote, transport, signalling).await;
+                websocket::serve(socket, remote, transport, signalling, place).await;
             }
         }
     }
 }
 
 /// Serves a connection until it ends: reads messages for the core, writes what the core sends.
-pub(super) async fn serve_stream<S>(stream: S, remote: SocketAddr, transport: Transport, signalling: Signalling)
+async fn serve_stream<S>(stream: S, remote: SocketAddr, transport: Transport, signalling: Signalling, mut place: Place)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     if let Some((flow, outgoing)) = signalling.flows.open(transport, remote) {
+        place.named(flow);
         let hop = Hop { transport, remote, local: None, flow: Some(flow) };
         serve_opened(stream, hop, flow, outgoing, signalling, limits::CONNECTION_FIRST_MESSAGE).await;
     }

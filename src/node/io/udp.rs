@@ -1,5 +1,6 @@
 //! SIP over UDP. A datagram needs no framing, so the core reads these sockets itself (see `poller.rs`).
 
+use super::Door;
 use bytes::Bytes;
 use ringfort_base::{Hop, Transport};
 use ringfort_call::Input;
@@ -24,9 +25,12 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
 }
 
 /// Takes the next datagram that is there. `WouldBlock`: none. Other errors are ICMP messages about earlier datagrams, which the
-/// transactions' timers deal with; reading one clears it. `Ok(None)`: a keep-alive.
-pub fn receive(socket: &std::net::UdpSocket, local: SocketAddr, buffer: &mut [u8]) -> io::Result<Option<Input>> {
+/// transactions' timers deal with; reading one clears it. `Ok(None)`: a keep-alive, or a banned source.
+pub fn receive(socket: &std::net::UdpSocket, local: SocketAddr, door: &Door, buffer: &mut [u8]) -> io::Result<Option<Input>> {
     let (len, remote) = socket.recv_from(buffer)?;
+    if door.refuses(remote.ip()) {
+        return Ok(None);
+    }
     let hop = Hop { transport: Transport::Udp, remote, local: Some(local), flow: None };
     Ok(read(hop, &buffer[..len]))
 }

@@ -1,5 +1,6 @@
 //! SIP over WebSocket (RFC 7118): one message a frame, subprotocol `sip`.
 
+use super::door::Place;
 use super::{Signalling, stream};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -8,7 +9,7 @@ use ringfort_call::Input;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -61,20 +62,31 @@ where
 }
 
 /// Serves a connection until it ends.
-pub async fn serve<S>(socket: WebSocketStream<S>, remote: SocketAddr, transport: Transport, signalling: Signalling)
-where
+pub async fn serve<S>(
+    socket: WebSocketStream<S>,
+    remote: SocketAddr,
+    transport: Transport,
+    signalling: Signalling,
+    mut place: Place,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Some((flow, mut outgoing)) = signalling.flows.open(transport, remote) else { return };
+    place.named(flow);
     let hop = Hop { transport, remote, local: None, flow: Some(flow) };
     let (mut sink, mut source) = socket.split();
     let mut pings = interval(PING_INTERVAL);
     let mut heard = Instant::now();
+    // Pongs alone are no use of a connection: like a stream it must bring a message, or it goes.
+    let first = sleep(limits::CONNECTION_FIRST_MESSAGE);
+    tokio::pin!(first);
+    let mut spoken = false;
     loop {
         let frame = tokio::select! {
             received = source.next() => {
                 let Some(Ok(frame)) = received else { break };
                 heard = Instant::now();
+                spoken |= matches!(frame, Frame::Text(_) | Frame::Binary(_));
                 if !take(frame, hop, &signalling).await {
                     break;
                 }
@@ -84,6 +96,7 @@ where
                 Some(octets) => to_frame(octets),
                 None => break,
             },
+            () = &mut first, if !spoken => break,
             _ = pings.tick() => {
                 if heard.elapsed() > SILENCE_MAX {
                     break;

@@ -93,6 +93,7 @@ const UAS: Uas<'_> = Uas {
     methods: &[Method::Invite, Method::Bye, Method::Options, Method::Register, Method::Message, Method::Update],
     extensions: &["100rel", "replaces"],
     content_types: &["application/sdp", "multipart/mixed"],
+    unread: &[],
 };
 
 /// What Ringfort does, and the rule's name.

@@ -325,6 +325,14 @@ impl Transactions {
         result
     }
 
+    /// Answers a request without a transaction (RFC 3261 8.2.7), as it came by `hop`: nothing is remembered, and a repeat has the same
+    /// answer when `headers` are the same.
+    pub fn reply_statelessly(&mut self, hop: Hop, request: &Message, status: u16, headers: &[(HeaderName, String)]) {
+        if self.steps.len() < STEPS_MAX {
+            self.refuse(hop, &request.received_from(hop.remote), status, headers);
+        }
+    }
+
     /// The ACK of a 2xx arrived: stop repeating it.
     pub fn ack_received(&mut self, now: Time, id: TransactionId) {
         self.apply(now, id, Event::AckSeen, engine::Input::Nothing);

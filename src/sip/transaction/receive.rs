@@ -34,7 +34,7 @@ impl Transactions {
         let internal = request.method() == Method::Cancel;
         if !internal && self.is_full() {
             self.counters.refused_full += 1;
-            self.refuse(hop, &request, 503, Some(RETRY_AFTER_S));
+            self.refuse(hop, &request, 503, &[(HeaderName::RetryAfter, RETRY_AFTER_S.to_string())]);
             return None;
         }
         let via = request.top_via().ok()?;
@@ -49,12 +49,13 @@ impl Transactions {
     }
 
     /// Answers without a transaction (RFC 3261 8.2.7): the tag follows from the request, so every repeat has the same answer.
-    fn refuse(&mut self, hop: Hop, request: &Message, status: u16, retry_after_s: Option<u32>) {
+    pub(super) fn refuse(&mut self, hop: Hop, request: &Message, status: u16, headers: &[(HeaderName, String)]) {
         let Ok(via) = request.top_via() else { return };
         let hop = server::reply_hop(hop, &via);
         let tag = self.tag(via.raw.as_bytes());
-        let reply = Builder::reply(request, status, None, Some(&tag)).header_if(HeaderName::RetryAfter, retry_after_s);
-        self.push(Step::Send { hop, octets: reply.build() });
+        let reply = Builder::reply(request, status, None, Some(&tag));
+        let octets = headers.iter().fold(reply, |reply, (name, value)| reply.header(*name, value)).build();
+        self.push(Step::Send { hop, octets });
     }
 
     /// A tag that only this node can make of `octets`, and makes of them every time.
@@ -112,7 +113,7 @@ impl Transactions {
         let Some(invite) = invite else {
             self.counters.cancels_unmatched += 1;
             let cancel = cancel.received_from(hop.remote);
-            return self.refuse(hop, &cancel, 481, None);
+            return self.refuse(hop, &cancel, 481, &[]);
         };
         // The key of the CANCEL itself again, for its own transaction.
         if self.keyring.server(&cancel, &Method::Cancel).is_err() {

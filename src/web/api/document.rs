@@ -15,6 +15,7 @@ use utoipa::OpenApi;
         super::session::change_password,
         super::system::status,
         super::system::reload,
+        super::system::unban,
         super::system::health,
         super::system::metrics,
         super::calls::list,

@@ -12,7 +12,7 @@ use crate::error::ApiError;
 use crate::state::WebState;
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::{MethodRouter, get, post, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 
 /// The routes, under `/api/v1`. A test compares them with the document.
 pub fn routes() -> Vec<(&'static str, MethodRouter<WebState>)> {
@@ -25,6 +25,7 @@ pub fn routes() -> Vec<(&'static str, MethodRouter<WebState>)> {
         ("/calls/{id}/hangup", post(calls::hang_up)),
         ("/registrations", get(registrations::list)),
         ("/phone", get(phone::account)),
+        ("/bans/{source}", delete(system::unban)),
         ("/reload", post(system::reload)),
         ("/health", get(system::health)),
         ("/metrics", get(system::metrics)),

@@ -6,7 +6,7 @@ use crate::extract::{Administrator, Peer};
 use crate::model::{ModeView, StatusView};
 use crate::state::WebState;
 use axum::Json;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,20 @@ pub async fn reload(State(state): State<WebState>, _: Administrator) -> Result<S
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(reason) => Err(ApiError::new(StatusCode::CONFLICT, "configuration-refused", reason)),
     }
+}
+
+/// Lifts the ban of a source. It is listened to again at once; what it did is forgiven.
+#[utoipa::path(delete, path = "/bans/{source}", tag = "system",
+    params(("source" = String, Path, description = "Address, of an IPv6 network any one: `192.0.2.7`")), responses(
+    (status = 204, description = "The ban is lifted"),
+    (status = 401, description = "Not signed in", body = ErrorBody),
+    (status = 403, description = "Not an administrator, or the password has to be changed", body = ErrorBody),
+    (status = 404, description = "That source is not banned", body = ErrorBody)))]
+pub async fn unban(State(state): State<WebState>, _: Administrator, Path(source): Path<String>) -> Result<StatusCode, ApiError> {
+    let not_banned = || ApiError::not_found("That source is not banned.");
+    let source = source.parse().map_err(|_| not_banned())?;
+    let lifted = blocking(move || state.backend.unban(source)).await?;
+    lifted.then_some(StatusCode::NO_CONTENT).ok_or_else(not_banned)
 }
 
 /// Whether the node answers, for load balancers and watchdogs.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use ringfort_base::entropy::Seeded;
 use ringfort_base::{Event, FlowId, Hop, Now, Time, Transport, Wall};
 use ringfort_call::config::Snapshot;
+use ringfort_call::shield::ShieldCommand;
 use ringfort_call::status::Status;
 use ringfort_call::{Input, Node, NodeSetup, Output, OwnAddresses, Saved};
 use ringfort_sip::digest::{Challenge, Ha1};
@@ -28,6 +29,7 @@ pub struct Desk {
     /// What the DNS says; `None`: it says nothing.
     pub zone: Option<BTreeMap<Question, Answer>>,
     pub kept: BTreeMap<String, Vec<u8>>,
+    pub shielded: Vec<ShieldCommand>,
     serial: u32,
     /// Connections that stand, by the address of their other end.
     connections: BTreeMap<SocketAddr, FlowId>,
@@ -69,8 +71,9 @@ impl Desk {
         };
         let now = Time::from_millis(1_000);
         let node = Node::new(at(now), setup);
-        let (sent, events, looked_up, kept) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new());
-        let mut desk = Desk { node, now, sent, events, looked_up, kept, zone: None, serial: 0, connections: BTreeMap::new() };
+        let (sent, events, looked_up, kept, shielded) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
+        let mut desk =
+            Desk { node, now, sent, events, looked_up, kept, shielded, zone: None, serial: 0, connections: BTreeMap::new() };
         desk.drain();
         desk
     }
@@ -122,6 +125,7 @@ impl Desk {
                 Output::CertificateName { .. } => {}
                 Output::Persist { key, value: Some(value) } => drop(self.kept.insert(key, value)),
                 Output::Persist { key, value: None } => drop(self.kept.remove(&key)),
+                Output::Shield(command) => self.shielded.push(command),
                 Output::Relay(_) => {}
             }
         }

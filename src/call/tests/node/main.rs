@@ -13,6 +13,7 @@ mod replace;
 mod secured;
 mod servers;
 mod session_timer;
+mod shield;
 mod supervision;
 mod talk;
 mod transfer;

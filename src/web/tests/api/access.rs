@@ -5,7 +5,7 @@ use ringfort_base::CallId;
 use serde_json::{Value, json};
 
 /// Method, path, then the status for: anonymous, phone user, administrator with the one-time password, administrator.
-const TABLE: [(&str, &str, [u16; 4]); 15] = [
+const TABLE: [(&str, &str, [u16; 4]); 18] = [
     ("GET", "/api/v1/health", [200, 200, 200, 200]),
     ("GET", "/api/v1/openapi.json", [200, 200, 200, 200]),
     ("GET", "/api/v1/session", [401, 200, 200, 200]),
@@ -17,6 +17,9 @@ const TABLE: [(&str, &str, [u16; 4]); 15] = [
     ("GET", "/api/v1/registrations", [401, 403, 403, 200]),
     ("GET", "/api/v1/phone", [401, 200, 403, 403]),
     ("POST", "/api/v1/reload", [401, 403, 403, 204]),
+    ("DELETE", "/api/v1/bans/198.51.100.66", [401, 403, 403, 204]),
+    ("DELETE", "/api/v1/bans/198.51.100.67", [401, 403, 403, 404]),
+    ("DELETE", "/api/v1/bans/nobody", [401, 403, 403, 404]),
     ("GET", "/api/v1/metrics", [401, 403, 403, 200]),
     ("GET", "/metrics", [401, 403, 403, 200]),
     // With a body that is sound, but whose password is wrong.

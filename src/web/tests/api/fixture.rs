@@ -7,8 +7,8 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use ringfort_base::entropy::Seeded;
 use ringfort_base::event::{CallRecord, Mode};
-use ringfort_base::{CallId, Now, Pii, Time, Transport, Wall};
-use ringfort_call::status::{CallStatus, PeerStatus, RegistrationStatus, Status, Totals};
+use ringfort_base::{CallId, Now, Pii, SourceNet, Time, Transport, Wall};
+use ringfort_call::status::{BanStatus, CallStatus, PeerStatus, RegistrationStatus, Status, Totals};
 use ringfort_web::{Admins, Backend, Hasher, PhoneAccount, WebOptions, WebState, router};
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +19,11 @@ use tower::ServiceExt;
 
 pub const ADMIN_PASSWORD: &str = "a password of the admin";
 pub const USER_PASSWORD: &str = "secret-of-101";
+
+/// The source that the fake node bans.
+pub fn banned() -> SourceNet {
+    SourceNet::of([198, 51, 100, 66].into())
+}
 
 /// What the fake node knows.
 pub struct FakeNode {
@@ -53,6 +58,10 @@ impl Backend for FakeNode {
     fn verify_user_password(&self, user: &str, password: &str) -> bool {
         self.accounts.lock().unwrap().contains(&(user, password))
     }
+    fn unban(&self, source: SourceNet) -> bool {
+        source == banned()
+    }
+
     fn hang_up(&self, call: CallId) -> bool {
         self.hung_up.lock().unwrap().push(call);
         call == CallId(0x1f)
@@ -228,6 +237,7 @@ pub fn status() -> Status {
         registrations: vec![registration(0)],
         calls: vec![call(0x1f)],
         recent: vec![record()],
+        bans: vec![BanStatus { source: banned().into(), reason: "scanner".into(), until: Wall(3_000) }],
         totals: Totals { calls: 2, ..Totals::default() },
     }
 }

@@ -1,0 +1,185 @@
+//! Who is let in at the sockets, before anything is read: banned sources are not, and one source has so many connections and no
+//! more. The core decides; this is the table that the sockets ask.
+
+use ringfort_base::{FlowId, SourceNet, limits};
+use ringfort_call::shield::ShieldCommand;
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Parts of the table, each with its own lock: sockets that ask at once rarely meet.
+const SHARDS: usize = 16;
+/// One message of a banned source in this time goes to the core: it may prove itself by it.
+const TRICKLE: Duration = Duration::from_secs(1);
+
+/// The table.
+#[derive(Default)]
+pub struct Door {
+    hasher: RandomState,
+    banned: AtomicUsize,
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+#[derive(Default)]
+struct Shard {
+    /// Banned sources, and when one of their messages was let through.
+    banned: HashMap<SourceNet, Instant>,
+    /// Sources where somebody proved himself.
+    known: HashSet<SourceNet>,
+    /// Connections of each source that have not proved themselves.
+    open: HashMap<SourceNet, usize>,
+    /// Connections that have a place among them.
+    guests: HashMap<FlowId, SourceNet>,
+}
+
+impl Door {
+    /// Does what the core says.
+    pub fn perform(&self, command: ShieldCommand) {
+        match command {
+            ShieldCommand::Ban(source) => {
+                if self.shard(source).banned.insert(source, Instant::now()).is_none() {
+                    self.banned.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            ShieldCommand::Unban(source) => {
+                if self.shard(source).banned.remove(&source).is_some() {
+                    self.banned.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+            ShieldCommand::Trust { source, flow } => {
+                let mut shard = self.shard(source);
+                shard.known.insert(source);
+                if let Some(flow) = flow {
+                    shard.leave(flow);
+                }
+            }
+            ShieldCommand::Distrust { source } => drop(self.shard(source).known.remove(&source)),
+        }
+    }
+
+    /// Whether a datagram from there is dropped unread. One of many passes.
+    pub fn refuses(&self, address: IpAddr) -> bool {
+        // The usual case, which costs one load.
+        if self.banned.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let source = SourceNet::of(address);
+        let mut shard = self.shard(source);
+        let Some(passed) = shard.banned.get_mut(&source) else { return false };
+        let now = Instant::now();
+        let passes = now.duration_since(*passed) >= TRICKLE;
+        if passes {
+            *passed = now;
+        }
+        !passes
+    }
+
+    /// A connection comes from there. `None`: it is banned, or has too many; the connection is closed at once.
+    pub fn enter(self: &Arc<Door>, address: IpAddr) -> Option<Place> {
+        if self.refuses(address) {
+            return None;
+        }
+        let source = SourceNet::of(address);
+        let mut shard = self.shard(source);
+        let max = match shard.known.contains(&source) {
+            true => limits::CONNECTIONS_PER_KNOWN_SOURCE_MAX,
+            false => limits::CONNECTIONS_PER_SOURCE_MAX,
+        };
+        let open = shard.open.entry(source).or_default();
+        if *open >= max {
+            return None;
+        }
+        *open += 1;
+        Some(Place { door: self.clone(), source, flow: None })
+    }
+
+    fn shard(&self, source: SourceNet) -> MutexGuard<'_, Shard> {
+        let place = self.hasher.hash_one(source) as usize % SHARDS;
+        // The table is plain data: it is whole even if a thread ended while it held the lock.
+        self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shard {
+    fn leave(&mut self, flow: FlowId) {
+        if let Some(source) = self.guests.remove(&flow) {
+            self.close(source);
+        }
+    }
+
+    fn close(&mut self, source: SourceNet) {
+        if let Some(open) = self.open.get_mut(&source) {
+            *open -= 1;
+            if *open == 0 {
+                self.open.remove(&source);
+            }
+        }
+    }
+}
+
+/// A place among the connections of a source: given back when the connection ends, or when it proves itself.
+pub struct Place {
+    door: Arc<Door>,
+    source: SourceNet,
+    flow: Option<FlowId>,
+}
+
+impl Place {
+    /// The connection has a number by now, by which the core names it.
+    pub fn named(&mut self, flow: FlowId) {
+        self.flow = Some(flow);
+        self.door.shard(self.source).guests.insert(flow, self.source);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut shard = self.door.shard(self.source);
+        match self.flow {
+            Some(flow) => shard.leave(flow),
+            None => shard.close(self.source),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn one_message_in_a_second_passes_a_ban() {
+        let door = Door::default();
+        assert!(!door.refuses(address("192.0.2.1")));
+        door.perform(ShieldCommand::Ban(SourceNet::of(address("192.0.2.1"))));
+        assert!((0..100).all(|_| door.refuses(address("192.0.2.1"))));
+        assert!(!door.refuses(address("192.0.2.2")));
+        door.perform(ShieldCommand::Unban(SourceNet::of(address("192.0.2.1"))));
+        assert!(!door.refuses(address("192.0.2.1")));
+    }
+
+    #[test]
+    fn one_source_has_so_many_connections_until_they_prove_themselves() {
+        let door = Arc::new(Door::default());
+        let from = address("2001:db8::1");
+        let mut places: Vec<Place> = (0..limits::CONNECTIONS_PER_SOURCE_MAX).filter_map(|_| door.enter(from)).collect();
+        assert_eq!(places.len(), limits::CONNECTIONS_PER_SOURCE_MAX);
+        assert!(door.enter(address("2001:db8::2")).is_none(), "the same /64");
+        assert!(door.enter(address("192.0.2.1")).is_some());
+        places.pop();
+        let mut place = door.enter(from).expect("one ended");
+        place.named(FlowId(7));
+        door.perform(ShieldCommand::Trust { source: SourceNet::of(from), flow: Some(FlowId(7)) });
+        let more: Vec<Place> = (0..limits::CONNECTIONS_PER_KNOWN_SOURCE_MAX).filter_map(|_| door.enter(from)).collect();
+        assert_eq!(more.len() + places.len(), limits::CONNECTIONS_PER_KNOWN_SOURCE_MAX);
+        drop((places, more, place));
+        assert!(door.shard(SourceNet::of(from)).open.is_empty());
+    }
+}
