@@ -129,7 +129,7 @@ impl Node {
         // Ids rise with civil time, so that those of an earlier process are not met again.
         let calls = Calls::new(allocator, now.wall.0 << 12);
         let (survival, registrar) = (Survival::default(), Registrar::default());
-<<<<<<< HEAD
+        let shield = Shield::new(&mut cx, Vec::new());
         let mut node = Node {
             cx,
             auth: Authenticator::new(key),
@@ -138,11 +138,8 @@ impl Node {
             survival,
             registrar,
             calls,
+            shield,
         };
-=======
-        let shield = Shield::new(&mut cx, Vec::new());
-        let mut node = Node { cx, auth: Authenticator::new(key), peers: Peers::default(), survival, registrar, calls, shield };
->>>>>>> 86002c8 (Unknown sources are slowed, challenged without a transaction and banned; known devices and peers never are)
         node.begin(setup.saved, setup.version);
         node
     }
