@@ -145,7 +145,7 @@ impl Node {
     }
 
     fn begin(&mut self, saved: Vec<Saved>, version: String) {
-        let Restored { calls, bindings, mode, seal, known, broken } = Restored::sort(saved);
+        let Restored { calls, bindings, farewells, mode, seal, known, broken } = Restored::sort(saved);
         self.shield = Shield::new(&mut self.cx, known);
         for key in broken {
             let reason = format!("entry `{key}` of an earlier process cannot be read");
@@ -164,6 +164,7 @@ impl Node {
         for binding in self.registrar.table.iter() {
             self.shield.restore_device(&mut self.cx, binding.hop, &binding.user);
         }
+        self.calls.resume_farewells(&mut self.cx, farewells);
         let (table, env) = self.parts();
         let mut env = env;
         let calls_restored = table.restore(&mut env, calls);

@@ -1,7 +1,7 @@
 //! What an earlier process wrote down, sorted by what it is. An entry that cannot be read is dropped by name: one broken
 //! entry costs one call, not the start.
 
-use crate::b2bua::Call;
+use crate::b2bua::{Call, Farewell};
 use crate::registrar::{Binding, SEAL_KEY};
 use crate::shield::KnownSource;
 use crate::survive::MODE_KEY;
@@ -21,6 +21,8 @@ pub struct Saved {
 pub(crate) struct Restored {
     pub calls: Vec<Call>,
     pub bindings: Vec<Binding>,
+    /// BYEs that waited for an ACK, by key.
+    pub farewells: Vec<(String, Farewell)>,
     pub mode: Option<Mode>,
     pub seal: Option<[u8; 32]>,
     pub known: Vec<KnownSource>,
@@ -44,6 +46,10 @@ impl Restored {
         let kind = entry.key.split('/').next().unwrap_or_default();
         match kind {
             "call" => serde_json::from_slice(&entry.value).map(|call| self.calls.push(call)).is_ok(),
+            "bye" => {
+                let read = serde_json::from_slice(&entry.value);
+                read.map(|farewell| self.farewells.push((entry.key.clone(), farewell))).is_ok()
+            }
             "binding" => serde_json::from_slice(&entry.value).map(|binding| self.bindings.push(binding)).is_ok(),
             SEAL_KEY => serde_json::from_slice(&entry.value).map(|key| self.seal = Some(key)).is_ok(),
             "known" => serde_json::from_slice(&entry.value).map(|known| self.known.push(known)).is_ok(),

@@ -214,7 +214,7 @@ impl Leg {
             if let Some(octets) = self.inside(env.cx, &Method::Bye) {
                 let octets = octets.header_if(HeaderName::Reason, reason).build();
                 match unacknowledged {
-                    Some(invite) => tables.farewells.wait(invite, (self.call_id.clone(), self.tag.clone()), hop, octets),
+                    Some(invite) => tables.farewells.wait(env.cx, invite, (self.call_id.clone(), self.tag.clone()), hop, octets),
                     None => drop(env.cx.request(hop, octets, None)),
                 }
             }

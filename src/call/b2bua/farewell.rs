@@ -7,6 +7,9 @@ use ringfort_base::Hop;
 use ringfort_sip::transaction::TransactionId;
 use std::collections::HashMap;
 
+/// A BYE as it is written down.
+pub(crate) type Farewell = (Hop, Vec<u8>);
+
 /// BYEs by the INVITE whose ACK they wait for. The transaction layer bounds their number and their time.
 #[derive(Default)]
 pub(super) struct Farewells {
@@ -17,7 +20,9 @@ pub(super) struct Farewells {
 
 impl Farewells {
     /// Sends `bye` when the 2xx to `invite` was acknowledged, or will not be any more.
-    pub fn wait(&mut self, invite: TransactionId, dialog: (String, String), hop: Hop, bye: Bytes) {
+    /// A process that begins meanwhile sends it at once: nobody will tell it of the ACK.
+    pub fn wait(&mut self, cx: &mut Context, invite: TransactionId, dialog: (String, String), hop: Hop, bye: Bytes) {
+        cx.persist(key(invite), serde_json::to_vec(&(hop, bye.as_ref())).ok());
         self.waiting.insert(invite, (hop, bye));
         self.of_dialog.insert(dialog, invite);
     }
@@ -34,7 +39,21 @@ impl Farewells {
     pub fn send(&mut self, cx: &mut Context, invite: TransactionId) {
         if let Some((hop, bye)) = self.waiting.remove(&invite) {
             self.of_dialog.retain(|_, waiting| *waiting != invite);
+            cx.persist(key(invite), None);
             cx.request(hop, bye, None);
         }
+    }
+}
+
+/// Journal key of a BYE that waits.
+fn key(invite: TransactionId) -> String {
+    format!("bye/{invite}")
+}
+
+/// Sends the BYEs that waited when an earlier process died. A connection of that process is gone.
+pub(super) fn resume(cx: &mut Context, waiting: Vec<(String, Farewell)>) {
+    for (key, (hop, bye)) in waiting {
+        cx.persist(key, None);
+        cx.request(Hop { flow: hop.flow.filter(|_| !hop.transport.is_reliable()), ..hop }, Bytes::from(bye), None);
     }
 }

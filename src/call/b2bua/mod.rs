@@ -31,6 +31,7 @@ mod within;
 mod write;
 
 pub use call::{Call, Leg, Phase, Side};
+pub(crate) use farewell::Farewell;
 pub use ports::PortAllocator;
 pub use setup::Incoming;
 
@@ -135,6 +136,11 @@ impl Calls {
             self.live.insert(id, call);
         }
         self.settle(env);
+    }
+
+    /// Sends what an earlier process left unsaid.
+    pub(crate) fn resume_farewells(&mut self, cx: &mut Context, waiting: Vec<(String, farewell::Farewell)>) {
+        farewell::resume(cx, waiting);
     }
 
     /// An INVITE outside any dialog.

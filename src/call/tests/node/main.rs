@@ -14,6 +14,7 @@ mod secured;
 mod servers;
 mod session_timer;
 mod shield;
+mod states;
 mod supervision;
 mod talk;
 mod transfer;

@@ -100,3 +100,17 @@ fn a_reason_passes_from_bye_to_bye() {
     let bye = phone.asked(&desk);
     assert_eq!((bye.method(), bye.header(HeaderName::Reason)), (Method::Bye, Some("Q.850;cause=16")));
 }
+
+/// RFC 3261 15: the BYE waits for the ACK. A process that dies meanwhile leaves it to the next one.
+#[test]
+fn a_bye_that_waits_outlives_the_process() {
+    let mut desk = Desk::new(CONFIG);
+    assert_eq!(desk.register(PHONE, "101", &contact("101", PHONE)), 200);
+    desk.request(PHONE, "INVITE", "sip:0123@ringfort.local", "101", &contact("101", PHONE), &sdp(PHONE, 1, "sendrecv"));
+    desk.reply(TRUNK, "200 OK", "t", &contact("gw", TRUNK), &sdp(TRUNK, 1, "sendrecv"));
+    desk.input(ringfort_call::Input::HangUp(desk.status().calls[0].call));
+    assert!(desk.sent.iter().all(|(to, m)| to.to_string() != PHONE || m.method() != Method::Bye));
+    let next = Desk::restarted(CONFIG, desk.left_behind());
+    assert_eq!(next.last(PHONE).method(), Method::Bye);
+    assert!(next.kept.keys().all(|key| !key.starts_with("bye/")));
+}
