@@ -129,6 +129,7 @@ fn ringfort(binary: &Path, folder: &Path, ports: Ports, accounts: u32) -> io::Re
          [media]\nport_first = 1024\nport_last = 65535\n\
          [[trunk]]\nname = \"in\"\naddress = \"127.0.0.1:{caller}\"\noptions_interval_ms = 0\n\
          [[trunk]]\nname = \"out\"\naddress = \"127.0.0.1:{callee}\"\noptions_interval_ms = 0\n\
+         [[device]]\nuser_agent = \"bench*\"\nprofile = \"sipp\"\n\
          [[route]]\nname = \"all\"\nnumber = \"*\"\nto = [\"trunk:out\"]\n"
     );
     (0..accounts).for_each(|n| text.push_str(&format!("[[account]]\nuser = \"reg{n}\"\npassword = \"secret\"\n")));
