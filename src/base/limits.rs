@@ -36,6 +36,8 @@ pub const CALL_TARGETS_MAX: usize = 8;
 pub const E164_DIGITS_MAX: usize = 15;
 /// Forwards that one call follows, one after another.
 pub const CALL_FORWARDS_MAX: usize = 5;
+/// Nodes, trunks and users whose calls are counted; users without a call are forgotten to make room.
+pub const ADMISSION_ENTRIES_MAX: usize = 60_000;
 /// Trunks of one group.
 pub const GROUP_MEMBERS_MAX: usize = 32;
 /// Expected routes that are checked before a configuration is taken.

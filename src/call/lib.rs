@@ -3,6 +3,7 @@
 //! Read [`node`] first: it routes each input to one owner. Then follow a call: [`route`] (where),
 //! [`b2bua`] (who calls, and the call itself), [`registrar`] and [`survive`] (who can be reached, and by whom).
 
+pub mod admission;
 pub mod auth;
 pub mod b2bua;
 pub mod config;

@@ -529,6 +529,7 @@ impl Node {
             recent: self.calls.recent(),
             bans: self.shield.status(),
             totals: self.cx.totals,
+            limits: self.calls.limits(&self.cx.snapshot),
         }
     }
 

@@ -30,6 +30,28 @@ pub struct Status {
     pub bans: Vec<BanStatus>,
     /// Totals since the process started.
     pub totals: Totals,
+    /// Places of the node, and of trunks and users that have limits.
+    #[serde(default)]
+    pub limits: Vec<LimitStatus>,
+}
+
+/// What a limited holder uses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LimitStatus {
+    /// `node`, `trunk:NAME` or `account:USER`.
+    pub holder: String,
+    /// Calls now.
+    pub calls: u32,
+    /// Calls at once; 0: no limit.
+    pub calls_max: u32,
+    /// Most calls at once since the process started.
+    pub peak: u32,
+    /// Estimated bandwidth now, kbit/s.
+    pub kbit: u32,
+    /// Bandwidth, kbit/s; 0: no limit.
+    pub kbit_max: u32,
+    /// Calls refused since the process started.
+    pub refused: u64,
 }
 
 /// A source that is not listened to.

@@ -67,6 +67,7 @@ impl Call {
     fn ask(&mut self, env: &mut Env<'_>, tables: &mut Tables, target: &Target) -> Result<(), Failure> {
         let snapshot = self.snapshot.clone().unwrap_or_else(|| env.cx.snapshot.clone());
         let destination = destination(env, &snapshot, target)?;
+        self.enter_target(env, tables, target)?;
         let (call_id, tag) = (env.cx.entropy.token(20), env.cx.tag());
         let mut leg = Leg::new(destination.hop, destination.by_target, call_id, tag);
         (leg.device, leg.route, leg.placed) = (destination.device.clone(), destination.route.clone(), env.cx.now.mono);

@@ -7,6 +7,7 @@ use super::relayed::Relayed;
 use super::replace::Replaced;
 use super::session_timer::Session;
 use super::transfer::Transfer;
+use crate::admission::Place;
 use crate::config::Snapshot;
 use crate::registrar::Device;
 use crate::route::{Source, Target};
@@ -101,6 +102,9 @@ pub struct Call {
     pub(crate) reroutes: u32,
     #[serde(skip)]
     pub(crate) last_failure: Option<Failure>,
+    /// Places that it takes.
+    #[serde(skip)]
+    pub(crate) places: Vec<Place>,
     #[serde(skip)]
     pub(crate) outcome: Option<(u16, String, Wall)>,
 }

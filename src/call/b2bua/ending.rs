@@ -114,6 +114,7 @@ impl Call {
         if let Some(target) = self.transfer.as_mut().and_then(|transfer| transfer.target.take()) {
             tables.deferred.push(super::transfer::Deferred::GiveUp(target));
         }
+        self.leave(tables);
         for side in [Side::Caller, Side::Callee] {
             let by_peer = cause.released_by == Some(side);
             let unacknowledged = self.invites.iter().find(|awaited| awaited.side == side).map(|awaited| awaited.id);

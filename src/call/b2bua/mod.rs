@@ -19,6 +19,7 @@ mod media;
 mod own;
 mod passing;
 mod people;
+mod places;
 mod ports;
 mod progress;
 mod relayed;
@@ -35,12 +36,14 @@ pub(crate) use farewell::Farewell;
 pub use ports::PortAllocator;
 pub use setup::Incoming;
 
+use crate::admission::Admission;
 use crate::auth::Authenticator;
+use crate::config::Snapshot;
 use crate::context::Context;
 use crate::peers::{PeerName, Peers};
 use crate::registrar::BindingTable;
 use crate::route::Target;
-use crate::status::CallStatus;
+use crate::status::{CallStatus, LimitStatus};
 use abandoned::{Abandoned, Answered};
 use farewell::Farewells;
 use ringfort_base::event::{CallRecord, Mode};
@@ -72,6 +75,7 @@ pub(crate) struct Tables {
     ports: HashMap<PortId, (CallId, Side)>,
     invites: HashMap<TransactionId, CallId>,
     allocator: PortAllocator,
+    admission: Admission,
     abandoned: Abandoned,
     farewells: Farewells,
     recent: VecDeque<CallRecord>,
@@ -98,6 +102,7 @@ impl Calls {
             ports: HashMap::new(),
             invites: HashMap::new(),
             allocator,
+            admission: Admission::default(),
             abandoned: Abandoned::default(),
             farewells: Farewells::default(),
             recent: VecDeque::new(),
@@ -302,6 +307,11 @@ impl Calls {
             _ => false,
         };
         self.live.values().filter(|c| c.target.as_ref().is_some_and(uses)).count()
+    }
+
+    /// Places in use, for the status.
+    pub fn limits(&self, snapshot: &Snapshot) -> Vec<LimitStatus> {
+        self.tables.admission.status(snapshot)
     }
 
     /// For the page, oldest first.

@@ -121,6 +121,7 @@ impl Call {
         let reply = self.grant_session(env, Side::Caller, &invite.message, reply).body("application/sdp", answer);
         env.cx.respond(invite.id, reply.build());
         self.phase = Phase::Connected;
+        self.leave_others(tables);
         self.answered = Some(env.cx.now.wall);
         env.cx.totals.calls_answered += 1;
         env.cx.event(Event::CallAnswered { call: self.id, target: self.target_name() });

@@ -44,6 +44,7 @@ impl Call {
         match lost {
             true => self.end(env, tables, Cause::named(500, "restart")),
             false => {
+                self.enter_again(env, tables);
                 self.replan(env);
                 self.watch_session(env, Side::Caller);
                 self.watch_session(env, Side::Callee);

@@ -95,6 +95,7 @@ pub(super) fn begin_as(env: &mut Env<'_>, tables: &mut Tables, incoming: Incomin
     announce(env, &call, targets.iter().map(ToString::to_string).collect());
     call.waiting = targets.into_iter().flat_map(|stage| stage.targets).collect();
     take_offer(env, tables, &mut call);
+    call.enter(env, tables);
     Some(call)
 }
 
@@ -149,6 +150,7 @@ fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: R
         answered: None,
         reroutes: 0,
         last_failure: None,
+        places: Vec::new(),
         outcome: None,
     }
 }

@@ -69,7 +69,9 @@ pub(super) fn invite(cx: &mut Context, call: &Call, leg: &Leg, uri: &str, domain
     let message = call.invite.as_ref().map(|invite| &invite.message);
     let listener = Listener { target: call.target.as_ref(), hop: &leg.hop, domain, diversions: &[] };
     let told = people::tell(cx, call, message, &listener);
-    let to = format!("<sip:{}@{domain}>", user(&asked.number));
+    // A trunk reads the called number in its own format.
+    let called = call.target.as_ref().filter(|target| matches!(target, Target::Trunk { .. })).and_then(Target::number);
+    let to = format!("<sip:{}@{domain}>", user(called.unwrap_or(&asked.number)));
     let branch = cx.branch();
     let mut builder = Builder::request(&Method::Invite, uri)
         .via(leg.hop.transport, cx.own.sent_by(leg.hop.transport), &branch, true)

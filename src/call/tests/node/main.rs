@@ -10,6 +10,7 @@ mod profiles;
 mod registrar;
 mod relayed;
 mod replace;
+mod routing;
 mod secured;
 mod servers;
 mod session_timer;

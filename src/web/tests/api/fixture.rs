@@ -238,6 +238,7 @@ pub fn status() -> Status {
         calls: vec![call(0x1f)],
         recent: vec![record()],
         bans: vec![BanStatus { source: banned().into(), reason: "scanner".into(), until: Wall(3_000) }],
+        limits: Vec::new(),
         totals: Totals { calls: 2, ..Totals::default() },
     }
 }

@@ -1,0 +1,101 @@
+//! The places that a call takes: of the node, of whoever calls, of the trunks and people it goes to. A trunk that is full is passed over
+//! for the next target; a person who has too many calls is busy; a caller who has too many is told when to come back.
+
+use super::call::{Call, Failure, Phase};
+use super::{Env, Tables};
+use crate::admission::{Allowance, Full, Holder, Place, kbit_of};
+use crate::route::Target;
+use ringfort_base::Event;
+use ringfort_sip::message::HeaderName;
+
+impl Call {
+    /// The places of a call that begins. Without them it ends with 503.
+    pub(super) fn enter(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
+        if self.phase != Phase::Routing {
+            return;
+        }
+        let caller = Holder::of(&self.asked.source);
+        for holder in [Some(Holder::Node), caller].into_iter().flatten() {
+            if let Err(full) = self.take_place(env, tables, holder.clone()) {
+                tell(env, &holder, full, "INVITE answered 503");
+                let wait = env.cx.snapshot.limits.retry_after_s.max(1).to_string();
+                return self.refuse(env, tables, 503, "limit", vec![(HeaderName::RetryAfter, wait)]);
+            }
+        }
+    }
+
+    /// The place of a target that is about to be asked. Several devices of one person are one call.
+    pub(super) fn enter_target(&mut self, env: &mut Env<'_>, tables: &mut Tables, target: &Target) -> Result<(), Failure> {
+        let (holder, status, reason) = match target {
+            Target::Trunk { name, .. } => (Holder::Trunk(name.clone()), 503, "Trunk Full"),
+            Target::Device { user, .. } => (Holder::User(user.clone()), 486, "Busy Here"),
+            _ => return Ok(()),
+        };
+        if matches!(holder, Holder::User(_)) && self.places.iter().any(|place| place.holder == holder) {
+            return Ok(());
+        }
+        self.take_place(env, tables, holder.clone()).map_err(|full| {
+            tell(env, &holder, full, "target passed over");
+            Failure::new(status, reason)
+        })
+    }
+
+    /// The call was answered: the places of targets that did not take it are free.
+    pub(super) fn leave_others(&mut self, tables: &mut Tables) {
+        let taken = match &self.target {
+            Some(Target::Trunk { name, .. }) => Some(Holder::Trunk(name.clone())),
+            Some(Target::Device { user, .. }) => Some(Holder::User(user.clone())),
+            _ => None,
+        };
+        let mut keep: Vec<Holder> = [Some(Holder::Node), Holder::of(&self.asked.source), taken].into_iter().flatten().collect();
+        for place in std::mem::take(&mut self.places) {
+            match keep.iter().position(|holder| *holder == place.holder) {
+                Some(at) => {
+                    keep.swap_remove(at);
+                    self.places.push(place);
+                }
+                None => tables.admission.release(place),
+            }
+        }
+    }
+
+    /// The call is over.
+    pub(super) fn leave(&mut self, tables: &mut Tables) {
+        std::mem::take(&mut self.places).into_iter().for_each(|place| tables.admission.release(place));
+    }
+
+    /// A call that an earlier process answered has its places whatever the limits say now.
+    pub(super) fn enter_again(&mut self, env: &Env<'_>, tables: &mut Tables) {
+        let target = match &self.target {
+            Some(Target::Trunk { name, .. }) => Some(Holder::Trunk(name.clone())),
+            Some(Target::Device { user, .. }) => Some(Holder::User(user.clone())),
+            _ => None,
+        };
+        for holder in [Some(Holder::Node), Holder::of(&self.asked.source), target].into_iter().flatten() {
+            let place = tables.admission.enter(env.cx.now.mono, holder, Allowance::default(), self.kbit(), true);
+            self.places.extend(place);
+        }
+    }
+
+    fn take_place(&mut self, env: &Env<'_>, tables: &mut Tables, holder: Holder) -> Result<(), Full> {
+        let allowance = Allowance::of(&env.cx.snapshot, &holder);
+        let place: Place = tables.admission.enter(env.cx.now.mono, holder, allowance, self.kbit(), self.asked.emergency)?;
+        self.places.push(place);
+        Ok(())
+    }
+
+    /// Both directions of one leg count once: an access line has as much up as down.
+    fn kbit(&self) -> u32 {
+        let described = self.caller.media.as_ref().and_then(|media| media.described.as_ref());
+        described.map_or_else(|| kbit_of(&Default::default()), kbit_of)
+    }
+}
+
+fn tell(env: &mut Env<'_>, holder: &Holder, full: Full, effect: &str) {
+    // A person is not named in an event that is no Pii.
+    let whose = match holder {
+        Holder::User(_) => "user".to_string(),
+        other => other.to_string(),
+    };
+    env.cx.event(Event::LimitReached { limit: format!("{whose} {}", full.as_str()), effect: effect.into() });
+}
