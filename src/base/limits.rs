@@ -19,6 +19,10 @@ pub const CONNECTIONS_MAX: usize = 10_000;
 pub const CONNECTION_QUEUE_MAX: usize = 256;
 /// A connection that sent nothing whole for this long is closed.
 pub const CONNECTION_IDLE: Duration = Duration::from_secs(3600);
+/// Connections that are being opened at once.
+pub const CONNECTIONS_OPENING_MAX: usize = 1_024;
+/// A peer must take a TCP connection in this time.
+pub const CONNECTION_OPEN: Duration = Duration::from_secs(3);
 /// A connection must complete its TLS and WebSocket handshake in this time.
 pub const CONNECTION_HANDSHAKE: Duration = Duration::from_secs(10);
 /// A connection that a peer opened must bring its first whole message in this time.
@@ -26,6 +30,12 @@ pub const CONNECTION_FIRST_MESSAGE: Duration = Duration::from_secs(30);
 /// Inputs queued for the core before signalling sockets stop reading.
 pub const CORE_QUEUE_MAX: usize = 8_192;
 
+/// Requests above this size, octets, go by TCP to a peer that is reached by UDP (RFC 3261 18.1.1).
+pub const DATAGRAM_REQUEST_MAX: usize = 1_300;
+/// Peers remembered that take no TCP; when there are more all of them are tried again.
+pub const WITHOUT_TCP_MAX: usize = 1_024;
+/// A peer that took no TCP is not asked for it again for this long.
+pub const WITHOUT_TCP: Duration = Duration::from_secs(600);
 /// Transactions alive at once; beyond it a new request is answered 503.
 pub const TRANSACTIONS_MAX: usize = 100_000;
 /// Calls alive at once.

@@ -212,7 +212,8 @@ fn challenges_with(cx: &Context, nonce: &str, stale: bool, hop: &Hop, request: &
     });
     algorithms
         .map(|algorithm| {
-            Challenge { realm: realm.clone(), nonce: nonce.to_string(), opaque: None, algorithm, qop_auth: true, stale }.to_string()
+            Challenge { realm: realm.clone(), nonce: nonce.to_string(), opaque: None, algorithm, qop_auth: true, stale }
+                .to_string()
         })
         .collect()
 }

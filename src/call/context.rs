@@ -1,7 +1,7 @@
 //! What every part of the brain is handed to act with: the time, the configuration, randomness, the transaction layer, timers,
 //! and the list of outputs that the driver performs in order.
 
-use crate::config::{Direction, PeerProfile, Snapshot};
+use crate::config::{Direction, LargeByTcp, PeerProfile, Snapshot};
 use crate::overload::Stage;
 use crate::rules::border::{self, Shaped};
 use crate::rules::{Border, Scene};
@@ -10,7 +10,7 @@ use crate::status::Totals;
 use crate::timers::Timers;
 use crate::wake::Wake;
 use bytes::Bytes;
-use ringfort_base::{Entropy, Event, Hop, Now, Transport};
+use ringfort_base::{Entropy, Event, FlowId, Hop, Now, Time, Transport, limits};
 use ringfort_media::plan::RelayCommand;
 use ringfort_sip::locate::Question;
 use ringfort_sip::message::Message;
@@ -125,6 +125,12 @@ pub struct Context {
     pub timers: Timers<Wake>,
     /// What the driver has to do.
     pub outputs: VecDeque<Output>,
+    /// Who the other ends of connections proved to be; an entry for a connection at most, so their number bounds it.
+    pub proved: HashMap<FlowId, Vec<String>>,
+    /// Requests that went by TCP for their size, and how their peers are reached otherwise: a dialog keeps to that.
+    pub large: HashMap<TransactionId, Hop>,
+    /// Peers that took no TCP, and when.
+    pub without_tcp: HashMap<SocketAddr, Time>,
     /// Counters.
     pub totals: Totals,
     /// Who speaks over which hop.
@@ -186,8 +192,17 @@ impl Context {
     /// Sends a request in a client transaction and remembers who is told. `None`: the table is full, which is an event.
     pub fn request(&mut self, hop: Hop, octets: Bytes, owner: Option<Owner>) -> Option<TransactionId> {
         let (octets, people) = self.outgoing(&hop, octets);
-        match self.transactions.request(self.now.mono, hop, octets) {
+        let by_tcp = self.by_tcp(&hop, &octets);
+        let large = by_tcp.is_some();
+        let begun = match by_tcp {
+            Some((tcp, worded)) => self.transactions.request_or(self.now.mono, tcp, worded, (hop, octets)),
+            None => self.transactions.request(self.now.mono, hop, octets),
+        };
+        match begun {
             Ok(id) => {
+                if large {
+                    self.large.insert(id, hop);
+                }
                 self.border.remember(id, people);
                 if let Some(owner) = owner {
                     self.owners.insert(id, owner);
@@ -257,6 +272,37 @@ impl Context {
             IpAddr::V6(ip) => format!("[{ip}]"),
         };
         Scene { host, domain, peer }
+    }
+
+    /// A request that is too large for a datagram, worded for TCP (RFC 3261 18.1.1). `None`: it goes as it is.
+    fn by_tcp(&self, hop: &Hop, octets: &Bytes) -> Option<(Hop, Bytes)> {
+        if hop.transport != Transport::Udp || octets.len() <= limits::DATAGRAM_REQUEST_MAX {
+            return None;
+        }
+        let wanted = match self.snapshot.sip.large_by_tcp {
+            LargeByTcp::None => false,
+            // What was received from somewhere names the socket that it came by; a device behind NAT takes no connection.
+            LargeByTcp::Peers => hop.local.is_none(),
+            LargeByTcp::All => true,
+        };
+        let refused = self.without_tcp.get(&hop.remote).is_some_and(|at| self.now.mono.since(*at) < limits::WITHOUT_TCP);
+        let via = format!("Via: SIP/2.0/UDP {};", self.own.sent_by(Transport::Udp));
+        let at = octets.windows(2).position(|w| w == b"\r\n")? + 2;
+        let below = octets[at..].strip_prefix(via.as_bytes()).filter(|_| wanted && !refused)?;
+        let worded = format!("Via: SIP/2.0/TCP {};", self.own.sent_by(Transport::Tcp));
+        let tcp = Hop { transport: Transport::Tcp, local: None, flow: None, ..*hop };
+        Some((tcp, [&octets[..at], worded.as_bytes(), below].concat().into()))
+    }
+
+    /// Something could not be sent. A peer that takes no TCP is reached by UDP for some time, whatever the size.
+    pub fn send_failed(&mut self, hop: Hop) {
+        if hop.transport == Transport::Tcp && hop.flow.is_none() {
+            if self.without_tcp.len() >= limits::WITHOUT_TCP_MAX {
+                self.without_tcp.clear();
+            }
+            self.without_tcp.insert(hop.remote, self.now.mono);
+        }
+        self.transactions.transport_failed(self.now.mono, hop);
     }
 
     /// A branch parameter: magic cookie and randomness (RFC 3261 8.1.1.7).

@@ -53,6 +53,14 @@ pub enum Input {
         /// Which rule they break.
         error: ParseError,
     },
+    /// The other end of a connection has proved by its certificate to be these SIP domains and hosts (RFC 5922). It comes before the
+    /// connection's first message.
+    Proved {
+        /// The connection.
+        flow: FlowId,
+        /// Names in lower case.
+        names: Vec<String>,
+    },
     /// A connection ended.
     FlowClosed(FlowId),
     /// Something could not be sent to this hop.
@@ -121,6 +129,9 @@ impl Node {
             timers: Timers::default(),
             outputs: VecDeque::new(),
             internal: VecDeque::new(),
+            large: HashMap::new(),
+            without_tcp: HashMap::new(),
+            proved: HashMap::new(),
             totals: Totals::default(),
             border: Border::default(),
             proofs: Vec::new(),
@@ -208,11 +219,13 @@ impl Node {
                 let reply = |status, reason: &str| screen::reply_unparsed(&octets, status, reason, &tag);
                 self.rejected(hop, screen::screen_unparsed(&octets, error), reply);
             }
+            Input::Proved { flow, names } => drop(self.cx.proved.insert(flow, names)),
             Input::FlowClosed(flow) => {
+                self.cx.proved.remove(&flow);
                 self.registrar.flow_closed(&mut self.cx, flow);
                 self.shield.flow_closed(flow);
             }
-            Input::SendFailed(hop) => self.cx.transactions.transport_failed(now.mono, hop),
+            Input::SendFailed(hop) => self.cx.send_failed(hop),
             Input::Relay(event) => {
                 let (calls, mut env) = self.parts();
                 calls.relayed(&mut env, event);
@@ -351,6 +364,7 @@ impl Node {
                 self.requested(id, hop, message);
             }
             Step::Response { id, hop, message } => {
+                let hop = self.cx.large.get(&id).copied().unwrap_or(hop);
                 let message = self.cx.incoming(&hop, message, Some(id));
                 self.answered(id, hop, &message);
             }
@@ -371,6 +385,7 @@ impl Node {
             Step::Ended { id } => {
                 self.cx.owners.remove(&id);
                 self.cx.border.forget(id);
+                self.cx.large.remove(&id);
                 self.calls.transaction_over(&mut self.cx, id);
             }
             // Counted by the layer. A late 2xx of an INVITE that both layers forgot is not acknowledged; its sender gives up.

@@ -27,6 +27,8 @@ pub struct NodeBackend {
     pub snapshot: ArcSwap<Snapshot>,
     /// Where it comes from.
     pub source: Source,
+    /// Certificates.
+    pub tls: crate::tls::Tls,
     /// Metrics.
     pub metrics: Metrics,
     /// Events.
@@ -81,6 +83,10 @@ impl Backend for NodeBackend {
     fn reload(&self) -> Result<(), String> {
         match self.source.load(&mut SystemEntropy::new()) {
             Ok(loaded) => {
+                if let Err(error) = self.tls.reload(&loaded.snapshot) {
+                    let reason = format!("certificates stay as they were: {error}");
+                    self.observers.publish(crate::clock::wall(), Event::Impaired { part: "tls".into(), reason });
+                }
                 if !self.core.offer(Input::Reload(loaded.snapshot.clone())) {
                     return Err("the core is too busy; try again".into());
                 }

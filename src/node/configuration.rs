@@ -128,8 +128,6 @@ pub fn needs_restart(first: &Snapshot, new: &Snapshot) -> Vec<&'static str> {
         ("sip.advertise", sip.advertise != new.sip.advertise),
         ("sip.t1_ms", sip.t1_ms != new.sip.t1_ms),
         ("web.listen", web.listen != new.web.listen),
-        ("web.certificate", web.certificate != new.web.certificate),
-        ("web.key", web.key != new.web.key),
         ("media.bind", media.bind != new.media.bind),
         ("media.advertise", media.advertise != new.media.advertise),
         ("media.workers", media.workers != new.media.workers),

@@ -9,6 +9,7 @@ mod configuration;
 mod core;
 mod dns;
 mod entropy;
+mod identity;
 mod io;
 mod journal;
 mod poller;

@@ -44,7 +44,9 @@ pub fn serve(listener: std::net::TcpListener, web: Router, signalling: Signallin
 /// `_place` is kept for as long as the connection is served.
 async fn connection(stream: TcpStream, remote: SocketAddr, router: Router, signalling: Signalling, _place: Place) {
     let _ = stream.set_nodelay(true);
-    let Ok(Ok(stream)) = timeout(limits::CONNECTION_HANDSHAKE, signalling.tls.acceptor().accept(stream)).await else { return };
+    let Ok(Ok(stream)) = timeout(limits::CONNECTION_HANDSHAKE, signalling.tls.web_acceptor().accept(stream)).await else {
+        return;
+    };
     let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(remote));
         request.map(Body::new)

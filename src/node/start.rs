@@ -111,7 +111,7 @@ impl Started {
         let listeners = Listeners::bind(&snapshot)?;
         let own = listeners.own.clone();
         let web_address = listeners.web.local_addr()?;
-        let tls = Tls::open(&snapshot.web, &state, &snapshot.node.name, &[own.advertised, Ipv4Addr::LOCALHOST.into()])?;
+        let tls = Tls::open(&snapshot, &state, &[own.advertised, Ipv4Addr::LOCALHOST.into()])?;
         let metrics = Metrics::new().map_err(|e| StartError::Metrics(e.to_string()))?;
         let subscribers: Vec<Box<dyn Subscriber>> =
             vec![Box::new(LogSubscriber::default()), Box::new(metrics.clone()), Box::new(RecordWriter::open(&state))];
@@ -162,6 +162,7 @@ impl Started {
             first: snapshot.clone(),
             snapshot: ArcSwap::new(snapshot.clone()),
             source,
+            tls: tls.clone(),
             metrics,
             observers: observers.clone(),
             started: Instant::now(),

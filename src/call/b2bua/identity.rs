@@ -18,7 +18,8 @@ pub(crate) enum Stranger {
 
 /// Finds the source of an INVITE.
 pub(crate) fn source_of(env: &mut Env<'_>, hop: &Hop, invite: &Message) -> Result<Source, Stranger> {
-    match env.peers.by_source(hop) {
+    let proved = hop.flow.and_then(|flow| env.cx.proved.get(&flow));
+    match proved.and_then(|names| env.peers.by_certificate(names)).or_else(|| env.peers.by_source(hop)) {
         Some(PeerName::Cloud) => return Ok(Source::Cloud),
         Some(PeerName::Trunk(name)) => return Ok(Source::Trunk(name.clone())),
         None => {}

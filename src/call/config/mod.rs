@@ -35,7 +35,8 @@ pub use route::{ModeFilter, Pattern, RouteSection, RouteSource, TargetName};
 pub(crate) use rule::{Action, Condition, Test};
 pub use rule::{Direction, Rule};
 pub use sections::{
-    DnsSection, EmergencySection, ListenAddress, MediaSection, NameServer, NodeSection, ServicesSection, SipSection, WebSection,
+    ClientAuth, DnsSection, EmergencySection, LargeByTcp, ListenAddress, MediaSection, NameServer, NodeSection, ServicesSection,
+    SipSection, TlsSection, WebSection,
 };
 pub use shield::ShieldSection;
 pub use snapshot::Snapshot;
@@ -60,6 +61,9 @@ pub struct Config {
     /// Names of peers.
     #[serde(default)]
     pub dns: DnsSection,
+    /// SIP over TLS.
+    #[serde(default)]
+    pub tls: TlsSection,
     /// Audio.
     #[serde(default)]
     pub media: MediaSection,

@@ -58,6 +58,8 @@ pub struct SipSection {
     pub session_expires_s: u32,
     /// Shortest session that the node takes, seconds.
     pub session_min_s: u32,
+    /// To whom large requests go by TCP although UDP is configured.
+    pub large_by_tcp: LargeByTcp,
 }
 
 impl Default for SipSection {
@@ -73,8 +75,22 @@ impl Default for SipSection {
             service_route: Vec::new(),
             session_expires_s: 1_800,
             session_min_s: 90,
+            large_by_tcp: LargeByTcp::Peers,
         }
     }
+}
+
+/// To whom requests above 1,300 octets go by TCP although UDP is configured (RFC 3261 18.1.1). Who takes no TCP gets them by UDP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LargeByTcp {
+    /// Nobody.
+    None,
+    /// Cloud and trunks.
+    #[default]
+    Peers,
+    /// Devices as well.
+    All,
 }
 
 /// One listener, written `udp:0.0.0.0:5060`.
@@ -114,6 +130,33 @@ impl Default for WebSection {
     fn default() -> Self {
         WebSection { listen: (Ipv4Addr::UNSPECIFIED, 8443).into(), certificate: None, key: None }
     }
+}
+
+/// `[tls]`: SIP over TLS, both ways. Absent certificate and key: those of `[web]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsSection {
+    /// PEM file of a certificate chain; shown to who connects, and to whom the node connects.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its key.
+    pub key: Option<PathBuf>,
+    /// PEM file of the roots that peers' certificates are checked against; absent: the system's.
+    pub ca: Option<PathBuf>,
+    /// Whether who connects must show a certificate.
+    pub client_auth: ClientAuth,
+}
+
+/// Whether who connects by SIP over TLS must show a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    /// Nobody is asked for one.
+    #[default]
+    None,
+    /// Who has one shows it; a wrong one is refused.
+    Request,
+    /// Nobody connects without one.
+    Require,
 }
 
 /// `[media]`: addresses and ports of audio.

@@ -3,7 +3,7 @@
 use super::{
     Account, AccountSection, CloudSection, Config, ConfigError, DidSection, DnsSection, EmergencySection, GroupSection,
     LimitsSection, MediaSection, NodeSection, NumbersSection, PeerProfile, PeerRef, ProfileFiles, Profiles, RouteSection,
-    ServicesSection, ShieldSection, SipSection, TrunkSection, WebSection,
+    ServicesSection, ShieldSection, SipSection, TlsSection, TrunkSection, WebSection,
 };
 use ringfort_base::Transport;
 use ringfort_sip::digest::Ha1;
@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub web: WebSection,
     /// Names of peers.
     pub dns: DnsSection,
+    /// SIP over TLS.
+    pub tls: TlsSection,
     /// Audio.
     pub media: MediaSection,
     /// The hosted PBX.
@@ -88,6 +90,7 @@ impl Snapshot {
             sip: config.sip,
             web: config.web,
             dns: config.dns,
+            tls: config.tls,
             media: config.media,
             cloud: config.cloud,
             trunks: config.trunk,
@@ -192,6 +195,9 @@ impl Check<'_> {
         }
         if let Some(fault) = self.config.shield.fault() {
             return self.fail("shield", 0, fault.into());
+        }
+        if self.config.tls.certificate.is_some() != self.config.tls.key.is_some() {
+            return self.fail("tls", 0, "`certificate` and `key` go together".into());
         }
         if self.config.web.certificate.is_some() != self.config.web.key.is_some() {
             return self.fail("web", 0, "`certificate` and `key` go together".into());

@@ -133,6 +133,12 @@ impl Peers {
         peers().find(same_port).or_else(|| peers().find(same_host)).map(|p| &p.name)
     }
 
+    /// The peer that is configured by one of these names, which the other end of a connection has proved to bear (RFC 5922).
+    pub fn by_certificate(&self, names: &[String]) -> Option<&PeerName> {
+        let bears = |peer: &&Peer| names.iter().any(|name| peer.address.host.eq_ignore_ascii_case(name));
+        self.list.iter().find(bears).map(|peer| &peer.name)
+    }
+
     /// The peer is taken as unreachable until it shows otherwise: it was so when the process ended.
     pub fn assume_down(&mut self, name: &PeerName, now: Wall, reason: &str) {
         if let Some(index) = self.place(name) {

@@ -39,7 +39,8 @@ impl Away {
 
     /// A connection whose device has been away for too long.
     fn take_due(&mut self, now: Time) -> Option<FlowId> {
-        let (_, user, flow) = self.order.pop_front_if(|(until, ..)| *until <= now)?;
+        self.order.front().filter(|(until, ..)| *until <= now)?;
+        let (_, user, flow) = self.order.pop_front()?;
         if let Some(list) = self.by_user.get_mut(&user) {
             list.retain(|(of, _)| *of != flow);
             if list.is_empty() {

@@ -62,7 +62,7 @@ impl Seal {
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     let text = text.as_bytes();
     let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    (text.len() % 2 == 0 && text.iter().all(u8::is_ascii_hexdigit)).then(|| text.chunks(2).map(pair).collect()).flatten()
+    (text.len().is_multiple_of(2) && text.iter().all(u8::is_ascii_hexdigit)).then(|| text.chunks(2).map(pair).collect()).flatten()
 }
 
 /// What a GRUU that was dialled means.

@@ -130,7 +130,10 @@ impl Shield {
         let patient = self.sources.at(source, now).is_some_and(|e| e.penance.take(now, Rate::one_each(interval, burst)));
         let local = request.mode != Mode::Normal || request.message.method() != Method::Register;
         let asks = matches!(request.message.method(), Method::Register | Method::Invite);
-        patient && local && asks && !matches!(auth.foresee(cx, request.message, request.credentials(), &request.hop), Foreseen::Wrong(..))
+        patient
+            && local
+            && asks
+            && !matches!(auth.foresee(cx, request.message, request.credentials(), &request.hop), Foreseen::Wrong(..))
     }
 
     /// Takes a token of the source and one of its listener. False: there is none, and the source may be banned for it.

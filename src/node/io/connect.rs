@@ -1,6 +1,8 @@
 //! Connections that the node opens: to a peer over TCP or TLS.
 
+use super::flows::Queued;
 use super::{Signalling, stream};
+use crate::tls;
 use bytes::Bytes;
 use ringfort_base::{Hop, Transport, limits};
 use ringfort_call::Input;
@@ -23,7 +25,11 @@ impl Signalling {
                 }
             }
             None if hop.flow.is_none() && matches!(hop.transport, Transport::Tcp | Transport::Tls) => {
-                tokio::spawn(self.clone().connect_and_send(hop, octets));
+                match self.flows.queue(&hop, octets) {
+                    Queued::First => drop(tokio::spawn(self.clone().open(hop))),
+                    Queued::Waiting => {}
+                    Queued::Full => drop(self.core.offer(Input::SendFailed(hop))),
+                }
             }
             None => {
                 self.core.offer(Input::SendFailed(hop));
@@ -31,26 +37,27 @@ impl Signalling {
         }
     }
 
-    async fn connect_and_send(self, hop: Hop, octets: Bytes) {
+    /// Opens the connection that messages wait for. When that fails the core is told once: every request on its way there fails.
+    async fn open(self, hop: Hop) {
         let opened = timeout(limits::CONNECTION_HANDSHAKE, self.connect(hop)).await;
-        let sent = matches!(opened, Ok(Ok(())));
-        let sender = self.flows.find(&hop).filter(|_| sent);
-        if sender.is_none_or(|(_, sender)| sender.try_send(octets).is_err()) {
+        if !matches!(opened, Ok(Ok(()))) {
+            self.flows.not_opened(&hop);
             self.core.deliver(Input::SendFailed(hop)).await;
         }
     }
 
-    /// Opens the connection and has it served. A second message to the same peer in the meantime may open another; both work.
+    /// Opens the connection and has it served.
     async fn connect(&self, hop: Hop) -> io::Result<()> {
-        let stream = TcpStream::connect(hop.remote).await?;
+        let stream = timeout(limits::CONNECTION_OPEN, TcpStream::connect(hop.remote)).await.map_err(io::Error::from)??;
         // Without it a request may wait for the peer's delayed acknowledgement.
         let _ = stream.set_nodelay(true);
         match hop.transport {
             Transport::Tls => {
                 let stream = self.tls.connector().connect(self.certified_name(hop.remote.ip()), stream).await?;
-                self.enter(hop, stream)
+                let names = tls::proved(stream.get_ref().1);
+                self.enter(hop, names, stream)
             }
-            _ => self.enter(hop, stream),
+            _ => self.enter(hop, Vec::new(), stream),
         }
     }
 
@@ -61,14 +68,20 @@ impl Signalling {
     }
 
     /// Enters the connection into the table, so that the caller finds it, and has it served.
-    fn enter<S>(&self, hop: Hop, stream: S) -> io::Result<()>
+    fn enter<S>(&self, hop: Hop, names: Vec<String>, stream: S) -> io::Result<()>
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
-        let opened = self.flows.open(hop.transport, hop.remote);
+        let opened = self.flows.opened(&hop);
         let (flow, outgoing) = opened.ok_or_else(|| io::Error::other("too many connections"))?;
         let hop = Hop { flow: Some(flow), ..hop };
-        tokio::spawn(stream::serve_opened(stream, hop, flow, outgoing, self.clone(), limits::CONNECTION_IDLE));
+        let signalling = self.clone();
+        tokio::spawn(async move {
+            if !names.is_empty() {
+                signalling.core.deliver(Input::Proved { flow, names }).await;
+            }
+            stream::serve_opened(stream, hop, flow, outgoing, signalling, limits::CONNECTION_IDLE).await;
+        });
         Ok(())
     }
 }

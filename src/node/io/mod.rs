@@ -5,6 +5,7 @@ mod door;
 mod flows;
 mod names;
 mod stream;
+mod stun;
 pub mod udp;
 pub mod websocket;
 

@@ -2,6 +2,7 @@
 
 use super::door::Place;
 use super::{Signalling, websocket};
+use crate::tls;
 use bytes::Bytes;
 use ringfort_base::{FlowId, Hop, Transport, limits};
 use ringfort_call::Input;
@@ -59,10 +60,11 @@ async fn accepted(stream: TcpStream, remote: SocketAddr, transport: Transport, s
     let patience = limits::CONNECTION_HANDSHAKE;
     match transport {
         Transport::Udp => {}
-        Transport::Tcp => serve_stream(stream, remote, transport, signalling, place).await,
+        Transport::Tcp => serve_stream(stream, remote, transport, Vec::new(), signalling, place).await,
         Transport::Tls => {
-            if let Ok(Ok(stream)) = timeout(patience, signalling.tls.acceptor().accept(stream)).await {
-                serve_stream(stream, remote, transport, signalling, place).await;
+            if let Ok(Ok(stream)) = timeout(patience, signalling.tls.sip_acceptor().accept(stream)).await {
+                let names = tls::proved(stream.get_ref().1);
+                serve_stream(stream, remote, transport, names, signalling, place).await;
             }
         }
         Transport::Ws => {
@@ -71,7 +73,7 @@ async fn accepted(stream: TcpStream, remote: SocketAddr, transport: Transport, s
             }
         }
         Transport::Wss => {
-            let Ok(Ok(stream)) = timeout(patience, signalling.tls.acceptor().accept(stream)).await else { return };
+            let Ok(Ok(stream)) = timeout(patience, signalling.tls.web_acceptor().accept(stream)).await else { return };
             if let Ok(Some(socket)) = timeout(patience, websocket::accept(stream)).await {
                 websocket::serve(socket, remote, transport, signalling, place).await;
             }
@@ -80,12 +82,21 @@ async fn accepted(stream: TcpStream, remote: SocketAddr, transport: Transport, s
 }
 
 /// Serves a connection until it ends: reads messages for the core, writes what the core sends.
-async fn serve_stream<S>(stream: S, remote: SocketAddr, transport: Transport, signalling: Signalling, mut place: Place)
-where
+async fn serve_stream<S>(
+    stream: S,
+    remote: SocketAddr,
+    transport: Transport,
+    names: Vec<String>,
+    signalling: Signalling,
+    mut place: Place,
+) where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     if let Some((flow, outgoing)) = signalling.flows.open(transport, remote) {
         place.named(flow);
+        if !names.is_empty() {
+            signalling.core.deliver(Input::Proved { flow, names }).await;
+        }
         let hop = Hop { transport, remote, local: None, flow: Some(flow) };
         serve_opened(stream, hop, flow, outgoing, signalling, limits::CONNECTION_FIRST_MESSAGE).await;
     }

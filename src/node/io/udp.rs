@@ -1,6 +1,6 @@
 //! SIP over UDP. A datagram needs no framing, so the core reads these sockets itself (see `poller.rs`).
 
-use super::Door;
+use super::{Door, stun};
 use bytes::Bytes;
 use ringfort_base::{Hop, Transport};
 use ringfort_call::Input;
@@ -29,6 +29,11 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
 pub fn receive(socket: &std::net::UdpSocket, local: SocketAddr, door: &Door, buffer: &mut [u8]) -> io::Result<Option<Input>> {
     let (len, remote) = socket.recv_from(buffer)?;
     if door.refuses(remote.ip()) {
+        return Ok(None);
+    }
+    if stun::is_stun(&buffer[..len]) {
+        // A full socket loses the answer as the network may; the phone asks again.
+        let _ = stun::answer(&buffer[..len], remote).map(|reply| socket.send_to(&reply, remote));
         return Ok(None);
     }
     let hop = Hop { transport: Transport::Udp, remote, local: Some(local), flow: None };

@@ -12,7 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, StatusCode, header};
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message as Frame, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
@@ -80,13 +81,13 @@ pub async fn serve<S>(
     // Pongs alone are no use of a connection: like a stream it must bring a message, or it goes.
     let first = sleep(limits::CONNECTION_FIRST_MESSAGE);
     tokio::pin!(first);
-    let mut spoken = false;
+    let (mut spoke, mut why) = (false, None);
     loop {
         let frame = tokio::select! {
             received = source.next() => {
                 let Some(Ok(frame)) = received else { break };
                 heard = Instant::now();
-                spoken |= matches!(frame, Frame::Text(_) | Frame::Binary(_));
+                spoke |= matches!(&frame, Frame::Text(_) | Frame::Binary(_));
                 if !take(frame, hop, &signalling).await {
                     break;
                 }
@@ -96,9 +97,13 @@ pub async fn serve<S>(
                 Some(octets) => to_frame(octets),
                 None => break,
             },
-            () = &mut first, if !spoken => break,
+            () = &mut first, if !spoke => {
+                why = Some(CloseCode::Policy);
+                break;
+            }
             _ = pings.tick() => {
                 if heard.elapsed() > SILENCE_MAX {
+                    why = Some(CloseCode::Away);
                     break;
                 }
                 Frame::Ping(Bytes::new())
@@ -107,6 +112,10 @@ pub async fn serve<S>(
         if !matches!(timeout(limits::CONNECTION_HANDSHAKE, sink.send(frame)).await, Ok(Ok(()))) {
             break;
         }
+    }
+    if let Some(code) = why {
+        let close = Frame::Close(Some(CloseFrame { code, reason: Utf8Bytes::default() }));
+        let _ = timeout(limits::CONNECTION_HANDSHAKE, sink.send(close)).await;
     }
     signalling.flows.close(flow);
     signalling.core.deliver(Input::FlowClosed(flow)).await;

@@ -2,11 +2,12 @@
 //! Whether a peer is expected back, and for how long, is the decision of whoever knows the peer.
 
 use super::engine::Input;
-use super::store::Side;
+use super::store::{Side, Transaction};
 use super::table::{Event, Machine, State};
 use super::timers::Timer;
-use super::{Step, TransactionId, Transactions};
+use super::{Error, Step, TransactionId, Transactions};
 use crate::message::Message;
+use bytes::Bytes;
 use ringfort_base::{FlowId, Hop, Time};
 
 impl Transactions {
@@ -71,5 +72,39 @@ impl Transactions {
         if unanswered {
             self.start(now, id, if is_invite { Timer::B } else { Timer::F }, false);
         }
+    }
+}
+
+impl Transactions {
+    /// Sends a request as [`Transactions::request`] does; when no connection can be opened to `hop`, it goes the way of `fallback`
+    /// instead, worded for it, under the same branch (RFC 3261 18.1.1: a large request by TCP, or by UDP where nobody takes TCP).
+    ///
+    /// # Errors
+    /// As of [`Transactions::request`].
+    pub fn request_or(&mut self, now: Time, hop: Hop, octets: Bytes, fallback: (Hop, Bytes)) -> Result<TransactionId, Error> {
+        let id = self.begin_client(now, hop, octets, false)?;
+        if let Some(client) = self.store.find_mut(id).and_then(Transaction::client) {
+            client.fallback = Some(fallback);
+        }
+        self.store.weigh(id);
+        self.settle();
+        Ok(id)
+    }
+
+    /// Takes the other way. False: there is none.
+    pub(super) fn fall_back(&mut self, now: Time, id: TransactionId) -> bool {
+        let Some(transaction) = self.store.find_mut(id) else { return false };
+        let is_invite = transaction.machine == Machine::InviteClient;
+        let Some(client) = transaction.client() else { return false };
+        let Some((hop, octets)) = client.fallback.take() else { return false };
+        client.request = octets.clone();
+        self.store.reroute(id, hop);
+        self.store.weigh(id);
+        self.push(Step::Send { hop, octets });
+        let timers = if is_invite { [Timer::A, Timer::B] } else { [Timer::E, Timer::F] };
+        for timer in timers {
+            self.start(now, id, timer, false);
+        }
+        true
     }
 }

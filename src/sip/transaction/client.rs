@@ -3,6 +3,7 @@
 
 use crate::message::{Builder, HeaderError, HeaderName, Message, Method};
 use bytes::Bytes;
+use ringfort_base::Hop;
 
 /// The client side of a transaction.
 #[derive(Debug, Default)]
@@ -13,6 +14,8 @@ pub(super) struct Client {
     pub ack: Bytes,
     /// INVITE: its CANCEL.
     pub cancel: Cancel,
+    /// The way and the request when its first way cannot be taken.
+    pub fallback: Option<(Hop, Bytes)>,
 }
 
 /// How far the cancelling of an INVITE is.

@@ -171,7 +171,7 @@ impl Transactions {
     /// Sending to a peer failed: see [`Transactions::transport_failed`].
     pub(super) fn lose_peer(&mut self, now: Time, hop: Hop) {
         for id in self.store.by_hop(&hop) {
-            if self.store.find(id).is_some_and(|transaction| transaction.machine.is_client()) {
+            if self.store.find(id).is_some_and(|transaction| transaction.machine.is_client()) && !self.fall_back(now, id) {
                 self.apply(now, id, Event::FlowLost, Input::Nothing);
             }
         }

@@ -68,7 +68,9 @@ impl Transaction {
     fn octets(&self) -> usize {
         self.key.len()
             + match &self.side {
-                Side::Client(client) => client.request.len() + client.ack.len(),
+                Side::Client(client) => {
+                    client.request.len() + client.ack.len() + client.fallback.as_ref().map_or(0, |(_, octets)| octets.len())
+                }
                 Side::Server(server) => server.response.len(),
             }
     }

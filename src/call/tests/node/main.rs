@@ -19,4 +19,5 @@ mod states;
 mod supervision;
 mod talk;
 mod transfer;
+mod transports;
 mod trunk_registration;
