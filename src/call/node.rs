@@ -212,7 +212,7 @@ impl Node {
             Input::Message { hop, message } => self.received(hop, message),
             Input::Unparsed { hop, octets, error } => {
                 self.cx.totals.messages_in += 1;
-                if self.peers.by_source(&hop).is_none() && !self.shield.tolerates_malformed(&mut self.cx, &hop) {
+                if !self.is_peer(&hop) && !self.shield.tolerates_malformed(&mut self.cx, &hop) {
                     return;
                 }
                 let tag = self.cx.tag();
@@ -263,6 +263,12 @@ impl Node {
         self.cx.outputs.pop_front()
     }
 
+    /// Whether cloud or a trunk speaks over this hop: by its address, or by its certificate.
+    fn is_peer(&self, hop: &Hop) -> bool {
+        let proved = hop.flow.and_then(|flow| self.cx.proved.get(&flow));
+        proved.and_then(|names| self.peers.by_certificate(names)).or_else(|| self.peers.by_source(hop)).is_some()
+    }
+
     fn received(&mut self, hop: Hop, message: Message) {
         self.cx.totals.messages_in += 1;
         // Rules may mend what the screen would refuse; the transaction layer matches the message as it came.
@@ -275,7 +281,7 @@ impl Node {
                 }
             }
             verdict => {
-                let known = self.peers.by_source(&hop).is_some();
+                let known = self.is_peer(&hop);
                 if message.is_request() && !known && !self.shield.tolerates_malformed(&mut self.cx, &hop) {
                     return;
                 }
@@ -292,7 +298,7 @@ impl Node {
     /// whoever speaks inside a dialog goes on, unless the node is too far behind.
     fn is_let_in(&mut self, hop: Hop, message: &Message) -> bool {
         let request = Request { hop, message, mode: self.survival.mode };
-        let known = self.peers.by_source(&hop).is_some();
+        let known = self.is_peer(&hop);
         let standing = if known { Standing::Known } else { self.shield.standing(&self.cx, &request) };
         let standing = if standing == Standing::Unknown && self.calls.knows(message) { Standing::Known } else { standing };
         if standing == Standing::Unknown
