@@ -58,6 +58,20 @@ pub const CALL_STAGES_MAX: usize = 32;
 pub const PASSED_BODY_MAX: usize = 8_192;
 /// INFO and MESSAGE requests of one call that wait for the other leg's answer.
 pub const CALL_RELAYED_MAX: usize = 16;
+/// Targets of one call that have an INVITE at the same time; what is beyond rings afterwards.
+pub const BRANCHES_MAX: usize = 16;
+/// Early dialogs that one INVITE may found, on either side of a call.
+pub const EARLY_DIALOGS_MAX: usize = 16;
+/// Reliable provisional responses of one early dialog that wait for the PRACK of the one before; further ones are left out.
+pub const RELIABLE_QUEUE_MAX: usize = 4;
+/// Redirections (3xx) followed for one call.
+pub const REDIRECTS_MAX: u32 = 5;
+/// Contacts of one redirection that are looked at.
+pub const REDIRECT_CONTACTS_MAX: usize = 8;
+/// Branches that one call may have alive at once on its whole way (RFC 5393 5.3.3), where its INVITE does not say less.
+pub const BREADTH_MAX: u32 = 60;
+/// Other port numbers tried for one call when a media port cannot be opened.
+pub const PORT_TRIES_MAX: u32 = 3;
 /// Bindings of all AoRs together.
 pub const BINDINGS_MAX: usize = 50_000;
 /// Bindings of one AoR.

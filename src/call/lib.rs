@@ -31,6 +31,6 @@ pub use restore::Saved;
 /// Name in User-Agent and Server: no version, which would help only an attacker.
 pub const PRODUCT: &str = "Ringfort";
 /// Methods that the node takes.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, INFO, MESSAGE, REFER, NOTIFY";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, NOTIFY";
 /// Extensions that the node takes part in.
-pub const SUPPORTED: &str = "timer, replaces";
+pub const SUPPORTED: &str = "timer, replaces, 100rel";

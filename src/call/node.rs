@@ -380,9 +380,9 @@ impl Node {
                 let (calls, mut env) = self.parts();
                 calls.acknowledged(&mut env, &message);
             }
-            Step::Cancel { invite, .. } => {
+            Step::Cancel { invite, message } => {
                 let (calls, mut env) = self.parts();
-                calls.cancelled(&mut env, invite);
+                calls.cancelled(&mut env, invite, &message);
             }
             Step::NoAck { id } => {
                 let (calls, mut env) = self.parts();
@@ -509,6 +509,7 @@ impl Node {
             Wake::ExchangeOverdue(call) => self.on_call(|calls, env| calls.exchange_overdue(env, call)),
             Wake::ExchangeAgain(call) => self.on_call(|calls, env| calls.exchange_again(env, call)),
             Wake::Session(call, side) => self.on_call(|calls, env| calls.session_due(env, call, side)),
+            Wake::Reliable(call) => self.on_call(|calls, env| calls.repeat_reliable(env, call)),
             Wake::AskAlive(call) => self.on_call(|calls, env| calls.ask_whether_alive(env, call)),
             Wake::Media(call, side) => self.on_call(|calls, env| calls.media_timeout(env, call, side)),
             Wake::RecordOverdue(call) => self.on_call(|calls, env| calls.record_overdue(env, call)),
@@ -569,13 +570,14 @@ const UAS: Uas<'static> = Uas {
         Method::Bye,
         Method::Options,
         Method::Register,
+        Method::Prack,
         Method::Update,
         Method::Info,
         Method::Message,
         Method::Refer,
         Method::Notify,
     ],
-    extensions: &["timer", "replaces"],
+    extensions: &["timer", "replaces", "100rel"],
     content_types: &["application/sdp"],
     unread: &[Method::Info, Method::Message, Method::Refer, Method::Notify],
 };

@@ -18,10 +18,12 @@ pub enum Wake {
     ExpireBindings,
     /// Give up devices whose connection broke and that did not come back.
     DevicesAway,
-    /// The target of this call has not even answered 100.
+    /// A target of this call is silent: not even 100, or nothing behind it.
     TargetSilent(CallId),
     /// It has rung long enough.
     RingEnd(CallId),
+    /// Send a reliable provisional response of this call again.
+    Reliable(CallId),
     /// The other leg does not finish a re-INVITE of this call.
     ExchangeOverdue(CallId),
     /// A change of this call that met 491 is tried again.

@@ -202,6 +202,18 @@ pub enum RelayEvent {
     },
 }
 
+impl RelayEvent {
+    /// The port that it is about.
+    pub fn port(&self) -> PortId {
+        match self {
+            RelayEvent::OpenFailed { port, .. }
+            | RelayEvent::Control { port, .. }
+            | RelayEvent::Latched { port, .. }
+            | RelayEvent::Counters { port, .. } => *port,
+        }
+    }
+}
+
 /// Counters of one port, since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortCounters {

@@ -201,6 +201,14 @@ impl Dialog {
         })
     }
 
+    /// Another early dialog of the same INVITE with a tag of ours (RFC 3261 12.1), as if it had been forked.
+    pub fn sibling(&self, local_tag: &str) -> Dialog {
+        let untagged = self.local.strip_suffix(&format!(";tag={}", self.id.local_tag)).unwrap_or(&self.local);
+        let mut sibling = Dialog { local: format!("{untagged};tag={local_tag}"), ..self.clone() };
+        sibling.id.local_tag = local_tag.to_owned();
+        sibling
+    }
+
     /// We answered the founding request by 2xx.
     pub fn confirm(&mut self) {
         self.state = DialogState::Confirmed;

@@ -47,7 +47,7 @@ fn dialogs_that_do_not_exist() {
 fn hops_extensions_and_schemes() {
     let contact = ("Contact", "<sip:101@10.1.0.101>");
     assert_eq!(ask("INVITE", "", &[("Max-Forwards", "0"), contact], "Call-ID").0, 483);
-    assert_eq!(ask("INVITE", "", &[("Require", "100rel"), contact], "Unsupported"), (420, "100rel".into()));
+    assert_eq!(ask("INVITE", "", &[("Require", "100rel, precondition"), contact], "Unsupported"), (420, "precondition".into()));
     assert_eq!(ask("REGISTER", "", &[("Require", "gruu"), contact], "Unsupported"), (420, "gruu".into()));
     assert_eq!(ask("OPTIONS", "", &[("Max-Forwards", "0")], "Accept"), (200, "application/sdp".into()));
 }

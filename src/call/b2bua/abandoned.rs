@@ -7,7 +7,7 @@ use crate::side::Side;
 use bytes::Bytes;
 use ringfort_base::{CallId, Hop};
 use ringfort_sip::dialog::Dialog;
-use ringfort_sip::message::{Message, Method};
+use ringfort_sip::message::{HeaderName, Message, Method};
 use ringfort_sip::transaction::TransactionId;
 use std::collections::HashMap;
 
@@ -37,20 +37,21 @@ pub(super) enum Answered {
 }
 
 impl Abandoned {
-    /// Cancels an INVITE and remembers it.
-    pub fn give_up(&mut self, cx: &mut Context, id: TransactionId, hop: Hop, invite: Bytes) {
-        self.cancel(cx, id, Late::Release(hop, invite));
+    /// Cancels an INVITE and remembers it. `reason`: value of Reason (RFC 3326).
+    pub fn give_up(&mut self, cx: &mut Context, id: TransactionId, hop: Hop, invite: Bytes, reason: Option<&str>) {
+        self.cancel(cx, id, Late::Release(hop, invite), reason);
     }
 
     /// Cancels a re-INVITE and remembers its ACK.
     pub fn give_up_within(&mut self, cx: &mut Context, id: TransactionId, hop: Hop, ack: Bytes, leg: (CallId, Side)) {
-        self.cancel(cx, id, Late::Acknowledge(hop, ack, leg));
+        self.cancel(cx, id, Late::Acknowledge(hop, ack, leg), None);
     }
 
-    fn cancel(&mut self, cx: &mut Context, id: TransactionId, late: Late) {
+    fn cancel(&mut self, cx: &mut Context, id: TransactionId, late: Late, reason: Option<&str>) {
         cx.owners.remove(&id);
+        let reason = reason.map(|reason| (HeaderName::Reason, reason));
         // Fails only when the transaction is over already; then nothing is left to cancel.
-        if cx.transactions.cancel(cx.now.mono, id, &[]).is_ok() {
+        if cx.transactions.cancel(cx.now.mono, id, reason.as_slice()).is_ok() {
             self.invites.insert(id, late);
         }
     }

@@ -1,168 +1,235 @@
-//! One target after another, until one takes the call. A target that says nothing is given up in time for the next one: the very INVITE
-//! that meets a dead cloud is rerouted, not lost.
+//! One stage after another, until a target takes the call; the targets of a stage ring together. A target that says nothing is given up
+//! in time for the next stage: the very INVITE that meets a dead cloud is rerouted, not lost.
 
+use super::branch::Branch;
 use super::call::{Call, Failure, Leg, Phase, Side};
-use super::destination::{Destination, destination, peer_of};
-use super::{Env, Tables, ending, media, write};
+use super::destination::{destination, peer_of};
+use super::write::Outgoing;
+use super::{Env, Tables, ending, media, outcome, write};
 use crate::context::Owner;
-use crate::route::Target;
+use crate::route::{Outcome, Target};
 use crate::wake::Wake;
 use bytes::Bytes;
-use ringfort_base::{Event, limits};
+use ringfort_base::{Event, Time, limits};
+use ringfort_media::description::Description;
 use ringfort_sip::transaction::TransactionId;
+use std::time::Duration;
 
 impl Call {
-    /// Tries targets until one has been asked or none is left.
+    /// Tries stages until one has been asked or none is left.
     pub(super) fn try_next(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
-        while let Some(target) = self.waiting.pop_front() {
-            if let Target::Extension(user) = &target {
-                self.expand(env, user.clone());
-                continue;
-            }
-            if self.should_skip(env, &target) {
-                continue;
-            }
-            self.announce_reroute(env, &target);
-            self.target = Some(target.clone());
-            let tried = match &target {
-                Target::Echo => self.answer_by_echo(env, tables),
-                _ => self.ask(env, tables, &target),
-            };
-            match tried {
-                Ok(()) => return,
-                Err(failure) => self.last_failure = Some(failure),
+        while let Some(targets) = self.next_targets() {
+            if self.start(env, tables, targets) {
+                return;
             }
         }
         self.exhausted(env, tables);
     }
 
-    /// An extension's devices take its place, the latest registered first.
-    fn expand(&mut self, env: &Env<'_>, user: String) {
-        for binding in env.bindings.devices_of(&user) {
-            self.waiting.push_front(Target::Device { user: user.clone(), token: binding.token.clone() });
+    /// What of this stage has not rung yet, or the next stage.
+    fn next_targets(&mut self) -> Option<Vec<Target>> {
+        if !self.asking.rest.is_empty() {
+            return Some(std::mem::take(&mut self.asking.rest));
         }
-        if env.bindings.of(&user).is_empty() {
-            self.last_failure.get_or_insert(Failure::new(480, "Not Registered"));
-        }
+        self.asking.place = Some(self.asking.next_place()?);
+        self.asking.stage().map(|stage| stage.targets.clone())
     }
 
-    /// A peer known to be dead is passed over while others are left; as the last hope it is asked all the same.
-    fn should_skip(&mut self, env: &mut Env<'_>, target: &Target) -> bool {
-        let Some(peer) = peer_of(target) else { return false };
-        let skip = !env.peers.is_up(&peer) && !self.waiting.is_empty();
-        if skip {
-            self.last_failure = Some(Failure::new(503, "Peer Unreachable"));
+    /// Asks all these targets at once. False: none could be asked.
+    fn start(&mut self, env: &mut Env<'_>, tables: &mut Tables, targets: Vec<Target>) -> bool {
+        let ring = self.asking.stage().and_then(|stage| stage.ring_s).map(|s| Duration::from_secs(s.into()));
+        let mut targets = self.concrete(env, targets);
+        let Some(first) = targets.first().cloned() else { return false };
+        self.announce_reroute(env, &first);
+        self.target = Some(first);
+        if targets.contains(&Target::Echo) {
+            return self.answer_by_echo(env, tables).map_err(|failure| self.asking.last = Some(failure)).is_ok();
         }
-        skip
+        // RFC 5393 5.3.3: what may not ring at once rings afterwards.
+        let at_once = limits::BRANCHES_MAX.min(self.asking.breadth as usize).max(1);
+        if targets.len() > at_once {
+            self.asking.rest = targets.split_off(at_once);
+        }
+        let breadth = self.asking.breadth / targets.len().max(1) as u32;
+        for target in targets {
+            if let Err(failure) = self.ask(env, tables, target, breadth) {
+                self.asking.failures.push(failure);
+            }
+        }
+        if self.asking.branches.is_empty() {
+            self.close_stage();
+            return false;
+        }
+        let ring = ring.map_or(limits::RING_MAX, |ring| ring.min(limits::RING_MAX));
+        env.cx.timers.set(Wake::RingEnd(self.id), env.cx.now.mono + ring);
+        self.watch_silence(env);
+        self.pump(env, tables);
+        true
+    }
+
+    /// Targets as they can be asked: an extension is its devices, and a peer known to be dead is passed over while others are left; as the
+    /// last hope it is asked all the same.
+    pub(super) fn concrete(&mut self, env: &Env<'_>, targets: Vec<Target>) -> Vec<Target> {
+        let mut concrete = Vec::new();
+        for target in targets {
+            match target {
+                Target::Extension(user) => {
+                    let devices = env.bindings.devices_of(&user);
+                    if devices.is_empty() {
+                        let last = self.asking.last.get_or_insert(Failure::new(480, "Not Registered"));
+                        last.outcome = Outcome::Unreachable;
+                    }
+                    let device = |token: &String| Target::Device { user: user.clone(), token: token.clone() };
+                    concrete.extend(devices.iter().rev().map(|binding| device(&binding.token)));
+                }
+                target => concrete.push(target),
+            }
+        }
+        let is_dead = |target: &Target| peer_of(target).is_some_and(|peer| !env.peers.is_up(&peer));
+        let others = self.asking.has_substitute() || concrete.iter().any(|target| !is_dead(target));
+        if others && concrete.iter().any(is_dead) {
+            concrete.retain(|target| !is_dead(target));
+            if concrete.is_empty() {
+                self.asking.last = Some(Failure::new(503, "Peer Unreachable"));
+            }
+        }
+        concrete
     }
 
     fn announce_reroute(&mut self, env: &mut Env<'_>, next: &Target) {
         let Some(previous) = &self.target else { return };
         self.reroutes += 1;
-        let reason = self.last_failure.as_ref().map(|f| format!("{} {}", f.status, f.reason)).unwrap_or_default();
+        let reason = self.asking.last.as_ref().map(|f| format!("{} {}", f.status, f.reason)).unwrap_or_default();
         env.cx.event(Event::CallRerouted { call: self.id, from: previous.to_string(), to: next.to_string(), reason });
     }
 
     /// Sends the INVITE.
-    fn ask(&mut self, env: &mut Env<'_>, tables: &mut Tables, target: &Target) -> Result<(), Failure> {
+    pub(super) fn ask(&mut self, env: &mut Env<'_>, tables: &mut Tables, target: Target, breadth: u32) -> Result<(), Failure> {
+        let of_device = matches!(target, Target::Device { .. });
+        let device = |failure: Failure| Failure { of_device, ..failure };
         let snapshot = self.snapshot.clone().unwrap_or_else(|| env.cx.snapshot.clone());
-        let destination = destination(env, &snapshot, target)?;
-        self.enter_target(env, tables, target)?;
+        let destination = destination(env, &snapshot, &target).map_err(device)?;
+        self.enter_target(env, tables, &target)?;
         let (call_id, tag) = (env.cx.entropy.token(20), env.cx.tag());
         let mut leg = Leg::new(destination.hop, destination.by_target, call_id, tag);
         (leg.device, leg.route, leg.placed) = (destination.device.clone(), destination.route.clone(), env.cx.now.mono);
-        let media = media::open(env, tables, self.id, Side::Callee, destination.kind);
+        let media = media::open(env, tables, self.id, destination.kind);
         let mut media = media.ok_or(Failure::new(503, "No Media Port"))?;
         media.session.set_sdes(destination.sdes);
         leg.media = Some(media);
         tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (self.id, Side::Callee));
-        let sent = self.send_invite(env, &mut leg, &destination);
-        let callee = self.callee.insert(leg);
-        let (id, octets) = match sent {
-            Ok(sent) => sent,
+        let via = env.cx.branch();
+        tables.loops.sent(self.id, &via);
+        let out = Outgoing { target: &target, to: &destination, branch: &via, breadth };
+        let sent = self.send_invite(env, &mut leg, &out);
+        let patience = self.asking.stage().and_then(|stage| stage.patience_ms).map(|ms| Duration::from_millis(ms.into()));
+        let deadline = env.cx.now.mono + patience.unwrap_or(destination.patience);
+        let no = self.asking.number();
+        let mut branch = Branch { no, target, leg, forks: Vec::new(), spoke: false, breadth, deadline };
+        match sent {
+            Ok(sent) => branch.leg.invite = Some(sent),
             Err(failure) => {
-                self.give_up_callee(env, tables);
-                return Err(failure);
+                branch.give_up(env, tables, None);
+                return Err(device(failure));
             }
-        };
-        callee.invite = Some((id, octets));
-        let now = env.cx.now.mono;
-        env.cx.timers.set(Wake::TargetSilent(self.id), now + destination.patience);
-        env.cx.timers.set(Wake::RingEnd(self.id), now + limits::RING_MAX);
-        self.pump(env, tables);
+        }
+        self.asking.branches.push(branch);
         Ok(())
     }
 
-    /// The INVITE with the caller's offer, as this leg's session words it.
-    fn send_invite(&self, env: &mut Env<'_>, leg: &mut Leg, to: &Destination) -> Result<(TransactionId, Bytes), Failure> {
-        let offered = self.caller.media.as_ref().and_then(|m| m.described.clone()).unwrap_or_default();
+    /// The INVITE with the caller's offer, as this leg's session words it; with the node's own where the caller made none.
+    fn send_invite(&self, env: &mut Env<'_>, leg: &mut Leg, out: &Outgoing<'_>) -> Result<(TransactionId, Bytes), Failure> {
+        let offered = self.caller.media.as_ref().and_then(|m| m.described.clone()).unwrap_or_else(Description::g711);
         let session = &mut leg.media.as_mut().ok_or(Failure::new(500, "No Media"))?.session;
         let offer = session.make_offer(env.cx.now.mono, &offered);
         let offer = offer.map_err(|error| Failure::new(error.status(), "Offer Not Possible For Target"))?;
-        let octets = write::invite(env.cx, self, leg, &to.uri, &to.domain, offer);
-        let id = env.cx.request(to.hop, octets.clone(), Some(Owner::Call(self.id)));
+        let octets = write::invite(env.cx, self, leg, out, offer);
+        let id = env.cx.request(out.to.hop, octets.clone(), Some(Owner::Call(self.id)));
         Ok((id.ok_or(Failure::new(503, "Too Many Transactions"))?, octets))
     }
 
-    /// The target has not even answered 100. It is a failure of the peer; the call moves on if it can, else it goes on
-    /// waiting for as long as the transaction does.
-    pub(super) fn target_silent(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
-        if self.phase != Phase::Routing || self.callee.is_none() {
-            return;
-        }
-        self.peer_failed(env, "INVITE unanswered");
-        if !self.waiting.is_empty() {
-            self.last_failure = Some(Failure::new(408, "No Answer From Target"));
-            self.give_up_callee(env, tables);
-            self.try_next(env, tables);
+    /// The next moment at which a branch's silence is too long.
+    pub(super) fn watch_silence(&self, env: &mut Env<'_>) {
+        let next = self.asking.branches.iter().map(|branch| branch.deadline).min().unwrap_or(Time::NEVER);
+        match next {
+            Time::NEVER => env.cx.timers.stop(Wake::TargetSilent(self.id)),
+            next => env.cx.timers.set(Wake::TargetSilent(self.id), next),
         }
     }
 
-    /// Supervision counts what a call found out about its target.
-    pub(super) fn peer_failed(&self, env: &mut Env<'_>, what: &str) {
-        if let Some(peer) = self.target.as_ref().and_then(peer_of) {
-            env.peers.passive_failure(env.cx, &peer, what);
+    /// Targets have not even answered 100, or nothing behind it. Those that say nothing at all are failures of their peers. The call moves on
+    /// if it can, else it goes on waiting for as long as the transaction does.
+    pub(super) fn target_silent(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
+        let now = env.cx.now.mono;
+        let due: Vec<u32> = self.asking.branches.iter().filter(|branch| branch.deadline <= now).map(|branch| branch.no).collect();
+        for no in due {
+            let Some(branch) = self.asking.branch(no) else { continue };
+            branch.deadline = Time::NEVER;
+            if !branch.spoke {
+                let target = branch.target.clone();
+                peer_failed(env, &target, "INVITE unanswered");
+            }
+            if self.asking.has_substitute()
+                && let Some(branch) = self.asking.take(no)
+            {
+                branch.give_up(env, tables, None);
+                self.asking.failures.push(Failure::new(408, "No Answer From Target"));
+            }
         }
+        self.after_failure(env, tables);
     }
 
     /// It has rung long enough (RFC 3261 13.3.1.1 leaves the time to the UAS; nobody waits for ever).
     pub(super) fn ring_end(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
-        if matches!(self.phase, Phase::Routing | Phase::Ringing) {
-            self.refuse(env, tables, 480, "no-answer", Vec::new());
+        if !matches!(self.phase, Phase::Routing | Phase::Ringing) || self.callee.is_some() {
+            return;
         }
-    }
-
-    /// A target failed: the next one, or the caller is told.
-    pub(super) fn target_failed(&mut self, env: &mut Env<'_>, tables: &mut Tables, failure: Failure) {
-        let moves_on = self.may_move_on(failure.status);
-        self.give_up_callee(env, tables);
-        env.cx.timers.stop(Wake::TargetSilent(self.id));
-        self.last_failure = Some(failure);
-        match moves_on {
+        self.asking.give_up_all(env, tables, None);
+        self.asking.failures.clear();
+        let failure = Failure::rang_out();
+        self.asking.rest.clear();
+        let goes_on = self.asking.place.is_some_and(|place| failure.leads_to(&self.asking.plan, place).is_some());
+        self.asking.last = Some(failure);
+        match goes_on {
             true => self.try_next(env, tables),
-            false => self.exhausted(env, tables),
+            false => self.refuse(env, tables, 480, "no-answer", Vec::new()),
         }
     }
 
-    /// What a living target says of the callee is final; what says that the target itself cannot do it is not. Early media that the
-    /// caller hears already cannot be replaced within the same dialog.
-    fn may_move_on(&self, status: u16) -> bool {
-        let early = self.invite.as_ref().is_some_and(|i| i.early_answer.is_some());
-        let device = matches!(self.target, Some(Target::Device { .. }));
-        let failed = matches!(status, 408 | 500 | 502 | 503 | 504);
-        !early && (failed || (device && matches!(status, 404 | 410 | 480)))
+    /// A target failed. 6xx speaks for the callee wherever it rings, and ends the stage (RFC 3261 16.7 step 5).
+    pub(super) fn target_failed(&mut self, env: &mut Env<'_>, tables: &mut Tables, failure: Failure) {
+        if failure.status >= 600 {
+            self.asking.give_up_all(env, tables, None);
+        }
+        self.asking.failures.push(failure);
+        self.after_failure(env, tables);
     }
 
-    /// No target is left: the caller gets the last one's answer.
+    /// The next stage when nobody is left in this one.
+    pub(super) fn after_failure(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
+        if self.asking.branches.is_empty() && self.invite.is_some() && self.callee.is_none() {
+            self.close_stage();
+            self.try_next(env, tables);
+        }
+        self.watch_silence(env);
+    }
+
+    fn close_stage(&mut self) {
+        let failures = std::mem::take(&mut self.asking.failures);
+        self.asking.last = outcome::best(failures).or(self.asking.last.take());
+    }
+
+    /// No target is left: the caller gets the last stage's answer.
     fn exhausted(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
-        let failure = self.last_failure.take().unwrap_or(Failure::new(480, "No Target"));
+        let failure = self.asking.last.take().unwrap_or(Failure::new(480, "No Target"));
         self.reject_invite(env, failure.status, Some(&failure.reason), &failure.headers);
         self.end(env, tables, ending::Cause::named(failure.status, ending::cause_of_status(failure.status)));
     }
 }
 
-impl Failure {
-    pub(super) fn new(status: u16, reason: &str) -> Failure {
-        Failure { status, reason: reason.into(), headers: Vec::new() }
+/// Supervision counts what a call found out about its target.
+pub(super) fn peer_failed(env: &mut Env<'_>, target: &Target, what: &str) {
+    if let Some(peer) = peer_of(target) {
+        env.peers.passive_failure(env.cx, &peer, what);
     }
 }

@@ -2,6 +2,7 @@
 //! transactions are not, for only answered calls are written down.
 
 use super::abilities::Abilities;
+use super::branch::Asking;
 use super::exchange::Exchange;
 use super::relayed::Relayed;
 use super::replace::Replaced;
@@ -10,7 +11,7 @@ use super::transfer::Transfer;
 use crate::admission::Place;
 use crate::config::Snapshot;
 use crate::registrar::Device;
-use crate::route::{Source, Target};
+use crate::route::{Outcome, Source, Target};
 pub use crate::side::Side;
 use crate::status::CallStatus;
 use bytes::Bytes;
@@ -23,7 +24,6 @@ use ringfort_sip::dialog::Dialog;
 use ringfort_sip::message::Message;
 use ringfort_sip::transaction::TransactionId;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -78,8 +78,12 @@ pub struct Call {
     pub(crate) callee: Option<Leg>,
     /// Target in use or last tried.
     pub(crate) target: Option<Target>,
+    /// All that matters until it is answered.
     #[serde(skip)]
-    pub(crate) waiting: VecDeque<Target>,
+    pub(crate) asking: Asking,
+    /// The 2xx to the caller bore the node's own offer; the ACK brings the answer.
+    #[serde(skip)]
+    pub(crate) offered: bool,
     /// The INVITE that began it, until it is answered.
     #[serde(skip)]
     pub(crate) invite: Option<Invite>,
@@ -100,8 +104,6 @@ pub struct Call {
     pub(crate) started: Wall,
     pub(crate) answered: Option<Wall>,
     pub(crate) reroutes: u32,
-    #[serde(skip)]
-    pub(crate) last_failure: Option<Failure>,
     /// Places that it takes.
     #[serde(skip)]
     pub(crate) places: Vec<Place>,
@@ -122,8 +124,6 @@ pub(crate) struct Awaited {
 pub(crate) struct Invite {
     pub id: TransactionId,
     pub message: Message,
-    /// SDP that was sent in a provisional response; the final one repeats it.
-    pub early_answer: Option<Vec<u8>>,
 }
 
 /// Why the last target failed, as the caller will be told when there is no other.
@@ -133,6 +133,10 @@ pub(crate) struct Failure {
     pub reason: String,
     /// Challenges and the like, passed on.
     pub headers: Vec<(ringfort_sip::message::HeaderName, String)>,
+    /// A registered device said so, or cannot be reached.
+    pub of_device: bool,
+    /// What it means for the plan.
+    pub outcome: Outcome,
 }
 
 /// One leg: a dialog and its media.
@@ -233,6 +237,17 @@ impl Call {
         self.phase == Phase::Over
     }
 
+    /// Whether this side's dialogs are early ones.
+    pub(crate) fn is_early(&self, side: Side) -> bool {
+        matches!(self.phase, Phase::Routing | Phase::Ringing) && (side == Side::Caller || self.callee.is_none())
+    }
+
+    /// Targets that have an INVITE of this call; of an answered one the target that took it.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &Target> {
+        let ringing = self.asking.branches.iter().map(|branch| &branch.target);
+        ringing.chain(self.target.as_ref().filter(|_| self.asking.branches.is_empty()))
+    }
+
     pub(crate) fn leg(&mut self, side: Side) -> Option<&mut Leg> {
         match side {
             Side::Caller => Some(&mut self.caller),
@@ -264,6 +279,7 @@ impl Call {
         };
         let media =
             |leg: Option<&Leg>| leg.and_then(|l| l.media.as_ref()).map(|m| m.session.describe().to_string()).unwrap_or_default();
+        let callee = self.callee.as_ref().or_else(|| self.asking.branches.first().map(|branch| &branch.leg));
         let packets = |leg: Option<&Leg>| leg.and_then(|l| l.media.as_ref()).map_or(0, |m| m.counters.rtp_in);
         CallStatus {
             call: self.id,
@@ -274,8 +290,8 @@ impl Call {
             target: self.target_name(),
             started: self.started,
             answered: self.answered,
-            media: [media(Some(&self.caller)), media(self.callee.as_ref())],
-            packets: [packets(Some(&self.caller)), packets(self.callee.as_ref())],
+            media: [media(Some(&self.caller)), media(callee)],
+            packets: [packets(Some(&self.caller)), packets(callee)],
         }
     }
 }

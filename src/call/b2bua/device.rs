@@ -67,9 +67,10 @@ impl Leg {
 }
 
 impl Call {
-    /// Both legs take over where their devices are by now; before anything is sent.
+    /// All legs take over where their devices are by now; before anything is sent.
     pub(super) fn follow_devices(&mut self, bindings: &BindingTable) {
-        for leg in [Some(&mut self.caller), self.callee.as_mut()].into_iter().flatten() {
+        let branches = self.asking.branches.iter_mut().map(|branch| &mut branch.leg);
+        for leg in [Some(&mut self.caller), self.callee.as_mut()].into_iter().flatten().chain(branches) {
             leg.follow(bindings);
         }
     }

@@ -23,7 +23,7 @@ pub(crate) struct Cause {
     pub name: String,
     /// The peer of this side has released its dialog itself.
     pub released_by: Option<Side>,
-    /// Reason (RFC 3326) that the other side's BYE bears.
+    /// Reason (RFC 3326) of the BYE to the other side, and of the CANCEL to those who ring.
     pub reason: Option<String>,
 }
 
@@ -115,6 +115,7 @@ impl Call {
             tables.deferred.push(super::transfer::Deferred::GiveUp(target));
         }
         self.leave(tables);
+        self.asking.give_up_all(env, tables, cause.reason.as_deref());
         for side in [Side::Caller, Side::Callee] {
             let by_peer = cause.released_by == Some(side);
             let unacknowledged = self.invites.iter().find(|awaited| awaited.side == side).map(|awaited| awaited.id);
@@ -127,6 +128,7 @@ impl Call {
         for wake in [
             Wake::TargetSilent(self.id),
             Wake::RingEnd(self.id),
+            Wake::Reliable(self.id),
             Wake::AskAlive(self.id),
             Wake::Session(self.id, Side::Caller),
             Wake::Session(self.id, Side::Callee),
@@ -140,15 +142,6 @@ impl Call {
         }
         env.cx.timers.set(Wake::RecordOverdue(self.id), env.cx.now.mono + COUNTERS_PATIENCE);
         self.record_when_closed(env, tables);
-    }
-
-    /// Gives a target up: its INVITE is cancelled, its port closed. The call goes on.
-    pub(super) fn give_up_callee(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
-        if let Some(mut leg) = self.callee.take() {
-            leg.release(env, tables, false, None, None);
-            tables.forget_leg(&leg);
-            env.cx.timers.stop(Wake::Media(self.id, Side::Callee));
-        }
     }
 
     /// Writes the record once every port is closed.
@@ -209,7 +202,7 @@ impl Leg {
         reason: Option<&str>,
     ) {
         if let Some((id, octets)) = self.invite.take_if(|_| self.ack.is_none()) {
-            tables.abandoned.give_up(env.cx, id, self.hop, octets);
+            tables.abandoned.give_up(env.cx, id, self.hop, octets, None);
         } else if !by_peer && self.is_confirmed() {
             let hop = self.next_hop();
             if let Some(octets) = self.inside(env.cx, &Method::Bye) {

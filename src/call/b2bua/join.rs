@@ -135,7 +135,7 @@ impl Calls {
         }
         let Some(call) = self.live.get_mut(&leg.0) else { return false };
         let Some(media) = call.media(leg.1).filter(|media| media.session.kind() == LegKind::Rtp) else { return false };
-        let Some(fresh) = media::open(env, &mut self.tables, into, leg.1, LegKind::Rtp) else { return false };
+        let Some(fresh) = media::open(env, &mut self.tables, into, LegKind::Rtp) else { return false };
         media::close(env, &mut self.tables, media);
         self.tables.ports.remove(&media.port);
         media.session.move_to(fresh.port, fresh.session.address());
@@ -199,7 +199,7 @@ impl Call {
         let id = self.id;
         tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (id, side));
         if let Some(media) = &leg.media {
-            tables.ports.insert(media.port, (id, side));
+            tables.ports.insert(media.port, id);
         }
         let awaited = |a: &&super::call::Awaited| a.side == side && !a.id.is_internal();
         let unacknowledged = self.invites.iter().find(awaited).map(|a| a.id);

@@ -4,7 +4,8 @@ use super::call::{Call, Failure, Media, Phase, Side};
 use super::ending::Cause;
 use super::{Env, Tables};
 use crate::wake::Wake;
-use ringfort_base::{CallId, Event, PortId};
+use ringfort_base::{CallId, Event, PortId, Time, limits};
+use ringfort_media::description::Description;
 use ringfort_media::plan::{Destination, DiscardReason, PortCounters, RelayCommand, RelayEvent};
 use ringfort_media::session::{LegKind, LegOutput, LegSession, MediaAddress};
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use std::time::Duration;
 const TICK: Duration = Duration::from_millis(1);
 
 /// A port and a session for a leg. `None`: every port is in use.
-pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, side: Side, kind: LegKind) -> Option<Media> {
+pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, kind: LegKind) -> Option<Media> {
     let number = tables.allocator.take(env.cx.now.mono)?;
     let port = PortId(tables.fresh_id().0);
     let rtp = SocketAddr::new(env.cx.own.media_bind, number);
@@ -22,7 +23,7 @@ pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, side: S
     let rtcp = (kind == LegKind::Rtp).then(|| SocketAddr::new(env.cx.own.media_bind, number + 1));
     let address = MediaAddress { rtp, rtcp, advertised: env.cx.own.media_advertised };
     let session = LegSession::new(kind, port, address, &mut *env.cx.entropy);
-    tables.ports.insert(port, (call, side));
+    tables.ports.insert(port, call);
     env.cx.relay(RelayCommand::Open { port, call: tables.group_of(call), rtp, rtcp });
     Some(Media {
         port,
@@ -42,25 +43,71 @@ pub(super) fn close(env: &mut Env<'_>, tables: &mut Tables, media: &Media) {
     env.cx.relay(RelayCommand::Close { port: media.port });
 }
 
+/// Another port number for a leg whose own could not be opened.
+fn reopen(env: &mut Env<'_>, tables: &mut Tables, call: CallId, media: &mut Media, number: u16) {
+    tables.allocator.give_back(env.cx.now.mono, media.number);
+    let address = media.session.address();
+    let moved = |old: SocketAddr, number| SocketAddr::new(old.ip(), number);
+    let (rtp, rtcp) = (moved(address.rtp, number), address.rtcp.map(|old| moved(old, number + 1)));
+    let port = PortId(tables.fresh_id().0);
+    media.session.move_to(port, MediaAddress { rtp, rtcp, ..address });
+    tables.ports.remove(&media.port);
+    tables.ports.insert(port, call);
+    (media.port, media.number) = (port, number);
+    env.cx.relay(RelayCommand::Open { port, call: tables.group_of(call), rtp, rtcp });
+}
+
+/// Where a leg sits in its call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seat {
+    Caller,
+    Callee,
+    /// A target that rings.
+    Branch(u32),
+}
+
+impl Seat {
+    fn side(self) -> Side {
+        if self == Seat::Caller { Side::Caller } else { Side::Callee }
+    }
+}
+
 impl Call {
-    /// Where packets go that this side's peer sends.
-    fn destination(&self, side: Side) -> Destination {
-        let (own, other) = match side {
-            Side::Caller => (self.caller.media.as_ref(), self.callee.as_ref().and_then(|c| c.media.as_ref())),
-            Side::Callee => (self.callee.as_ref().and_then(|c| c.media.as_ref()), self.caller.media.as_ref()),
+    /// Where every leg with media sits.
+    fn seats(&self) -> Vec<Seat> {
+        let branches = self.asking.branches.iter().map(|branch| Seat::Branch(branch.no));
+        [Seat::Caller].into_iter().chain(self.callee.is_some().then_some(Seat::Callee)).chain(branches).collect()
+    }
+
+    fn media_at(&mut self, seat: Seat) -> Option<&mut Media> {
+        match seat {
+            Seat::Caller => self.caller.media.as_mut(),
+            Seat::Callee => self.callee.as_mut()?.media.as_mut(),
+            Seat::Branch(no) => self.asking.branch(no)?.leg.media.as_mut(),
+        }
+    }
+
+    /// Where packets go that the peer at this seat sends. Before the answer the caller hears one branch.
+    fn destination(&mut self, seat: Seat) -> Destination {
+        let heard = self.asking.heard.filter(|_| self.callee.is_none()).map_or(Seat::Callee, Seat::Branch);
+        let other = match seat {
+            Seat::Caller => Some(heard),
+            Seat::Callee => Some(Seat::Caller),
+            Seat::Branch(_) => (seat == heard).then_some(Seat::Caller),
         };
-        match (own.and_then(|m| m.echo), other) {
+        let other = other.and_then(|other| self.media_at(other)).map(|media| media.port);
+        match (self.media_at(seat).and_then(|m| m.echo), other) {
             (Some(ssrc), _) => Destination::Echo { ssrc },
-            (None, Some(other)) => Destination::Port(other.port),
+            (None, Some(port)) => Destination::Port(port),
             (None, None) => Destination::Discard(DiscardReason::NotConnected),
         }
     }
 
-    /// Compiles both legs' plans anew and hands them to the relay.
+    /// Compiles all legs' plans anew and hands them to the relay.
     pub(super) fn replan(&mut self, env: &mut Env<'_>) {
-        for side in [Side::Caller, Side::Callee] {
-            let destination = self.destination(side);
-            if let Some(media) = self.media(side) {
+        for seat in self.seats() {
+            let destination = self.destination(seat);
+            if let Some(media) = self.media_at(seat) {
                 let plan = Box::new(media.session.plan(destination));
                 let port = media.port;
                 env.cx.relay(RelayCommand::Plan { port, plan });
@@ -68,55 +115,66 @@ impl Call {
         }
     }
 
-    /// Performs what both legs' sessions want.
+    /// Performs what the legs' sessions want.
     pub(super) fn pump(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
-        for side in [Side::Caller, Side::Callee] {
-            self.pump_side(env, tables, side);
+        for seat in self.seats() {
+            self.pump_seat(env, tables, seat);
         }
+        self.watch_media(env);
     }
 
-    fn pump_side(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side) {
-        while let Some(output) = self.media(side).and_then(|m| m.session.poll_output()) {
+    fn pump_seat(&mut self, env: &mut Env<'_>, tables: &mut Tables, seat: Seat) {
+        while let Some(output) = self.media_at(seat).and_then(|m| m.session.poll_output()) {
             if self.phase == Phase::Ending {
                 continue;
             }
+            let leg = || seat.side().as_str().to_string();
             match output {
                 LegOutput::Send { to, datagram } => {
-                    if let Some(port) = self.media(side).map(|m| m.port) {
+                    if let Some(port) = self.media_at(seat).map(|m| m.port) {
                         env.cx.relay(RelayCommand::Send { port, to, datagram });
                     }
                 }
                 LegOutput::PlanChanged => self.replan(env),
-                LegOutput::Ready { how } => {
-                    env.cx.event(Event::MediaReady { call: self.id, leg: side.as_str().into(), how });
-                }
+                LegOutput::Ready { how } => env.cx.event(Event::MediaReady { call: self.id, leg: leg(), how }),
                 LegOutput::Failed { cause } => {
-                    let (leg, name) = (side.as_str().into(), cause.as_str());
-                    env.cx.event(Event::MediaFailed { call: self.id, leg, cause: name.into() });
+                    let name = cause.as_str();
+                    env.cx.event(Event::MediaFailed { call: self.id, leg: leg(), cause: name.into() });
                     self.end(env, tables, Cause::media(name));
                 }
             }
         }
-        let at = self.media(side).map_or(ringfort_base::Time::NEVER, |m| m.session.next_timeout());
-        let at = if self.phase == Phase::Ending { ringfort_base::Time::NEVER } else { at };
-        // A session that asks for a moment that has passed is asked again, but time goes on in between.
-        let at = at.max(env.cx.now.mono + TICK);
-        env.cx.timers.set(Wake::Media(self.id, side), at);
     }
 
-    /// ICE, DTLS or deadline of a leg.
+    /// Arms the timers of both sides. A session that asks for a moment that has passed is asked again, but time goes on in between.
+    fn watch_media(&mut self, env: &mut Env<'_>) {
+        for side in [Side::Caller, Side::Callee] {
+            let mut next = Time::NEVER;
+            for seat in self.seats().into_iter().filter(|seat| seat.side() == side) {
+                next = next.min(self.media_at(seat).map_or(Time::NEVER, |media| media.session.next_timeout()));
+            }
+            let next = if self.phase == Phase::Ending { Time::NEVER } else { next };
+            let at = next.max(env.cx.now.mono + TICK);
+            env.cx.timers.set(Wake::Media(self.id, side), at);
+        }
+    }
+
+    /// ICE, DTLS or deadline of a side's legs.
     pub(super) fn media_timeout(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side) {
         let now = env.cx.now.mono;
-        if let Some(media) = self.media(side) {
-            media.session.handle_timeout(now);
+        for seat in self.seats().into_iter().filter(|seat| seat.side() == side) {
+            if let Some(media) = self.media_at(seat) {
+                media.session.handle_timeout(now);
+            }
         }
-        self.pump_side(env, tables, side);
+        self.pump(env, tables);
     }
 
     /// The relay told something about a leg's port.
-    pub(super) fn relayed(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side, event: RelayEvent) {
-        let now = env.cx.now.mono;
-        let Some(media) = self.media(side) else { return };
+    pub(super) fn relayed(&mut self, env: &mut Env<'_>, tables: &mut Tables, event: RelayEvent) {
+        let (now, port) = (env.cx.now.mono, event.port());
+        let seat = self.seats().into_iter().find(|seat| self.media_at(*seat).is_some_and(|media| media.port == port));
+        let Some((seat, media)) = seat.and_then(|seat| Some((seat, self.media_at(seat)?))) else { return };
         match event {
             RelayEvent::Control { from, datagram, .. } => media.session.handle_datagram(now, from, &datagram),
             RelayEvent::Latched { component, source, .. } => {
@@ -125,7 +183,7 @@ impl Call {
             }
             RelayEvent::OpenFailed { error, .. } => {
                 env.cx.event(Event::Impaired { part: "relay".into(), reason: format!("media port: {error}") });
-                self.end(env, tables, Cause::named(503, "no-media-port"));
+                return self.port_lost(env, tables, seat);
             }
             RelayEvent::Counters { counters, last, .. } => {
                 media.counters = *counters;
@@ -133,18 +191,47 @@ impl Call {
                 return self.record_when_closed(env, tables);
             }
         }
-        self.pump_side(env, tables, side);
+        self.pump_seat(env, tables, seat);
+        self.watch_media(env);
+    }
+
+    /// Another process sits on a port. Before anybody was told of it another one is taken: the caller's leg moves, a target is asked anew.
+    fn port_lost(&mut self, env: &mut Env<'_>, tables: &mut Tables, seat: Seat) {
+        self.asking.ports_lost += 1;
+        let untold = self.answered.is_none() && self.asking.earlies.iter().all(|early| early.sdp.is_none());
+        let again = self.asking.ports_lost <= limits::PORT_TRIES_MAX;
+        match seat {
+            Seat::Caller if again && untold && self.callee.is_none() && self.phase != Phase::Ending => {
+                let number = tables.allocator.take(env.cx.now.mono);
+                if let (Some(number), Some(media)) = (number, self.caller.media.as_mut()) {
+                    return reopen(env, tables, self.id, media, number);
+                }
+            }
+            Seat::Branch(no) if again => {
+                if let Some(branch) = self.asking.take(no) {
+                    let (target, breadth) = (branch.target.clone(), branch.breadth);
+                    branch.give_up(env, tables, None);
+                    if let Err(failure) = self.ask(env, tables, target, breadth) {
+                        self.asking.failures.push(failure);
+                    }
+                    return self.after_failure(env, tables);
+                }
+            }
+            _ => {}
+        }
+        self.end(env, tables, Cause::named(503, "no-media-port"));
     }
 
     /// The echo service: the caller's own packets go back to it, in whatever format it offered.
     pub(super) fn answer_by_echo(&mut self, env: &mut Env<'_>, tables: &mut Tables) -> Result<(), Failure> {
         let (now, ssrc) = (env.cx.now.mono, env.cx.entropy.u64() as u32);
         let media = self.caller.media.as_mut().ok_or(Failure::new(500, "No Media"))?;
-        let offered = media.described.clone().unwrap_or_default();
-        let answer = media.session.make_answer(now, &offered);
+        let offered = media.described.clone().unwrap_or_else(Description::g711);
+        let delayed = self.asking.delayed;
+        let answer = if delayed { media.session.make_offer(now, &offered) } else { media.session.make_answer(now, &offered) };
         let answer = answer.map_err(|error| Failure::new(error.status(), "Echo Not Possible"))?;
         media.echo = Some(ssrc);
-        self.connect(env, tables, answer);
+        self.connect(env, tables, 0, Some(answer));
         Ok(())
     }
 }

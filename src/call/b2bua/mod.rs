@@ -6,22 +6,28 @@ mod abandoned;
 mod abilities;
 mod alive;
 mod attempt;
+mod branch;
 mod call;
 mod destination;
 mod device;
+mod early;
+mod early_requests;
 mod ending;
 mod exchange;
 mod farewell;
 mod glare;
 mod identity;
 mod join;
+mod loops;
 mod media;
+mod outcome;
 mod own;
 mod passing;
 mod people;
 mod places;
 mod ports;
 mod progress;
+mod redirect;
 mod relayed;
 mod replace;
 mod restore;
@@ -46,6 +52,7 @@ use crate::route::Target;
 use crate::status::{CallStatus, LimitStatus};
 use abandoned::{Abandoned, Answered};
 use farewell::Farewells;
+use loops::Loops;
 use ringfort_base::event::{CallRecord, Mode};
 use ringfort_base::{CallId, Hop, PortId, limits};
 use ringfort_media::plan::RelayEvent;
@@ -72,12 +79,13 @@ pub struct Env<'a> {
 pub(crate) struct Tables {
     /// By Call-ID and the node's own tag.
     dialogs: HashMap<(String, String), (CallId, Side)>,
-    ports: HashMap<PortId, (CallId, Side)>,
+    ports: HashMap<PortId, CallId>,
     invites: HashMap<TransactionId, CallId>,
     allocator: PortAllocator,
     admission: Admission,
     abandoned: Abandoned,
     farewells: Farewells,
+    loops: Loops,
     recent: VecDeque<CallRecord>,
     next_id: u64,
     /// What concerns two calls, until the one at hand is put back.
@@ -105,6 +113,7 @@ impl Calls {
             admission: Admission::default(),
             abandoned: Abandoned::default(),
             farewells: Farewells::default(),
+            loops: Loops::default(),
             recent: VecDeque::new(),
             next_id: first_id,
             deferred: Vec::new(),
@@ -177,7 +186,11 @@ impl Calls {
     /// A request inside a dialog. False: no such dialog.
     pub fn within(&mut self, env: &mut Env<'_>, id: TransactionId, hop: Hop, request: Message) -> bool {
         let Some((call, side)) = self.dialog_of(&request) else { return false };
-        self.with(env, call, |call, env, tables| call.requested(env, tables, side, within::Asked { id, hop, request }));
+        let asked = within::Asked { id, hop, request };
+        self.with(env, call, |call, env, tables| match call.is_early(side) {
+            true => call.requested_early(env, tables, side, &asked),
+            false => call.requested(env, tables, side, asked),
+        });
         true
     }
 
@@ -196,9 +209,9 @@ impl Calls {
     }
 
     /// A CANCEL for this INVITE.
-    pub fn cancelled(&mut self, env: &mut Env<'_>, invite: TransactionId) {
+    pub fn cancelled(&mut self, env: &mut Env<'_>, invite: TransactionId, cancel: &Message) {
         if let Some(call) = self.tables.invites.get(&invite).copied() {
-            self.with(env, call, |call, env, tables| call.cancelled(env, tables, invite));
+            self.with(env, call, |call, env, tables| call.cancelled(env, tables, invite, cancel));
         }
     }
 
@@ -241,14 +254,8 @@ impl Calls {
 
     /// The relay told something.
     pub fn relayed(&mut self, env: &mut Env<'_>, event: RelayEvent) {
-        let port = match &event {
-            RelayEvent::OpenFailed { port, .. }
-            | RelayEvent::Control { port, .. }
-            | RelayEvent::Latched { port, .. }
-            | RelayEvent::Counters { port, .. } => *port,
-        };
-        if let Some((call, side)) = self.tables.ports.get(&port).copied() {
-            self.with(env, call, |call, env, tables| call.relayed(env, tables, side, event));
+        if let Some(call) = self.tables.ports.get(&event.port()).copied() {
+            self.with(env, call, |call, env, tables| call.relayed(env, tables, event));
         }
     }
 
@@ -267,6 +274,11 @@ impl Calls {
     /// It has rung long enough.
     pub fn ring_end(&mut self, env: &mut Env<'_>, id: CallId) {
         self.with(env, id, Call::ring_end);
+    }
+
+    /// A reliable provisional response of this call is not acknowledged.
+    pub fn repeat_reliable(&mut self, env: &mut Env<'_>, id: CallId) {
+        self.with(env, id, Call::repeat_reliable);
     }
 
     /// The other leg does not finish a re-INVITE.
@@ -306,7 +318,7 @@ impl Calls {
             (Target::Trunk { name, .. }, PeerName::Trunk(wanted)) => name == wanted,
             _ => false,
         };
-        self.live.values().filter(|c| c.target.as_ref().is_some_and(uses)).count()
+        self.live.values().filter(|call| call.targets().any(uses)).count()
     }
 
     /// Places in use, for the status.
@@ -351,6 +363,13 @@ impl Tables {
     fn forget(&mut self, call: &Call) {
         self.groups.remove(&call.id);
         [Some(&call.caller), call.callee.as_ref()].into_iter().flatten().for_each(|leg| self.forget_leg(leg));
+        self.loops.over(call.id);
+        for branch in &call.asking.branches {
+            self.forget_leg(&branch.leg);
+        }
+        for early in &call.asking.earlies {
+            self.dialogs.remove(&(early.dialog.id.call_id.clone(), early.dialog.id.local_tag.clone()));
+        }
         for awaited in &call.invites {
             self.invites.remove(&awaited.id);
         }

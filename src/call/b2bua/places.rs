@@ -4,7 +4,7 @@
 use super::call::{Call, Failure, Phase};
 use super::{Env, Tables};
 use crate::admission::{Allowance, Full, Holder, Place, kbit_of};
-use crate::route::Target;
+use crate::route::{Outcome, Target};
 use ringfort_base::Event;
 use ringfort_sip::message::HeaderName;
 
@@ -36,7 +36,9 @@ impl Call {
         }
         self.take_place(env, tables, holder.clone()).map_err(|full| {
             tell(env, &holder, full, "target passed over");
-            Failure::new(status, reason)
+            // A person who has too many calls is busy; a trunk that is full could not be asked.
+            let outcome = if status == 486 { Outcome::Status(486) } else { Outcome::Unreachable };
+            Failure { outcome, ..Failure::new(status, reason) }
         })
     }
 

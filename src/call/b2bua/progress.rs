@@ -1,14 +1,16 @@
 //! Responses: of a target to the INVITE, of either leg to what the call sent inside its dialog.
 
+use super::attempt::peer_failed;
 use super::call::{Call, Failure, Leg, Phase, Side};
 use super::ending::Cause;
 use super::{Env, Tables, abandoned, write};
+use crate::route::{Outcome, Target};
 use crate::wake::Wake;
-use ringfort_base::{Event, Hop};
+use ringfort_base::{Event, Hop, Time};
 use ringfort_media::description::Description;
-use ringfort_sip::dialog::Dialog;
-use ringfort_sip::message::{Builder, HeaderName, Message};
+use ringfort_sip::message::{Builder, HeaderName, Message, Method};
 use ringfort_sip::transaction::TransactionId;
+use std::time::Duration;
 
 /// Header fields of a refusal that the caller needs to see as they are. Warning is passed on too, with the node's name for the agent's.
 const PASSED_ON: [HeaderName; 5] = [
@@ -26,90 +28,194 @@ impl Call {
         if self.exchange.as_ref().is_some_and(|e| e.is_sent_by(id)) {
             return self.exchange_answered(env, tables, status, response);
         }
-        let ours = self.callee.as_ref().and_then(|c| c.invite.as_ref()).is_some_and(|(invite, _)| *invite == id);
-        if !ours {
-            let known = self.notify_over(env, tables, id, status)
-                || self.relay_answered(env, tables, id, response)
-                || self.refresh_answered(env, tables, id, response)
-                || self.alive_answered(env, tables, id, status);
-            if !known {
-                self.repeat_ack(env, id, status);
+        if let Some(no) = self.asking.branch_of(id) {
+            return match status {
+                100 => self.trying(env, no),
+                101..=199 => self.progressed(env, tables, no, hop, response),
+                200..=299 => self.accepted(env, tables, no, hop, response),
+                _ => self.declined(env, tables, no, status, response),
+            };
+        }
+        let took = self.callee.as_ref().and_then(|c| c.invite.as_ref()).is_some_and(|(invite, _)| *invite == id);
+        match took {
+            true if status >= 200 => self.repeated(env, hop, response),
+            true => {}
+            false => {
+                let known = self.notify_over(env, tables, id, status)
+                    || self.relay_answered(env, tables, id, response)
+                    || self.refresh_answered(env, tables, id, response)
+                    || self.alive_answered(env, tables, id, status);
+                if !known {
+                    self.repeat_ack(env, id, status);
+                }
             }
-            return;
-        }
-        match status {
-            100 => env.cx.timers.stop(Wake::TargetSilent(self.id)),
-            101..=199 => self.progressed(env, tables, hop, status, response),
-            200..=299 => self.accepted(env, tables, hop, response),
-            _ => self.declined(env, tables, status, response),
         }
     }
 
-    /// A provisional response: the caller hears of it, and of early media once.
-    fn progressed(&mut self, env: &mut Env<'_>, tables: &mut Tables, hop: Hop, status: u16, response: &Message) {
-        env.cx.timers.stop(Wake::TargetSilent(self.id));
-        if self.invite.is_none() {
+    /// The target has the INVITE; now it has to get on with it.
+    fn trying(&mut self, env: &mut Env<'_>, no: u32) {
+        let patience = Duration::from_millis(env.cx.snapshot.sip.progress_timeout_ms.into());
+        if let Some(branch) = self.asking.branch(no).filter(|branch| !branch.spoke) {
+            branch.spoke = true;
+            branch.deadline = env.cx.now.mono + patience;
+        }
+        self.watch_silence(env);
+    }
+
+    /// A provisional response: the caller hears of it, and of audio that it brings.
+    fn progressed(&mut self, env: &mut Env<'_>, tables: &mut Tables, no: u32, hop: Hop, response: &Message) {
+        let Some(branch) = self.asking.branch(no) else { return };
+        (branch.spoke, branch.deadline) = (true, Time::NEVER);
+        let tag = branch.fork(hop, response).map(|fork| fork.dialog.id.remote_tag.clone());
+        self.watch_silence(env);
+        if !self.acknowledge_provisional(env, no, tag.as_deref(), response) {
             return;
         }
-        self.learn_dialog(hop, response);
+        let status = response.status().unwrap_or(180);
+        let key = tag.map(|tag| (no, tag));
+        if status == 199 {
+            return key.map_or((), |key| self.early_over(env, &key));
+        }
         self.phase = Phase::Ringing;
-        // A body that cannot be used is left aside: the final response decides (RFC 3261 13.2.1).
-        if let Some(sdp) = sdp_of(response)
-            && self.invite.as_ref().is_some_and(|i| i.early_answer.is_none())
-            && let Ok(answer) = self.carry_answer(env, sdp)
-            && let Some(invite) = &mut self.invite
-        {
-            invite.early_answer = Some(answer);
-            self.replan(env);
-            self.pump(env, tables);
-        }
-        let Some(invite) = &self.invite else { return };
-        let reply = Builder::reply(&invite.message, status, write::own_phrase(response.reason()), Some(&self.caller.tag));
-        let contact = write::contact(env.cx, &self.caller.hop);
-        // RFC 3261 12.1.1: a response that founds a dialog, be it early, bears the Record-Routes.
-        let mut reply = reply.copy(&invite.message, HeaderName::RecordRoute).header(HeaderName::Contact, contact);
-        if let Some(sdp) = &invite.early_answer {
-            reply = reply.body("application/sdp", sdp.clone());
-        }
-        env.cx.respond(invite.id, reply.build());
+        let place = key.and_then(|key| {
+            let sdp = sdp_of(response).map(<[u8]>::to_vec);
+            self.early_media(env, tables, &key, sdp).or_else(|| self.early_of(&key))
+        });
+        self.provide(env, place.unwrap_or(0), status, write::own_phrase(response.reason()));
     }
 
-    /// The target took the call.
-    fn accepted(&mut self, env: &mut Env<'_>, tables: &mut Tables, hop: Hop, response: &Message) {
-        if self.is_repeat_or_fork(env, hop, response) {
-            return;
+    /// PRACK of a reliable response (RFC 3262 4). False: it is a repeat or out of its order, and must not be looked at.
+    fn acknowledge_provisional(&mut self, env: &mut Env<'_>, no: u32, tag: Option<&str>, response: &Message) -> bool {
+        let rseq = response.number(HeaderName::RSeq).ok().flatten().filter(|_| response.has_token(HeaderName::Require, "100rel"));
+        let Some(rseq) = rseq else { return true };
+        let Some(branch) = self.asking.branch(no) else { return false };
+        let Some(fork) = tag.and_then(|tag| branch.forks.iter_mut().find(|fork| fork.dialog.id.remote_tag == tag)) else {
+            return false;
+        };
+        if fork.rseq.is_some_and(|last| Some(rseq) != last.checked_add(1)) {
+            return false;
         }
+        fork.rseq = Some(rseq);
+        let cseq = fork.dialog.invite_cseq.unwrap_or(1);
+        branch.leg.dialog = Some(fork.dialog.clone());
+        let hop = branch.leg.next_hop();
+        branch.leg.dialog = None;
+        let prack = write::inside(env.cx, &mut fork.dialog, &Method::Prack)
+            .header(HeaderName::RAck, format_args!("{rseq} {cseq} INVITE"));
+        env.cx.request(hop, prack.build(), None);
+        true
+    }
+
+    /// Audio before the answer: the caller hears the dialog that brought it last. The place of its early dialog; `None` when there is nothing
+    /// new in it. A body that cannot be used is left aside: the final response decides (RFC 3261 13.2.1).
+    fn early_media(
+        &mut self,
+        env: &mut Env<'_>,
+        tables: &mut Tables,
+        key: &(u32, String),
+        sdp: Option<Vec<u8>>,
+    ) -> Option<usize> {
+        let sdp = sdp?;
+        let told = self.early_of(key).and_then(|place| self.asking.earlies.get(place)).is_some_and(|early| early.exchanged);
+        let fork = self.asking.branch(key.0)?.fork_tagged(&key.1)?;
+        if fork.sdp.as_ref() == Some(&sdp) {
+            return None;
+        }
+        let described = self.take_branch_answer(env, key.0, &sdp).ok()?;
+        self.asking.branch(key.0)?.fork_tagged(&key.1)?.sdp = Some(sdp);
+        let place = if !told && self.takes_early_sdp() {
+            let body = self.sdp_for_caller(env.cx.now.mono, &described).ok()?;
+            let place = self.claim(env, tables, key.clone());
+            self.asking.earlies.get_mut(place)?.sdp = Some(body);
+            Some(place)
+        } else {
+            self.early_of(key)
+        };
+        self.asking.heard = Some(key.0);
+        self.replan(env);
+        self.pump(env, tables);
+        place
+    }
+
+    fn take_branch_answer(&mut self, env: &Env<'_>, no: u32, sdp: &[u8]) -> Result<Description, &'static str> {
+        let media = self.asking.branch(no).and_then(|branch| branch.leg.media.as_mut()).ok_or("no-media")?;
+        let described = media.session.receive_answer(env.cx.now.mono, sdp).map_err(|_| "bad-sdp-in-answer")?;
+        Ok(media.described.insert(described).clone())
+    }
+
+    /// A target took the call; nobody else gets it.
+    fn accepted(&mut self, env: &mut Env<'_>, tables: &mut Tables, no: u32, hop: Hop, response: &Message) {
+        let tag = response.to().ok().and_then(|to| to.tag().map(str::to_string)).unwrap_or_default();
+        let described = self.final_description(env, no, &tag, sdp_of(response));
+        let Some(mut branch) = self.asking.take(no) else { return };
         env.cx.timers.stop(Wake::TargetSilent(self.id));
         env.cx.timers.stop(Wake::RingEnd(self.id));
-        self.learn_dialog(hop, response);
-        let Some(callee) = self.callee.as_mut().filter(|callee| callee.is_confirmed()) else {
+        self.asking.completed_elsewhere(env, tables);
+        branch.leg.dialog = branch.confirmed(hop, response);
+        self.target = Some(branch.target);
+        let callee = self.callee.insert(branch.leg);
+        if !callee.is_confirmed() {
             // What it answered founds no dialog (RFC 3261 12.1.2), so it can neither be acknowledged nor released.
             return self.end(env, tables, Cause::named(502, "bad-dialog"));
-        };
+        }
         callee.abilities.learn(response);
         callee.acknowledge(env.cx);
         self.session_granted(env, Side::Callee, response);
-        let early = self.invite.as_mut().and_then(|i| i.early_answer.take());
-        let answer = match (early, sdp_of(response)) {
-            // Early media may have come from elsewhere: another branch of a fork, a tone server (RFC 3261 13.2.1).
-            (early, Some(sdp)) => self.carry_answer(env, sdp).or_else(|cause| early.ok_or(cause)),
-            (Some(early), None) => Ok(early),
-            (None, None) => Err("no-sdp-in-answer"),
-        };
-        match answer {
-            Ok(answer) => self.connect(env, tables, answer),
+        match described {
+            Ok(described) => self.tell_answer(env, tables, (no, tag), &described),
             Err(cause) => self.end(env, tables, Cause::named(502, cause)),
         }
     }
 
-    /// The caller gets its answer; both legs stand.
-    pub(super) fn connect(&mut self, env: &mut Env<'_>, tables: &mut Tables, answer: Vec<u8>) {
+    /// What the target that took the call says of its audio: in the answer itself, or before it in the same dialog. Early media may have come
+    /// from elsewhere: another branch of a fork, a tone server (RFC 3261 13.2.1).
+    fn final_description(&mut self, env: &Env<'_>, no: u32, tag: &str, sdp: Option<&[u8]>) -> Result<Description, &'static str> {
+        let branch = self.asking.branch(no).ok_or("no-media")?;
+        let known = branch.fork_tagged(tag).and_then(|fork| fork.sdp.clone());
+        let early = known.or_else(|| branch.forks.iter().rev().find_map(|fork| fork.sdp.clone()));
+        let last = match sdp {
+            Some(sdp) => self.take_branch_answer(env, no, sdp),
+            None => Err("no-sdp-in-answer"),
+        };
+        last.or_else(|cause| early.ok_or(cause).and_then(|early| self.take_branch_answer(env, no, &early)))
+    }
+
+    /// The caller's answer, unless a reliable response bore it already; after the PRACK that it has to wait for (RFC 3262 3).
+    fn tell_answer(&mut self, env: &mut Env<'_>, tables: &mut Tables, key: (u32, String), described: &Description) {
+        let place = self.claim(env, tables, key);
+        let exchanged = self.asking.earlies.get(place).is_some_and(|early| early.exchanged);
+        let body = match exchanged && self.asking.delayed {
+            true => None,
+            false => match self.sdp_for_caller(env.cx.now.mono, described) {
+                Ok(body) => Some(body).filter(|_| !exchanged),
+                Err(cause) => return self.end(env, tables, Cause::named(502, cause)),
+            },
+        };
+        match self.awaits_prack() {
+            true => self.asking.held = Some((place, body)),
+            false => self.connect(env, tables, place, body),
+        }
+    }
+
+    /// The caller gets its answer, in this of its early dialogs; both legs stand.
+    pub(super) fn connect(&mut self, env: &mut Env<'_>, tables: &mut Tables, place: usize, answer: Option<Vec<u8>>) {
         let Some(invite) = self.invite.take() else { return };
+        let asking = std::mem::take(&mut self.asking);
+        for (other, early) in asking.earlies.into_iter().enumerate() {
+            let mut dialog = early.dialog;
+            if other == place {
+                dialog.confirm();
+                self.caller.tag = dialog.id.local_tag.clone();
+                self.caller.dialog = Some(dialog);
+            } else {
+                tables.dialogs.remove(&(dialog.id.call_id, dialog.id.local_tag));
+            }
+        }
+        self.offered = asking.delayed && answer.is_some();
+        env.cx.timers.stop(Wake::Reliable(self.id));
+        tables.loops.over(self.id);
         let contact = write::contact(env.cx, &self.caller.hop);
         self.caller.abilities.learn(&invite.message);
-        if let Some(dialog) = &mut self.caller.dialog {
-            dialog.confirm();
-        }
         if let (Some(media), Some(offer)) = (&mut self.caller.media, sdp_of(&invite.message)) {
             media.remember(offer);
         }
@@ -118,8 +224,12 @@ impl Call {
             .header(HeaderName::Contact, contact)
             .header(HeaderName::Allow, crate::ALLOW)
             .header(HeaderName::Supported, crate::SUPPORTED);
-        let reply = self.grant_session(env, Side::Caller, &invite.message, reply).body("application/sdp", answer);
-        env.cx.respond(invite.id, reply.build());
+        let reply = self.grant_session(env, Side::Caller, &invite.message, reply);
+        let octets = match answer {
+            Some(answer) => reply.body("application/sdp", answer).build(),
+            None => reply.build(),
+        };
+        env.cx.respond(invite.id, octets);
         self.phase = Phase::Connected;
         self.leave_others(tables);
         self.answered = Some(env.cx.now.wall);
@@ -132,36 +242,24 @@ impl Call {
     }
 
     /// The target refused. Its transaction is over, so nothing is left to cancel.
-    fn declined(&mut self, env: &mut Env<'_>, tables: &mut Tables, status: u16, response: &Message) {
-        if let Some(callee) = &mut self.callee {
-            callee.invite = None;
+    fn declined(&mut self, env: &mut Env<'_>, tables: &mut Tables, no: u32, status: u16, response: &Message) {
+        let Some(mut branch) = self.asking.take(no) else { return };
+        branch.leg.invite = None;
+        let keys: Vec<_> = branch.forks.iter().map(|fork| (no, fork.dialog.id.remote_tag.clone())).collect();
+        let target = branch.target.clone();
+        branch.give_up(env, tables, None);
+        if !self.asking.branches.is_empty() {
+            keys.iter().for_each(|key| self.early_over(env, key));
         }
-        // A challenge is passed on only from the cloud: its realm knows the caller, a carrier's does not.
-        let pass = |name: &HeaderName| {
-            let challenge = matches!(name, HeaderName::WwwAuthenticate | HeaderName::ProxyAuthenticate);
-            !challenge || matches!(self.target, Some(crate::route::Target::Cloud { .. }))
-        };
-        let headers = PASSED_ON.iter().filter(|n| pass(n));
-        let own = |name: HeaderName, value: &str| match name {
-            HeaderName::Reason | HeaderName::RetryAfter => write::own_value(value),
-            _ => value.to_string(),
-        };
-        let headers = headers.flat_map(|n| response.headers(*n).map(move |v| (*n, own(*n, v))));
-        let warnings = response.values(HeaderName::Warning).filter_map(|value| write::own_warning(env.cx, value));
-        let headers = headers.chain(warnings.map(|value| (HeaderName::Warning, value))).collect();
         if status == 503 {
             // RFC 3261 21.5.4; other refusals show that it lives.
-            self.peer_failed(env, "INVITE answered 503");
+            peer_failed(env, &target, "INVITE answered 503");
         }
-        let (told, phrase) = match status {
-            // A redirection is not followed: the caller gets no inside address, but the failure.
-            300..=399 => (480, None),
-            // A challenge that the caller cannot answer is the target's failure, and the next one may do better.
-            401 | 407 if !pass(&HeaderName::WwwAuthenticate) => (502, None),
-            _ => (status, write::own_phrase(response.reason())),
-        };
-        let reason = phrase.unwrap_or_else(|| ringfort_sip::status::reason(told)).to_string();
-        self.target_failed(env, tables, Failure { status: told, reason, headers });
+        if (300..400).contains(&status) {
+            return self.redirected(env, tables, &target, response);
+        }
+        let failure = refusal(env, &target, status, response);
+        self.target_failed(env, tables, failure);
     }
 
     /// A request of this call has no final response and will have none.
@@ -177,48 +275,25 @@ impl Call {
         {
             return;
         }
-        let callee = self.callee.as_mut().filter(|c| c.ack.is_none());
-        let Some(callee) = callee.filter(|c| c.invite.as_ref().is_some_and(|(invite, _)| *invite == id)) else { return };
-        callee.invite = None;
-        self.peer_failed(env, what);
-        self.target_failed(env, tables, Failure::new(408, what));
+        let no = self.asking.branch_of(id);
+        let Some(mut branch) = no.and_then(|no| self.asking.take(no)) else { return };
+        branch.leg.invite = None;
+        let target = branch.target.clone();
+        branch.give_up(env, tables, None);
+        peer_failed(env, &target, what);
+        self.target_failed(env, tables, Failure { of_device: is_device(&target), ..Failure::new(408, what) });
     }
 
-    /// The callee's answer becomes the caller's.
-    fn carry_answer(&mut self, env: &mut Env<'_>, sdp: &[u8]) -> Result<Vec<u8>, &'static str> {
-        let now = env.cx.now.mono;
-        let answered: Description = match self.media(Side::Callee) {
-            Some(media) => {
-                let answered = media.session.receive_answer(now, sdp).map_err(|_| "bad-sdp-in-answer")?;
-                media.described.insert(answered).clone()
-            }
-            None => return Err("no-media"),
-        };
-        let media = self.media(Side::Caller).ok_or("no-media")?;
-        media.session.make_answer(now, &answered).map_err(|_| "no-common-codec")
-    }
-
-    /// The callee's dialog from its response; a later response may be of another branch, then it replaces an early one.
-    fn learn_dialog(&mut self, hop: Hop, response: &Message) {
-        let Some(callee) = &mut self.callee else { return };
-        let Some((_, octets)) = &callee.invite else { return };
-        let Ok(invite) = Message::parse(octets.clone()) else { return };
-        if let Ok(dialog) = Dialog::uac(&invite, response, hop) {
-            callee.dialog = Some(dialog);
-        }
-    }
-
-    /// A 2xx seen before is acknowledged again; one of another branch is acknowledged and released.
-    fn is_repeat_or_fork(&mut self, env: &mut Env<'_>, hop: Hop, response: &Message) -> bool {
-        let Some(callee) = &self.callee else { return true };
-        let Some((_, ack_hop, ack)) = &callee.ack else { return false };
+    /// A 2xx seen before is acknowledged again; one of another fork is acknowledged and released.
+    fn repeated(&mut self, env: &mut Env<'_>, hop: Hop, response: &Message) {
+        let Some(callee) = &self.callee else { return };
+        let Some((_, ack_hop, ack)) = &callee.ack else { return };
         let tag = response.to().ok().and_then(|to| to.tag().map(str::to_string)).unwrap_or_default();
         if callee.dialog.as_ref().is_some_and(|d| d.id.remote_tag == tag) {
             env.cx.send(*ack_hop, ack.clone());
         } else if let Some((_, invite)) = callee.invite.clone() {
             abandoned::acknowledge_and_release(env.cx, hop, invite, response);
         }
-        true
     }
 
     /// A 2xx to a re-INVITE is repeated when its ACK was lost.
@@ -255,6 +330,34 @@ impl Leg {
         self.ack = Some((id, hop, ack.clone()));
         cx.send(hop, ack);
     }
+}
+
+pub(super) fn is_device(target: &Target) -> bool {
+    matches!(target, Target::Device { .. })
+}
+
+/// What the caller may be told of a target's refusal.
+fn refusal(env: &Env<'_>, target: &Target, status: u16, response: &Message) -> Failure {
+    // A challenge is passed on only from the cloud: its realm knows the caller, a carrier's does not.
+    let pass = |name: &HeaderName| {
+        let challenge = matches!(name, HeaderName::WwwAuthenticate | HeaderName::ProxyAuthenticate);
+        !challenge || matches!(target, Target::Cloud { .. })
+    };
+    let headers = PASSED_ON.iter().filter(|n| pass(n));
+    let own = |name: HeaderName, value: &str| match name {
+        HeaderName::Reason | HeaderName::RetryAfter => write::own_value(value),
+        _ => value.to_string(),
+    };
+    let headers = headers.flat_map(|n| response.headers(*n).map(move |v| (*n, own(*n, v))));
+    let warnings = response.values(HeaderName::Warning).filter_map(|value| write::own_warning(env.cx, value));
+    let headers = headers.chain(warnings.map(|value| (HeaderName::Warning, value))).collect();
+    let (told, phrase) = match status {
+        // A challenge that the caller cannot answer is the target's failure, and the next one may do better.
+        401 | 407 if !pass(&HeaderName::WwwAuthenticate) => (502, None),
+        _ => (status, write::own_phrase(response.reason())),
+    };
+    let reason = phrase.unwrap_or_else(|| ringfort_sip::status::reason(told)).to_string();
+    Failure { headers, of_device: is_device(target), outcome: Outcome::Status(told), ..Failure::new(told, &reason) }
 }
 
 /// The body, if it is SDP.

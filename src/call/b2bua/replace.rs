@@ -76,7 +76,7 @@ impl Call {
     /// The new leg stands in the place of the old one while the other party is asked.
     fn take_over_leg(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side, mut leg: Leg, incoming: setup::Incoming) {
         let kind = Sdp::parse(incoming.invite.body()).map_or(LegKind::Rtp, |sdp| kind_of_offer(&sdp));
-        leg.media = media::open(env, tables, self.id, side, kind);
+        leg.media = media::open(env, tables, self.id, kind);
         if leg.media.is_none() {
             return drop(setup::refuse(env, &incoming, 503, None, &[]));
         }

@@ -35,7 +35,7 @@ impl Call {
             if let Some(media) = &mut leg.media {
                 // A re-INVITE that was under way died with the process: what was agreed before holds.
                 media.session.reject_offer();
-                tables.ports.insert(media.port, (id, side));
+                tables.ports.insert(media.port, id);
                 lost |= !tables.allocator.reserve(media.number);
                 let address = media.session.address();
                 env.cx.relay(RelayCommand::Open { port: media.port, call: id, rtp: address.rtp, rtcp: address.rtcp });

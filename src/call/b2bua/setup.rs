@@ -1,12 +1,15 @@
 //! An INVITE becomes a call: who sends it, what it offers, where it goes.
 
+use super::branch::Asking;
 use super::call::{Awaited, Call, Invite, Leg, Phase, Request, Side};
+use super::early::Early;
 use super::identity::{self, Stranger};
-use super::{Env, Tables, device, media, people, session_timer, write};
+use super::loops::breadth;
+use super::{Env, Tables, device, media, people, progress, session_timer, write};
 use crate::config::{PeerRef, Snapshot};
 use crate::number;
-use crate::route::{self, NoTrace, Question, Source};
-use ringfort_base::{Event, Hop};
+use crate::route::{self, Decision, NoTrace, Question, Source};
+use ringfort_base::{Event, Hop, Transport, limits};
 use ringfort_media::sdes::Sdes;
 use ringfort_media::sdp::Sdp;
 use ringfort_media::session::{LegKind, kind_of_offer};
@@ -14,7 +17,6 @@ use ringfort_sip::dialog::Dialog;
 use ringfort_sip::message::{Builder, HeaderName, Message};
 use ringfort_sip::transaction::TransactionId;
 use ringfort_sip::uri::Uri;
-use std::collections::VecDeque;
 
 /// An INVITE outside any dialog.
 pub struct Incoming {
@@ -49,25 +51,20 @@ pub(super) fn begin_as(env: &mut Env<'_>, tables: &mut Tables, incoming: Incomin
         return refuse(env, &incoming, 500, Some("Privacy Not Possible"), &[]);
     }
     let number = dialled(env, &incoming.invite);
-    let bindings = env.bindings;
-    let is_registered = |user: &str| !bindings.of(user).is_empty();
+    let breadth = breadth(&incoming.invite).unwrap_or(limits::BREADTH_MAX).min(limits::BREADTH_MAX);
+    if breadth == 0 {
+        return refuse(env, &incoming, 440, Some("Max-Breadth Exceeded"), &[]);
+    }
     let (from, from_name) = caller(env, &incoming.invite, &source);
-    let draw = env.cx.entropy.u64();
-    let question = Question {
-        source: &source,
-        caller: &from,
-        number: &number,
-        mode: env.mode,
-        wall: env.cx.now.wall,
-        draw,
-        is_registered: &is_registered,
-    };
-    let mut decision = route::evaluate(&env.cx.snapshot, &question, &mut NoTrace);
+    let mut decision = decide(env, &source, &from, &number);
     let gruu = device::dialled(env, &incoming.invite).filter(|_| !decision.emergency);
     let number = gruu.map_or(number.clone(), |(user, one)| {
         decision = one;
         user
     });
+    if let Some(reason) = tables.loops.judge(&incoming.invite, &source, &number) {
+        return refuse(env, &incoming, 482, Some(reason), &[]);
+    }
     if full && !decision.emergency {
         env.cx.event(Event::LimitReached { limit: "CALLS_MAX".into(), effect: "INVITE answered 503".into() });
         return refuse(env, &incoming, 503, None, &[(HeaderName::RetryAfter, "10".into())]);
@@ -93,10 +90,21 @@ pub(super) fn begin_as(env: &mut Env<'_>, tables: &mut Tables, incoming: Incomin
     };
     let mut call = new_call(env, tables, incoming, asked, dialog);
     announce(env, &call, targets.iter().map(ToString::to_string).collect());
-    call.waiting = targets.into_iter().flat_map(|stage| stage.targets).collect();
+    call.asking.plan = targets;
+    call.asking.breadth = breadth;
     take_offer(env, tables, &mut call);
     call.enter(env, tables);
     Some(call)
+}
+
+/// Where a call of this caller to this number goes now.
+pub(super) fn decide(env: &mut Env<'_>, source: &Source, caller: &str, number: &str) -> Decision {
+    let bindings = env.bindings;
+    let is_registered = |user: &str| !bindings.of(user).is_empty();
+    let draw = env.cx.entropy.u64();
+    let (mode, wall) = (env.mode, env.cx.now.wall);
+    let question = Question { source, caller, number, mode, wall, draw, is_registered: &is_registered };
+    route::evaluate(&env.cx.snapshot, &question, &mut NoTrace)
 }
 
 /// The number dialled: the user part of the request URI. The cloud reaches a device by the contact that the node gave it, whose
@@ -127,6 +135,8 @@ fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: R
     tables.invites.insert(incoming.id, id);
     tables.dialogs.insert((call_id.clone(), tag.clone()), (id, Side::Caller));
     env.cx.totals.calls += 1;
+    let early = Early::new(dialog.clone(), env.cx.entropy.u64() as u32);
+    tables.loops.begun(id, &incoming.invite, &asked.source, &asked.number);
     // Cloud and trunks name where they want requests; devices may sit behind NAT.
     let by_target = !matches!(asked.source, Source::Account(_));
     let device = device::of_caller(env, &asked.source, &incoming.hop, &incoming.invite, &dialog);
@@ -138,9 +148,10 @@ fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: R
         caller: Leg { dialog: Some(dialog), device, placed: env.cx.now.mono, ..Leg::new(incoming.hop, by_target, call_id, tag) },
         callee: None,
         target: None,
-        waiting: VecDeque::new(),
+        asking: Asking { earlies: vec![early], ..Asking::default() },
+        offered: false,
         invites: vec![Awaited { id: incoming.id, side: Side::Caller, cseq }],
-        invite: Some(Invite { id: incoming.id, message: incoming.invite, early_answer: None }),
+        invite: Some(Invite { id: incoming.id, message: incoming.invite }),
         exchange: None,
         relayed: Vec::new(),
         transfer: None,
@@ -149,7 +160,6 @@ fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: R
         started: env.cx.now.wall,
         answered: None,
         reroutes: 0,
-        last_failure: None,
         places: Vec::new(),
         outcome: None,
     }
@@ -164,12 +174,21 @@ fn announce(env: &mut Env<'_>, call: &Call, targets: Vec<String>) {
 /// The caller's media session from its offer; a call whose offer is refused ends here.
 fn take_offer(env: &mut Env<'_>, tables: &mut Tables, call: &mut Call) {
     let Some(invite) = &call.invite else { return };
-    let body = invite.message.body().to_vec();
-    let kind = Sdp::parse(&body).map_or(LegKind::Rtp, |sdp| kind_of_offer(&sdp));
-    let Some(mut media) = media::open(env, tables, call.id, Side::Caller, kind) else {
+    let body = progress::sdp_of(&invite.message).map(<[u8]>::to_vec);
+    let kind = match &body {
+        Some(body) => Sdp::parse(body).map_or(LegKind::Rtp, |sdp| kind_of_offer(&sdp)),
+        // Without an offer the way tells what sits at its end.
+        None => kind_behind(&call.caller.hop),
+    };
+    let Some(mut media) = media::open(env, tables, call.id, kind) else {
         return call.refuse(env, tables, 503, "no-media-port", Vec::new());
     };
     media.session.set_sdes(keys_wanted(&env.cx.snapshot, &call.asked.source, &invite.message));
+    let Some(body) = body else {
+        call.asking.delayed = true;
+        call.caller.media = Some(media);
+        return;
+    };
     let offer = media.session.receive_offer(env.cx.now.mono, &body);
     media.described = offer.as_ref().ok().cloned();
     call.caller.media = Some(media);
@@ -188,6 +207,11 @@ fn keys_wanted(snapshot: &Snapshot, source: &Source, invite: &Message) -> Sdes {
         Source::Trunk(name) => PeerRef::Trunk(name),
     };
     snapshot.profile_of(peer).srtp
+}
+
+/// What kind of peer sits behind a hop.
+fn kind_behind(hop: &Hop) -> LegKind {
+    if matches!(hop.transport, Transport::Ws | Transport::Wss) { LegKind::Webrtc } else { LegKind::Rtp }
 }
 
 pub(super) fn turn_away(env: &mut Env<'_>, incoming: &Incoming, stranger: Stranger) -> Option<Call> {

@@ -3,14 +3,14 @@
 use super::call::{Call, Phase, Side};
 use super::ending::Cause;
 use super::exchange::Exchange;
-use super::{Env, Tables, relayed, write};
+use super::{Env, Tables, progress, relayed, write};
 use ringfort_base::Hop;
 use ringfort_sip::dialog::Dialog;
 use ringfort_sip::message::{Builder, HeaderName, Message, Method};
 use ringfort_sip::transaction::TransactionId;
 
 /// Whether the request bears the tag of the dialog's peer.
-fn is_of(request: &Message, dialog: &Dialog) -> bool {
+pub(super) fn is_of(request: &Message, dialog: &Dialog) -> bool {
     request.from().is_ok_and(|from| from.tag().unwrap_or_default() == dialog.id.remote_tag)
 }
 
@@ -93,9 +93,12 @@ impl Call {
     }
 
     /// CANCEL of the first INVITE or of a re-INVITE. The transaction layer has answered the CANCEL itself.
-    pub(super) fn cancelled(&mut self, env: &mut Env<'_>, tables: &mut Tables, invite: TransactionId) {
+    pub(super) fn cancelled(&mut self, env: &mut Env<'_>, tables: &mut Tables, invite: TransactionId, cancel: &Message) {
         if self.invite.as_ref().is_some_and(|i| i.id == invite) {
-            return self.refuse(env, tables, 487, "cancelled", Vec::new());
+            self.reject_invite(env, 487, None, &[]);
+            // RFC 3326: those who ring are told why, as far as the caller said so.
+            let reason = cancel.header(HeaderName::Reason).map(write::own_value);
+            return self.end(env, tables, Cause { reason, ..Cause::named(487, "cancelled") });
         }
         let of_invite = |e: &Exchange| !e.answered && e.asked.as_ref().is_some_and(|(id, _)| *id == invite);
         if self.exchange.as_ref().is_some_and(of_invite) {
@@ -107,11 +110,23 @@ impl Call {
     pub(super) fn acknowledged(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side, ack: &Message) {
         let now = env.cx.now.mono;
         let number = ack.cseq().map_or(0, |(number, _)| number);
+        let first = self.invites.iter().any(|awaited| awaited.side == side && awaited.cseq == number);
         for awaited in self.invites.extract_if(.., |awaited| awaited.side == side && awaited.cseq == number) {
             env.cx.transactions.ack_received(now, awaited.id);
             tables.invites.remove(&awaited.id);
         }
+        if first && side == Side::Caller && std::mem::take(&mut self.offered) {
+            return self.answered_in_ack(env, tables, ack);
+        }
         self.exchange_acknowledged(env, tables, side, ack);
+    }
+
+    /// The ACK of a 2xx that bore the node's own offer (RFC 3261 13.2.2.4). Without a usable answer there is no session.
+    fn answered_in_ack(&mut self, env: &mut Env<'_>, tables: &mut Tables, ack: &Message) {
+        match self.take_answer(env, tables, progress::sdp_of(ack)) {
+            Ok(()) => self.write_down(env),
+            Err(()) => self.end(env, tables, Cause::named(488, "bad-sdp-in-ack")),
+        }
     }
 
     /// No ACK came (RFC 3261 13.3.1.4): a 2xx that nobody acknowledges ends the call.

@@ -3,6 +3,7 @@
 
 use super::abilities::Abilities;
 use super::call::{Call, Leg};
+use super::destination::Destination;
 use super::passing;
 use super::people::{self, Listener};
 use super::session_timer::{self, Session};
@@ -63,19 +64,31 @@ pub(super) fn user(text: &str) -> String {
     uri::escape_user(text).into_owned()
 }
 
+/// An INVITE to be sent.
+pub(super) struct Outgoing<'a> {
+    pub target: &'a Target,
+    pub to: &'a Destination,
+    /// Via branch.
+    pub branch: &'a str,
+    /// How many branches may be alive at once behind it (RFC 5393 5.3.3).
+    pub breadth: u32,
+}
+
 /// The INVITE to a target.
-pub(super) fn invite(cx: &mut Context, call: &Call, leg: &Leg, uri: &str, domain: &str, sdp: Vec<u8>) -> Bytes {
+pub(super) fn invite(cx: &Context, call: &Call, leg: &Leg, out: &Outgoing<'_>, sdp: Vec<u8>) -> Bytes {
+    let (uri, domain) = (&out.to.uri, &out.to.domain);
     let asked = &call.asked;
     let message = call.invite.as_ref().map(|invite| &invite.message);
-    let listener = Listener { target: call.target.as_ref(), hop: &leg.hop, domain, diversions: &[] };
+    let diversions = call.asking.stage().map(|stage| stage.diversions.as_slice()).unwrap_or_default();
+    let listener = Listener { target: Some(out.target), hop: &leg.hop, domain, diversions };
     let told = people::tell(cx, call, message, &listener);
     // A trunk reads the called number in its own format.
-    let called = call.target.as_ref().filter(|target| matches!(target, Target::Trunk { .. })).and_then(Target::number);
+    let called = Some(out.target).filter(|target| matches!(target, Target::Trunk { .. })).and_then(Target::number);
     let to = format!("<sip:{}@{domain}>", user(called.unwrap_or(&asked.number)));
-    let branch = cx.branch();
     let mut builder = Builder::request(&Method::Invite, uri)
-        .via(leg.hop.transport, cx.own.sent_by(leg.hop.transport), &branch, true)
+        .via(leg.hop.transport, cx.own.sent_by(leg.hop.transport), out.branch, true)
         .header(HeaderName::MaxForwards, asked.max_forwards.saturating_sub(1))
+        .raw("Max-Breadth", &out.breadth.to_string())
         .header(HeaderName::From, format!("{};tag={}", told.from, leg.tag))
         .header(HeaderName::To, to)
         .header(HeaderName::CallId, &leg.call_id)
@@ -88,7 +101,7 @@ pub(super) fn invite(cx: &mut Context, call: &Call, leg: &Leg, uri: &str, domain
     builder = told.fields.iter().fold(builder, |b, (name, value)| b.header(*name, value));
     if let Some(invite) = message {
         builder = passing::pass(cx, builder, call, invite, listener.target);
-        builder = credentials(cx, builder, call, invite);
+        builder = credentials(cx, builder, call, out.target, invite);
     }
     let (expires_s, min_s) = (cx.snapshot.sip.session_expires_s, leg.session.min_s.max(cx.snapshot.sip.session_min_s));
     session_timer::ask(expires_s, min_s, builder).body("application/sdp", sdp).build()
@@ -96,8 +109,8 @@ pub(super) fn invite(cx: &mut Context, call: &Call, leg: &Leg, uri: &str, domain
 
 /// An account's answer to the cloud's challenge goes to the cloud and to nobody else; its answer to the node's own does not, as far as
 /// their realms tell them apart.
-fn credentials(cx: &Context, builder: Builder, call: &Call, invite: &Message) -> Builder {
-    let own = matches!(call.asked.source, Source::Account(_)) && matches!(call.target, Some(Target::Cloud { .. }));
+fn credentials(cx: &Context, builder: Builder, call: &Call, target: &Target, invite: &Message) -> Builder {
+    let own = matches!(call.asked.source, Source::Account(_)) && matches!(target, Target::Cloud { .. });
     if !own {
         return builder;
     }

@@ -25,7 +25,7 @@ pub use error::ConfigError;
 pub use expect::{ExpectSection, USUAL_TIME};
 pub use group::{GroupSection, Member};
 pub use numbers::{CallerNumber, DidRange, DidSection, NumberFormat, NumbersSection};
-pub use peer::{CloudSection, PeerAddress, RegisterSection, Supervision, TrunkSection};
+pub use peer::{CloudSection, PeerAddress, Redirect, RegisterSection, Supervision, TrunkSection};
 pub use place::{AddressPart, FieldName, Place, UriPart};
 pub use profile::{
     AgentPattern, DeviceSection, DigestName, Extension, ForwardingField, Handling, IdentityField, PeerProfile, PeerRef, Privacy,

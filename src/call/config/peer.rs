@@ -56,6 +56,19 @@ impl<'de> Deserialize<'de> for PeerAddress {
     }
 }
 
+/// What is done with a redirection (3xx).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Redirect {
+    /// The call goes where it leads, by the caller's rights.
+    #[default]
+    Follow,
+    /// The caller is told, in numbers of the node's domain.
+    Pass,
+    /// It is a refusal: 480.
+    Refuse,
+}
+
 /// How a peer is watched: OPTIONS at an interval, and what calls find out (passive failures).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Supervision {
@@ -95,6 +108,9 @@ pub struct CloudSection {
     pub transport: Option<Transport>,
     /// Domain that the cloud knows its users by; absent: `node.domain`.
     pub domain: Option<String>,
+    /// What is done with its 3xx.
+    #[serde(default)]
+    pub redirect: Redirect,
     /// Profile by name; absent: defaults.
     pub profile: Option<String>,
     /// Whether identities that it asserts are believed and told to it (RFC 3325 trust domain).
@@ -120,6 +136,9 @@ pub struct CloudSection {
 pub struct TrunkSection {
     /// Name in routes: `trunk:NAME`.
     pub name: String,
+    /// What is done with its 3xx.
+    #[serde(default)]
+    pub redirect: Redirect,
     /// Profile by name; absent: defaults.
     pub profile: Option<String>,
     /// Whether identities that it asserts are believed and told to it (RFC 3325 trust domain).

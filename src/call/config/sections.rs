@@ -1,6 +1,6 @@
 //! Sections that stand alone: node, signalling, page, names, audio, emergency, services.
 
-use super::{TargetName, Zone};
+use super::{Redirect, TargetName, Zone};
 use ringfort_base::Transport;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
@@ -60,6 +60,10 @@ pub struct SipSection {
     pub session_min_s: u32,
     /// To whom large requests go by TCP although UDP is configured.
     pub large_by_tcp: LargeByTcp,
+    /// A target that said 100 and nothing else for so long is given up for the next one, milliseconds.
+    pub progress_timeout_ms: u32,
+    /// What is done with a device's 3xx.
+    pub device_redirect: Redirect,
 }
 
 impl Default for SipSection {
@@ -76,6 +80,8 @@ impl Default for SipSection {
             session_expires_s: 1_800,
             session_min_s: 90,
             large_by_tcp: LargeByTcp::Peers,
+            progress_timeout_ms: 12_000,
+            device_redirect: Redirect::Follow,
         }
     }
 }

@@ -180,6 +180,9 @@ impl Check<'_> {
                 return self.fail(section, 0, format!("`{domain}` is no domain"));
             }
         }
+        if !(1_000..=60_000).contains(&sip.progress_timeout_ms) {
+            return self.fail("sip", 0, "`progress_timeout_ms` must lie between 1000 and 60000".into());
+        }
         if !(50..=2_000).contains(&sip.t1_ms) {
             return self.fail("sip", 0, "`t1_ms` must lie between 50 and 2000".into());
         }

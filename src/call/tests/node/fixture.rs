@@ -7,9 +7,10 @@ use ringfort_call::config::Snapshot;
 use ringfort_call::shield::ShieldCommand;
 use ringfort_call::status::Status;
 use ringfort_call::{Input, Node, NodeSetup, Output, OwnAddresses, Saved};
+use ringfort_media::plan::RelayCommand;
 use ringfort_sip::digest::{Challenge, Ha1};
 use ringfort_sip::locate::{Answer, Data, Kind, Question};
-use ringfort_sip::message::{HeaderName, Message};
+use ringfort_sip::message::{HeaderName, Message, Method};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub struct Desk {
     pub zone: Option<BTreeMap<Question, Answer>>,
     pub kept: BTreeMap<String, Vec<u8>>,
     pub shielded: Vec<ShieldCommand>,
+    pub relayed: Vec<RelayCommand>,
     serial: u32,
     /// Connections that stand, by the address of their other end.
     connections: BTreeMap<SocketAddr, FlowId>,
@@ -72,8 +74,8 @@ impl Desk {
         let now = Time::from_millis(1_000);
         let node = Node::new(at(now), setup);
         let (sent, events, looked_up, kept, shielded) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
-        let mut desk =
-            Desk { node, now, sent, events, looked_up, kept, shielded, zone: None, serial: 0, connections: BTreeMap::new() };
+        let (relayed, connections) = (Vec::new(), BTreeMap::new());
+        let mut desk = Desk { node, now, sent, events, looked_up, kept, shielded, relayed, zone: None, serial: 0, connections };
         desk.drain();
         desk
     }
@@ -126,7 +128,7 @@ impl Desk {
                 Output::Persist { key, value: Some(value) } => drop(self.kept.insert(key, value)),
                 Output::Persist { key, value: None } => drop(self.kept.remove(&key)),
                 Output::Shield(command) => self.shielded.push(command),
-                Output::Relay(_) => {}
+                Output::Relay(command) => self.relayed.push(command),
             }
         }
     }
@@ -248,7 +250,11 @@ impl Desk {
 
     /// A party answers the last request that it got; `more` are further header lines.
     pub fn reply(&mut self, from: &str, status: &str, tag: &str, more: &str, body: &str) {
-        let request = self.last(from);
+        self.reply_to(from, &self.last(from), status, tag, more, body);
+    }
+
+    /// The same for a request of its choice.
+    pub fn reply_to(&mut self, from: &str, request: &Message, status: &str, tag: &str, more: &str, body: &str) {
         let field = |name| request.header(name).unwrap_or_default().to_string();
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         let text = format!(
@@ -258,6 +264,35 @@ impl Desk {
             field(HeaderName::To),
             field(HeaderName::CallId),
             field(HeaderName::CSeq),
+            body.len()
+        );
+        self.receive(from, &text);
+    }
+
+    /// Requests of this method that went to a party, repeats included.
+    pub fn requests(&self, to: &str, method: Method) -> Vec<Message> {
+        let is_its = |(remote, m): &&(SocketAddr, Message)| *remote == address(to) && m.is_request() && m.method() == method;
+        self.sent.iter().filter(is_its).map(|(_, message)| message.clone()).collect()
+    }
+
+    /// Responses with this status that went to a party, repeats included.
+    pub fn responses(&self, to: &str, status: u16) -> Vec<Message> {
+        let is_its = |(remote, m): &&(SocketAddr, Message)| *remote == address(to) && m.status() == Some(status);
+        self.sent.iter().filter(is_its).map(|(_, message)| message.clone()).collect()
+    }
+
+    /// The caller sends a request inside the dialog that this response of the node founds.
+    pub fn inside(&mut self, from: &str, method: &str, founded: &Message, cseq: u32, more: &str, body: &str) {
+        self.serial += 1;
+        let field = |name| founded.header(name).unwrap_or_default().to_string();
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let text = format!(
+            "{method} sip:ringfort@192.0.2.10 SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bKi{};rport\r\nFrom: {}\r\nTo: {}\r\n\
+             Call-ID: {}\r\nCSeq: {cseq} {method}\r\nMax-Forwards: 70\r\n{more}{kind}Content-Length: {}\r\n\r\n{body}",
+            self.serial,
+            field(HeaderName::From),
+            field(HeaderName::To),
+            field(HeaderName::CallId),
             body.len()
         );
         self.receive(from, &text);

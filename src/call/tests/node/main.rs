@@ -3,10 +3,13 @@
 mod border;
 mod calls;
 mod devices;
+mod early;
 mod exchange;
 mod fixture;
+mod forking;
 mod people;
 mod profiles;
+mod redirect;
 mod registrar;
 mod relayed;
 mod replace;
