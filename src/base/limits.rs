@@ -106,10 +106,16 @@ pub const DNS_ABSENT_MAX: Duration = Duration::from_secs(300);
 pub const DNS_ANSWER_MAX: Duration = Duration::from_secs(5);
 /// A server of a peer that failed is passed over for so long (RFC 3263 4.3), unless its Retry-After says otherwise.
 pub const SERVER_ASIDE: Duration = Duration::from_secs(30);
+/// Networks that a trunk's calls may come from besides its servers.
+pub const TRUNK_SOURCES_MAX: usize = 64;
+/// A connection that the node opened says nothing for so long: it is kept alive (RFC 5626 4.4.1 has 95 to 120 seconds as the usual).
+pub const CONNECTION_KEEP_ALIVE: Duration = Duration::from_secs(95);
 /// Servers of one peer that one request tries.
 pub const SERVERS_TRIED_MAX: usize = 4;
 /// A REGISTER to a trunk without any answer is given up after this time.
 pub const TRUNK_REGISTER_PATIENCE: Duration = Duration::from_secs(5);
+/// The connection that held a registration with a trunk broke: the next one is made after this time at the latest.
+pub const TRUNK_REGISTER_FLOW_WAIT: Duration = Duration::from_secs(2);
 /// The first wait after a registration with a trunk failed; it doubles (RFC 5626 4.5).
 pub const TRUNK_REGISTER_WAIT: Duration = Duration::from_secs(30);
 /// The longest wait.

@@ -10,7 +10,7 @@ use crate::context::{Context, Output, OwnAddresses, Owner};
 use crate::overload::{Load, Stage};
 use crate::peers::{PeerName, Peers};
 use crate::registrar::{Registrar, Surroundings};
-use crate::registration_client::Clients;
+use crate::registration_client::{Answer as Registered, Clients};
 use crate::restore::{Restored, Saved};
 use crate::rules::Border;
 use crate::shield::{Request, Shield, Standing};
@@ -156,7 +156,7 @@ impl Node {
     }
 
     fn begin(&mut self, saved: Vec<Saved>, version: String) {
-        let Restored { calls, bindings, farewells, mode, seal, known, broken } = Restored::sort(saved);
+        let Restored { calls, bindings, farewells, mode, seal, known, registrations, broken } = Restored::sort(saved);
         self.shield = Shield::new(&mut self.cx, known);
         for key in broken {
             let reason = format!("entry `{key}` of an earlier process cannot be read");
@@ -165,6 +165,7 @@ impl Node {
         }
         let snapshot = self.cx.snapshot.clone();
         self.peers.configure(&mut self.cx, &snapshot);
+        self.clients.restore(registrations);
         self.clients.configure(&mut self.cx, &snapshot);
         if mode == Some(Mode::Survivable) {
             self.peers.assume_down(&PeerName::Cloud, self.cx.now.wall, "unreachable before the restart");
@@ -224,6 +225,7 @@ impl Node {
                 self.cx.proved.remove(&flow);
                 self.registrar.flow_closed(&mut self.cx, flow);
                 self.shield.flow_closed(flow);
+                self.clients.flow_closed(&mut self.cx, &mut self.peers, flow);
             }
             Input::SendFailed(hop) => self.cx.send_failed(hop),
             Input::Relay(event) => {
@@ -452,7 +454,9 @@ impl Node {
                 let status = response.status().unwrap_or(500);
                 self.peers.answered(&mut self.cx, peer, id, status);
             }
-            Some(Owner::TrunkRegistration(trunk)) => self.clients.answered(&mut self.cx, &mut self.peers, trunk, id, response),
+            Some(Owner::TrunkRegistration(trunk)) => {
+                self.clients.answered(&mut self.cx, &mut self.peers, trunk, Registered { id, hop, response })
+            }
             Some(Owner::Registration(pending)) => {
                 let (registrar, cx, around) = self.registry();
                 registrar.relayed_answer(cx, around, pending, response);

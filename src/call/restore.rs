@@ -3,6 +3,7 @@
 
 use crate::b2bua::{Call, Farewell};
 use crate::registrar::{Binding, SEAL_KEY};
+use crate::registration_client::{KEPT, Kept};
 use crate::shield::KnownSource;
 use crate::survive::MODE_KEY;
 use ringfort_base::event::Mode;
@@ -26,6 +27,7 @@ pub(crate) struct Restored {
     pub mode: Option<Mode>,
     pub seal: Option<[u8; 32]>,
     pub known: Vec<KnownSource>,
+    pub registrations: Vec<Kept>,
     /// Keys whose value could not be read.
     pub broken: Vec<String>,
 }
@@ -53,6 +55,7 @@ impl Restored {
             "binding" => serde_json::from_slice(&entry.value).map(|binding| self.bindings.push(binding)).is_ok(),
             SEAL_KEY => serde_json::from_slice(&entry.value).map(|key| self.seal = Some(key)).is_ok(),
             "known" => serde_json::from_slice(&entry.value).map(|known| self.known.push(known)).is_ok(),
+            KEPT => serde_json::from_slice(&entry.value).map(|kept| self.registrations.push(kept)).is_ok(),
             MODE_KEY => serde_json::from_slice(&entry.value).map(|mode| self.mode = Some(mode)).is_ok(),
             _ => false,
         }

@@ -20,6 +20,8 @@ pub struct Origin<'a> {
     pub to: &'a Uri,
     /// Where requests to us go; without it there is no Contact.
     pub contact: Option<&'a Uri>,
+    /// Route values, the next hop first.
+    pub routes: &'a [String],
     /// The tag of From.
     pub tag: &'a str,
     /// Call-ID. A registration keeps it for all refreshes (RFC 3261 10.2).
@@ -40,22 +42,27 @@ impl Origin<'_> {
     /// OPTIONS (RFC 3261 11).
     pub fn options(&self) -> Bytes {
         let headers = vec![rsip::headers::Accept::new("application/sdp").into()];
-        self.request(rsip::Method::Options, self.contact, headers, None)
+        self.request(rsip::Method::Options, headers, None)
     }
 
     /// REGISTER (RFC 3261 10.2) for `expires_s` seconds; 0 removes the binding. `credentials` answer a 401 or, as
-    /// Proxy-Authorization, a 407.
+    /// Proxy-Authorization, a 407. A Contact with `bnc` stands for all numbers of the account (RFC 6140 5.2), which nobody may overlook.
     pub fn register(&self, expires_s: u32, credentials: Option<RegisterCredentials<'_>>) -> Bytes {
-        let mut headers = vec![rsip::headers::Expires::from(expires_s).into()];
+        // RFC 3327 5.1, RFC 3608 5: proxies on the way may tell where they are.
+        let mut headers = vec![rsip::headers::Expires::from(expires_s).into(), rsip::headers::Supported::new("path").into()];
+        if self.contact.is_some_and(|contact| contact.param("bnc").is_some()) {
+            headers.push(rsip::headers::Require::new("gin").into());
+            headers.push(rsip::headers::ProxyRequire::new("gin").into());
+        }
         // rsip's typed Authorization cannot hold a hexadecimal nonce count, so ours is written.
         headers.extend(credentials.map(|credentials| match credentials {
             RegisterCredentials::Server(own) => rsip::headers::Authorization::new(own.to_string()).into(),
             RegisterCredentials::Proxy(own) => rsip::headers::ProxyAuthorization::new(own.to_string()).into(),
         }));
-        self.request(rsip::Method::Register, self.contact, headers, Some(expires_s))
+        self.request(rsip::Method::Register, headers, Some(expires_s))
     }
 
-    fn request(&self, method: rsip::Method, contact: Option<&Uri>, more: Vec<Header>, expires_s: Option<u32>) -> Bytes {
+    fn request(&self, method: rsip::Method, more: Vec<Header>, expires_s: Option<u32>) -> Bytes {
         let mut headers: Headers = vec![
             self.via(),
             rsip::headers::MaxForwards::from(70).into(),
@@ -65,7 +72,8 @@ impl Origin<'_> {
             typed::CSeq { seq: self.cseq, method }.into(),
         ]
         .into();
-        if let Some(contact) = contact {
+        self.routes.iter().for_each(|route| headers.push(rsip::headers::Route::new(route.as_str()).into()));
+        if let Some(contact) = self.contact {
             let expires = expires_s.map(|s| rsip::Param::Expires(param::Expires::new(s.to_string())));
             let params = expires.into_iter().collect();
             headers.push(typed::Contact { display_name: None, uri: rsip_uri(contact), params }.into());
@@ -157,6 +165,7 @@ mod tests {
             from: &aor,
             to: &aor,
             contact: Some(&contact),
+            routes: &[],
             tag: "t1",
             call_id: "cid@192.0.2.1",
             cseq: 7,

@@ -9,6 +9,7 @@ use crate::route::Target;
 use ringfort_base::{Hop, Transport};
 use ringfort_media::sdes::Sdes;
 use ringfort_media::session::LegKind;
+use ringfort_sip::uri::Uri;
 use std::time::Duration;
 
 /// A device that is one of several gets this long to say anything before the next one is tried.
@@ -49,9 +50,12 @@ pub(super) fn destination(env: &Env<'_>, snapshot: &Snapshot, target: &Target) -
             peer(env, snapshot, &PeerName::Cloud, format!("sip:{}@{domain}", write::user(number)), domain)
         }
         Target::Trunk { name, number } => {
-            let name = PeerName::Trunk(name.clone());
-            let host = env.peers.find(&name).map(|p| p.address().to_string()).unwrap_or_default();
-            peer(env, snapshot, &name, format!("sip:{}@{host}", write::user(number)), env.cx.own.advertised_host())
+            let section = snapshot.trunk(name).ok_or(Failure::new(503, "Peer Not Configured"))?;
+            let (host, port) = section.named();
+            let uri = Uri::sip(Some(number), host, port).to_string();
+            let domain = section.domain.as_ref().map_or_else(|| env.cx.own.advertised_host(), |domain| domain.to_string());
+            let to = peer(env, snapshot, &PeerName::Trunk(name.clone()), uri, domain)?;
+            Ok(Destination { by_target: !section.nat, ..to })
         }
         Target::Echo | Target::Extension(_) => Err(Failure::new(500, "Not A Destination")),
     }
@@ -87,7 +91,7 @@ fn peer(env: &Env<'_>, snapshot: &Snapshot, name: &PeerName, uri: String, domain
         sdes: snapshot.profile_of(name).srtp,
         patience: peer.patience(),
         by_target: true,
-        route: Vec::new(),
+        route: peer.way().routes(),
         device: None,
     })
 }

@@ -20,7 +20,8 @@ use std::net::SocketAddr;
 
 /// The node's Contact towards a peer.
 pub(super) fn contact(cx: &Context, hop: &Hop) -> String {
-    format!("<sip:ringfort@{};transport={}>", cx.own.sent_by(hop.transport), hop.transport.uri_token())
+    let user = cx.border.trunk(&cx.snapshot, hop).and_then(|trunk| trunk.contact_user()).unwrap_or("ringfort");
+    format!("<sip:{user}@{};transport={}>", cx.own.sent_by(hop.transport), hop.transport.uri_token())
 }
 
 /// Why a description was refused, for Warning (RFC 3261 20.43).

@@ -7,6 +7,7 @@ mod check;
 mod error;
 mod expect;
 mod group;
+mod network;
 mod numbers;
 mod peer;
 mod place;
@@ -24,8 +25,9 @@ pub use admission::LimitsSection;
 pub use error::ConfigError;
 pub use expect::{ExpectSection, USUAL_TIME};
 pub use group::{GroupSection, Member};
+pub use network::Network;
 pub use numbers::{CallerNumber, DidRange, DidSection, NumberFormat, NumbersSection};
-pub use peer::{CloudSection, PeerAddress, Redirect, RegisterSection, Supervision, TrunkSection};
+pub use peer::{AuthSection, CloudSection, PeerAddress, Redirect, RegisterSection, Supervision, TrunkSection};
 pub use place::{AddressPart, FieldName, Place, UriPart};
 pub use profile::{
     AgentPattern, DeviceSection, DigestName, Extension, ForwardingField, Handling, IdentityField, PeerProfile, PeerRef, Privacy,

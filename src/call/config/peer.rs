@@ -1,6 +1,6 @@
 //! Sections of supervised peers: the cloud and the trunks.
 
-use super::{CallerNumber, NumberFormat};
+use super::{CallerNumber, Network, NumberFormat};
 use crate::route::Codes;
 use ringfort_base::Transport;
 use ringfort_sip::locate::Target;
@@ -167,8 +167,22 @@ pub struct TrunkSection {
     pub address: PeerAddress,
     /// Transport: udp, tcp or tls. Absent: what the DNS says, else UDP.
     pub transport: Option<Transport>,
+    /// Where requests to it go first, with `address` or `domain` in their URIs; absent: to `address` itself.
+    pub outbound_proxy: Option<PeerAddress>,
+    /// The domain that it is known by, in Request-URI, From and To; absent: `address` in the first, the node's address in the others.
+    pub domain: Option<PeerAddress>,
+    /// User part of the node's Contact; absent: `register.user`, else `ringfort`.
+    contact_user: Option<String>,
+    /// Networks that its calls come from, besides its servers.
+    #[serde(default)]
+    pub sources: Vec<Network>,
+    /// Requests inside a call go back where it was heard: its Contact may name an address behind NAT.
+    #[serde(default)]
+    pub nat: bool,
     /// The node registers with it.
     pub register: Option<RegisterSection>,
+    /// What its challenges are answered with; absent: name and password of `register`.
+    auth: Option<AuthSection>,
     /// OPTIONS each so many milliseconds; 0: not supervised, always taken as reachable.
     #[serde(default = "interval")]
     pub options_interval_ms: u32,
@@ -196,6 +210,67 @@ pub struct RegisterSection {
     /// Seconds asked for.
     #[serde(default = "register_expires")]
     pub expires_s: u32,
+    /// One contact for all numbers of the account (RFC 6140).
+    #[serde(default)]
+    pub bulk: bool,
+}
+
+/// `[[trunk]] auth`: a name and its password.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthSection {
+    /// Digest user name.
+    pub user: String,
+    /// Digest password.
+    pub password: Zeroizing<String>,
+}
+
+/// Never the password.
+impl fmt::Debug for AuthSection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuthSection")
+    }
+}
+
+impl TrunkSection {
+    /// Name and password that answer its challenges.
+    pub fn credentials(&self) -> Option<(&str, &str)> {
+        let register = || self.register.as_ref().map(|r| (r.auth_user(), r.password.as_str()));
+        self.auth.as_ref().map(|auth| (auth.user.as_str(), auth.password.as_str())).or_else(register)
+    }
+
+    /// Host and port of URIs that name it.
+    pub fn named(&self) -> (Host, Option<u16>) {
+        match &self.domain {
+            Some(domain) => (domain.uri_host(), None),
+            None => (self.address.uri_host(), self.address.port),
+        }
+    }
+
+    /// User part of the node's Contact towards it.
+    pub fn contact_user(&self) -> Option<&str> {
+        self.contact_user.as_deref().or_else(|| self.register.as_ref().map(|register| register.user.as_str()))
+    }
+
+    /// The Route value of its outbound proxy (RFC 3261 8.1.2).
+    pub fn proxy_route(&self) -> Option<String> {
+        let proxy = self.outbound_proxy.as_ref()?;
+        let transport = self.transport.map(|transport| format!(";transport={}", transport.uri_token()));
+        Some(format!("<sip:{proxy}{};lr>", transport.unwrap_or_default()))
+    }
+
+    /// What is looked up (RFC 3263).
+    pub fn target(&self) -> Target {
+        let address = self.outbound_proxy.as_ref().unwrap_or(&self.address);
+        Target::new(&address.host, address.port, self.transport, false)
+    }
+}
+
+impl CloudSection {
+    /// What is looked up (RFC 3263).
+    pub fn target(&self) -> Target {
+        Target::new(&self.address.host, self.address.port, self.transport, false)
+    }
 }
 
 impl RegisterSection {
@@ -219,11 +294,6 @@ fn register_expires() -> u32 {
 macro_rules! supervision {
     ($section:ty) => {
         impl $section {
-            /// What is looked up (RFC 3263).
-            pub fn target(&self) -> Target {
-                Target::new(&self.address.host, self.address.port, self.transport, false)
-            }
-
             /// How it is watched.
             pub fn supervision(&self) -> Supervision {
                 let ms = |v: u32| Duration::from_millis(v.into());

@@ -5,9 +5,9 @@ use super::{
     LimitsSection, MediaSection, NodeSection, NumbersSection, PeerProfile, PeerRef, ProfileFiles, Profiles, RouteSection,
     ServicesSection, ShieldSection, SipSection, TlsSection, TrunkSection, WebSection,
 };
-use ringfort_base::Transport;
+use ringfort_base::{Transport, limits};
 use ringfort_sip::digest::Ha1;
-use ringfort_sip::uri::Uri;
+use ringfort_sip::uri::{Uri, escape_user};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -236,6 +236,16 @@ impl Check<'_> {
             }
         }
         for (index, trunk) in self.config.trunk.iter().enumerate() {
+            let bad_user = |user: &str| user.is_empty() || escape_user(user) != user;
+            if trunk.contact_user().is_some_and(bad_user) {
+                return self.fail("trunk", index, "`contact_user` or `register.user` is no user part of a URI".into());
+            }
+            if trunk.domain.as_ref().is_some_and(|domain| domain.port.is_some()) {
+                return self.fail("trunk", index, "`domain` is a name without port".into());
+            }
+            if trunk.sources.len() > limits::TRUNK_SOURCES_MAX {
+                return self.fail("trunk", index, format!("`sources` names more than {}", limits::TRUNK_SOURCES_MAX));
+            }
             let Some(register) = &trunk.register else { continue };
             if register.user.is_empty() || !(60..=86_400).contains(&register.expires_s) {
                 let message = "`register` needs a `user`, and `expires_s` between 60 and 86400";

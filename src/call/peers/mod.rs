@@ -7,10 +7,12 @@
 
 mod names;
 mod servers;
+mod way;
 
 pub use names::Names;
+pub use way::Way;
 
-use crate::config::{PeerAddress, Snapshot, Supervision};
+use crate::config::{PeerAddress, Snapshot, Supervision, TrunkSection};
 use crate::context::{Context, Owner};
 use crate::status::PeerStatus;
 use crate::wake::Wake;
@@ -44,6 +46,7 @@ pub struct Peer {
     target: Target,
     supervision: Supervision,
     servers: Servers,
+    way: Way,
     up: bool,
     since: Wall,
     reason: String,
@@ -75,14 +78,16 @@ impl Peers {
     /// Takes a configuration over: a peer whose address stays keeps its state.
     pub fn configure(&mut self, cx: &mut Context, snapshot: &Snapshot) {
         let mut old = std::mem::take(&mut self.list);
-        let cloud = snapshot.cloud.iter().map(|c| (PeerName::Cloud, &c.address, c.target(), c.supervision()));
-        let trunks = snapshot.trunks.iter().map(|t| (PeerName::Trunk(t.name.clone()), &t.address, t.target(), t.supervision()));
-        for (name, address, target, supervision) in cloud.chain(trunks) {
+        let cloud = snapshot.cloud.iter().map(|c| (PeerName::Cloud, &c.address, c.target(), c.supervision(), Way::of_cloud(c)));
+        let named = |t: &TrunkSection| PeerName::Trunk(t.name.clone());
+        let trunks = snapshot.trunks.iter().map(|t| (named(t), &t.address, t.target(), t.supervision(), Way::of_trunk(t)));
+        for (name, address, target, supervision, way) in cloud.chain(trunks) {
             let known = old.iter().position(|p| p.name == name && p.address == *address && p.target == target);
             let mut peer = match known {
                 Some(place) => old.swap_remove(place),
-                None => Peer::new(name, address.clone(), target, supervision, cx.now.wall),
+                None => Peer::new(name, address.clone(), target, supervision, way.clone(), cx.now.wall),
             };
+            peer.way.follow(way);
             peer.supervision = supervision;
             (peer.probe, peer.second) = (None, None);
             self.list.push(peer);
@@ -91,6 +96,7 @@ impl Peers {
             cx.timers.stop(Wake::ProbePeer(index));
             cx.timers.stop(Wake::ProbeOverdue(index));
         }
+        cx.border.follow_sources(snapshot);
         self.names.configure(&snapshot.dns, self.list.iter().map(|peer| peer.target.clone()));
         for peer in &self.list {
             self.names.want(cx, &peer.target, false);
@@ -122,15 +128,18 @@ impl Peers {
         self.find(name).is_some_and(|p| p.up)
     }
 
-    /// The peer that sends from this address, by IP address: carriers send from other ports than they listen on. One that is reached
-    /// by TLS is believed by TLS only: anybody can write its address into a datagram.
+    /// The peer that sends from this address, by IP address: carriers send from other ports than they listen on. The server and the
+    /// connection that the node registered by are the carrier's however they are called by now, and so are its `sources`. One that is
+    /// reached by TLS is believed by TLS only: anybody can write its address into a datagram.
     pub fn by_source(&self, hop: &Hop) -> Option<&PeerName> {
         let believed = |p: &&Peer| hop.transport.is_secure() || !p.is_secure();
         let same_port = |p: &&Peer| p.servers.any(|server| server.remote == hop.remote);
         let same_host =
             |p: &&Peer| p.servers.any(|server| server.remote.ip() == hop.remote.ip()) && !hop.remote.ip().is_loopback();
         let peers = || self.list.iter().filter(believed);
-        peers().find(same_port).or_else(|| peers().find(same_host)).map(|p| &p.name)
+        let registered = || peers().find(|p| p.way.is_registered_at(hop));
+        let source = || peers().find(|p| p.way.is_source(hop.remote.ip()));
+        peers().find(same_port).or_else(registered).or_else(|| peers().find(same_host)).or_else(source).map(|p| &p.name)
     }
 
     /// The peer that is configured by one of these names, which the other end of a connection has proved to bear (RFC 5922).
@@ -248,6 +257,13 @@ impl Peers {
         }
     }
 
+    /// A registrar granted a registration over this hop, or lost it (`None`); `service` is the Service-Route that it gave (RFC 3608).
+    pub fn registered(&mut self, name: &PeerName, hop: Option<Hop>, service: Vec<String>) {
+        if let Some(peer) = self.list.iter_mut().find(|p| p.name == *name) {
+            peer.way.registered(hop, service);
+        }
+    }
+
     /// A server failed, or there is none (RFC 3263 4.3).
     fn failed(&mut self, cx: &mut Context, index: usize, server: Option<(Hop, Option<Duration>)>, what: &str) {
         let peer = &mut self.list[index];
@@ -299,9 +315,10 @@ impl Peers {
 }
 
 impl Peer {
-    fn new(name: PeerName, address: PeerAddress, target: Target, supervision: Supervision, now: Wall) -> Peer {
+    fn new(name: PeerName, address: PeerAddress, target: Target, supervision: Supervision, way: Way, now: Wall) -> Peer {
         Peer {
             servers: Servers::default(),
+            way,
             name,
             address,
             target,
@@ -319,7 +336,7 @@ impl Peer {
 
     /// Sends an OPTIONS to one of its servers.
     fn ask(&self, cx: &mut Context, index: usize, hop: Hop) -> Option<Probe> {
-        let target = Uri::sip(None, self.address.uri_host(), self.address.port);
+        let target = self.way.uri.clone();
         let from = Uri::sip(Some("ringfort"), cx.own.advertised.into(), None);
         let (branch, tag, call_id) = (cx.branch(), cx.tag(), cx.entropy.token(20));
         let octets = Origin {
@@ -327,6 +344,7 @@ impl Peer {
             from: &from,
             to: &target,
             contact: None,
+            routes: self.way.proxy(),
             tag: &tag,
             call_id: &call_id,
             cseq: 1,
@@ -379,6 +397,11 @@ impl Peer {
     /// Host and port for request URIs.
     pub fn address(&self) -> &PeerAddress {
         &self.address
+    }
+
+    /// How it is named and reached.
+    pub fn way(&self) -> &Way {
+        &self.way
     }
 
     /// Whether it can be used now, and why.

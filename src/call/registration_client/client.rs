@@ -4,18 +4,44 @@ use crate::config::{RegisterSection, TrunkSection};
 use crate::context::{Context, Owner};
 use crate::peers::{PeerName, Peers};
 use crate::wake::Wake;
-use ringfort_base::{Event, Hop, Time, limits};
+use ringfort_base::{Event, FlowId, Hop, Time, Transport, limits};
 use ringfort_sip::digest::{Challenge, Ha1};
-use ringfort_sip::message::{Contacts, HeaderName, Message};
+use ringfort_sip::message::{Contacts, HeaderName, Message, NameAddr};
 use ringfort_sip::originate::{Origin, RegisterCredentials};
 use ringfort_sip::transaction::TransactionId;
 use ringfort_sip::uri::{Host, Uri};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The trunk's address is not known yet: looked for again after this time.
 const ADDRESS_AWAITED: Duration = Duration::from_secs(1);
 /// The longest registration that is asked for, whatever a registrar wants at least.
 const EXPIRES_MAX_S: u32 = 86_400;
+
+/// Kind of the journal's entries.
+pub const KEPT: &str = "trunk";
+
+/// What stays of a registration when the process ends.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Kept {
+    /// The trunk's name.
+    pub trunk: String,
+    /// Whose registration.
+    aor: String,
+    call_id: String,
+    cseq: u32,
+}
+
+/// An answer to a REGISTER.
+pub struct Answer<'a> {
+    /// Of which one.
+    pub id: TransactionId,
+    /// How it came.
+    pub hop: Hop,
+    /// The answer.
+    pub response: &'a Message,
+}
 
 /// See the module's text.
 #[derive(Debug)]
@@ -25,10 +51,13 @@ pub(super) struct Client {
     /// In words, for the page.
     pub state: String,
     section: RegisterSection,
+    contact_user: Option<String>,
     host: Host,
     port: Option<u16>,
-    call_id: String,
-    cseq: u32,
+    /// What a registrar knows the registration by: the next process goes on with it.
+    kept: Kept,
+    /// The connection that holds it.
+    flow: Option<FlowId>,
     expires_s: u32,
     /// The challenge in use, whether a proxy gave it, and how often it was answered.
     challenge: Option<(Challenge, bool, u32)>,
@@ -50,15 +79,19 @@ struct Pending {
 }
 
 impl Client {
-    pub fn new(cx: &mut Context, trunk: &TrunkSection, section: &RegisterSection) -> Client {
+    pub fn new(cx: &mut Context, trunk: &TrunkSection, section: &RegisterSection, kept: Option<Kept>) -> Client {
+        let (host, port) = trunk.named();
+        let aor = Uri::sip(Some(&section.user), host.clone(), port).to_string();
+        let known = kept.filter(|kept| kept.aor == aor);
         Client {
             trunk: trunk.name.clone(),
             state: "not registered yet".into(),
             section: section.clone(),
-            host: trunk.address.uri_host(),
-            port: trunk.address.port,
-            call_id: cx.entropy.token(20),
-            cseq: 0,
+            contact_user: trunk.contact_user().map(str::to_string),
+            host,
+            port,
+            kept: known.unwrap_or_else(|| Kept { trunk: trunk.name.clone(), aor, call_id: cx.entropy.token(20), cseq: 0 }),
+            flow: None,
             expires_s: section.expires_s,
             challenge: None,
             pending: None,
@@ -69,8 +102,8 @@ impl Client {
 
     /// Whether it registers what this section says.
     pub fn is_for(&self, trunk: &TrunkSection, section: &RegisterSection) -> bool {
-        let same_host = self.host == trunk.address.uri_host() && self.port == trunk.address.port;
-        self.trunk == trunk.name && same_host && self.section == *section
+        let same_place = (self.host.clone(), self.port) == trunk.named() && self.contact_user.as_deref() == trunk.contact_user();
+        self.trunk == trunk.name && same_place && self.section == *section
     }
 
     /// Forgets the REGISTER that is out; yields when the next one is due.
@@ -111,15 +144,15 @@ impl Client {
 
     /// Sends a REGISTER to the trunk's server in use.
     fn register(&mut self, cx: &mut Context, peers: &Peers, index: usize, raised: bool) {
-        let Some(hop) = peers.find(&PeerName::Trunk(self.trunk.clone())).and_then(|peer| peer.hop()) else {
+        let peer = peers.find(&PeerName::Trunk(self.trunk.clone()));
+        let Some((hop, peer)) = peer.and_then(|peer| Some((peer.hop()?, peer))) else {
             return self.wait(cx, index, ADDRESS_AWAITED);
         };
-        self.cseq += 1;
+        self.count_up(cx);
         let registrar = Uri::sip(None, self.host.clone(), self.port);
         let aor = Uri::sip(Some(&self.section.user), self.host.clone(), None);
         let own = cx.own.address(hop.transport);
-        let contact = Uri::sip(Some(&self.section.user), own.ip().into(), Some(own.port()));
-        let contact = contact.with_param("transport", Some(hop.transport.uri_token()));
+        let contact = self.contact(own, hop.transport);
         let credentials = self.challenge.as_mut().map(|(challenge, proxy, count)| {
             *count += 1;
             let ha1 = Ha1::new(self.section.auth_user(), &challenge.realm, self.section.password.as_str());
@@ -136,9 +169,10 @@ impl Client {
             from: &aor,
             to: &aor,
             contact: Some(&contact),
+            routes: peer.way().proxy(),
             tag: &tag,
-            call_id: &self.call_id,
-            cseq: self.cseq,
+            call_id: &self.kept.call_id,
+            cseq: self.kept.cseq,
             transport: hop.transport,
             sent_by: own,
             branch: &branch,
@@ -154,14 +188,48 @@ impl Client {
         }
     }
 
-    pub fn answered(&mut self, cx: &mut Context, peers: &mut Peers, index: usize, id: TransactionId, response: &Message) {
+    /// The contact that is registered: one for the user, or one for all numbers of the account (RFC 6140 5.2).
+    fn contact(&self, own: SocketAddr, transport: Transport) -> Uri {
+        let user = self.contact_user.as_deref().filter(|_| !self.section.bulk);
+        let contact = Uri::sip(user, own.ip().into(), Some(own.port()));
+        let contact = contact.with_param("transport", Some(transport.uri_token()));
+        if self.section.bulk { contact.with_param("bnc", None) } else { contact }
+    }
+
+    /// The next number, which no later process uses again (RFC 3261 10.2: Call-ID stays, CSeq grows).
+    fn count_up(&mut self, cx: &mut Context) {
+        self.kept.cseq += 1;
+        cx.persist(format!("{KEPT}/{}", self.trunk), serde_json::to_vec(&self.kept).ok());
+    }
+
+    /// The connection that held the registration broke: nobody can call by it, so another one is made.
+    pub fn flow_closed(&mut self, cx: &mut Context, peers: &mut Peers, index: usize, flow: FlowId) {
+        if self.flow.take_if(|held| *held == flow).is_none() {
+            return;
+        }
+        peers.registered(&PeerName::Trunk(self.trunk.clone()), None, Vec::new());
+        if self.pending.is_none() {
+            self.state = "not registered: the connection broke".into();
+            let wait = limits::TRUNK_REGISTER_FLOW_WAIT.mul_f64(0.5 + cx.entropy.u64() as f64 / u64::MAX as f64 / 2.0);
+            self.wait(cx, index, wait);
+        }
+    }
+
+    pub fn answered(&mut self, cx: &mut Context, peers: &mut Peers, index: usize, answer: Answer<'_>) {
+        let Answer { id, hop, response } = answer;
         let status = response.status().unwrap_or(500);
         if status < 200 {
             return;
         }
         let Some(pending) = self.pending.take_if(|pending| pending.id == id) else { return };
         match status {
-            200..=299 => self.granted(cx, index, response),
+            200..=299 => {
+                let service = response.values(HeaderName::ServiceRoute).filter(|value| NameAddr::parse(value).is_ok());
+                let service = service.take(limits::PATH_VALUES_MAX).map(str::to_string).collect();
+                peers.registered(&PeerName::Trunk(self.trunk.clone()), Some(hop), service);
+                self.flow = hop.flow;
+                self.granted(cx, index, response);
+            }
             401 | 407 => self.challenged(cx, peers, index, &pending, status == 407, response),
             423 if !pending.raised => match min_expires(response) {
                 Some(least) if least > self.expires_s && least <= EXPIRES_MAX_S => {
@@ -186,7 +254,9 @@ impl Client {
 
     /// The registrar took it: refreshed at four fifths of the time, less some chance so that many nodes spread.
     fn granted(&mut self, cx: &mut Context, index: usize, response: &Message) {
-        let granted = granted_s(response, &self.section.user).unwrap_or(self.expires_s).clamp(1, EXPIRES_MAX_S);
+        let granted = granted_s(response, self.contact_user.as_deref().filter(|_| !self.section.bulk))
+            .unwrap_or(self.expires_s)
+            .clamp(1, EXPIRES_MAX_S);
         if self.failures > 0 || !self.state.starts_with("registered") {
             self.tell(cx, "registered");
         }
@@ -243,10 +313,11 @@ impl Client {
 }
 
 /// Seconds granted: of our contact, else of the whole answer. Other contacts of the account are another matter.
-fn granted_s(response: &Message, user: &str) -> Option<u32> {
+fn granted_s(response: &Message, user: Option<&str>) -> Option<u32> {
     let of_contact = match response.contacts() {
         Ok(Contacts::List(list)) => {
-            let ours = |uri: &str| Uri::parse(uri).is_ok_and(|uri| uri.user_is(user));
+            let is_ours = |uri: Uri| user.map_or(uri.param("bnc").is_some(), |user| uri.user_is(user));
+            let ours = |uri: &str| Uri::parse(uri).is_ok_and(is_ours);
             list.iter().filter(|contact| ours(contact.uri)).filter_map(|contact| contact.expires()).min()
         }
         _ => None,

@@ -9,16 +9,24 @@ use crate::context::Context;
 use crate::peers::Peers;
 use crate::wake::Wake;
 use client::Client;
-use ringfort_sip::message::Message;
+pub use client::{Answer, KEPT, Kept};
+use ringfort_base::FlowId;
 use ringfort_sip::transaction::TransactionId;
 
 /// All trunks that are registered with.
 #[derive(Debug, Default)]
 pub struct Clients {
     list: Vec<Client>,
+    /// Of an earlier process.
+    kept: Vec<Kept>,
 }
 
 impl Clients {
+    /// Takes over what an earlier process wrote down, before the first configuration.
+    pub fn restore(&mut self, kept: Vec<Kept>) {
+        self.kept = kept;
+    }
+
     /// Takes a configuration over. A registration whose keys stay goes on as it is.
     pub fn configure(&mut self, cx: &mut Context, snapshot: &Snapshot) {
         let mut old = std::mem::take(&mut self.list);
@@ -28,9 +36,17 @@ impl Clients {
         for trunk in &snapshot.trunks {
             let Some(section) = &trunk.register else { continue };
             let known = old.iter().position(|client| client.is_for(trunk, section));
-            let client = known.map(|place| old.swap_remove(place)).unwrap_or_else(|| Client::new(cx, trunk, section));
+            let client = known.map(|place| old.swap_remove(place)).unwrap_or_else(|| {
+                let kept = self.kept.iter().position(|kept| kept.trunk == trunk.name);
+                Client::new(cx, trunk, section, kept.map(|place| self.kept.swap_remove(place)))
+            });
             self.list.push(client);
         }
+        let gone = old.iter().map(|client| &client.trunk).chain(self.kept.iter().map(|kept| &kept.trunk));
+        for trunk in gone.filter(|trunk| !self.list.iter().any(|client| client.trunk == **trunk)) {
+            cx.persist(format!("{KEPT}/{trunk}"), None);
+        }
+        self.kept.clear();
         for (index, client) in self.list.iter_mut().enumerate() {
             let due = client.abandon(cx);
             cx.timers.set(Wake::RegisterTrunk(index), due);
@@ -45,9 +61,16 @@ impl Clients {
     }
 
     /// A REGISTER was answered.
-    pub fn answered(&mut self, cx: &mut Context, peers: &mut Peers, index: usize, id: TransactionId, response: &Message) {
+    pub fn answered(&mut self, cx: &mut Context, peers: &mut Peers, index: usize, answer: Answer<'_>) {
         if let Some(client) = self.list.get_mut(index) {
-            client.answered(cx, peers, index, id, response);
+            client.answered(cx, peers, index, answer);
+        }
+    }
+
+    /// A connection ended.
+    pub fn flow_closed(&mut self, cx: &mut Context, peers: &mut Peers, flow: FlowId) {
+        for (index, client) in self.list.iter_mut().enumerate() {
+            client.flow_closed(cx, peers, index, flow);
         }
     }
 

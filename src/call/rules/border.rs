@@ -7,7 +7,7 @@
 
 use super::draft::Draft;
 use super::{Applied, Scene, apply};
-use crate::config::{Direction, PeerProfile, PeerRef, Snapshot};
+use crate::config::{Direction, Network, PeerProfile, PeerRef, Snapshot, TrunkSection};
 use crate::peers::PeerName;
 use bytes::Bytes;
 use ringfort_base::{Hop, Transport, limits};
@@ -24,6 +24,7 @@ type People = (String, String);
 #[derive(Debug, Default)]
 pub struct Border {
     peers: Vec<(PeerName, SocketAddr)>,
+    networks: Vec<(PeerName, Network)>,
     agents: HashMap<(Transport, SocketAddr), String>,
     people: HashMap<TransactionId, People>,
 }
@@ -38,6 +39,20 @@ impl Border {
         }
     }
 
+    /// Takes over where else calls of trunks come from.
+    pub(crate) fn follow_sources(&mut self, snapshot: &Snapshot) {
+        let of_trunk = |t: &TrunkSection| t.sources.iter().map(|n| (PeerName::Trunk(t.name.clone()), *n)).collect::<Vec<_>>();
+        self.networks = snapshot.trunks.iter().flat_map(of_trunk).collect();
+    }
+
+    /// The trunk that is spoken to over this hop.
+    pub(crate) fn trunk<'s>(&self, snapshot: &'s Snapshot, hop: &Hop) -> Option<&'s TrunkSection> {
+        match self.peer(hop)? {
+            PeerName::Trunk(name) => snapshot.trunk(name),
+            PeerName::Cloud => None,
+        }
+    }
+
     /// A device registered over this hop.
     pub(crate) fn follow_device(&mut self, hop: &Hop, agent: &str) {
         if self.agents.len() >= limits::BINDINGS_MAX {
@@ -47,13 +62,19 @@ impl Border {
         self.agents.insert((hop.transport, hop.remote), agent.to_string());
     }
 
-    /// Whose hop it is. A carrier may send from another port than it listens on. `message` may tell the device's User-Agent.
-    fn whose<'b>(&'b self, hop: &Hop, message: Option<&'b Message>) -> Option<PeerRef<'b>> {
+    /// The peer whose hop it is. A carrier may send from another port than it listens on.
+    fn peer(&self, hop: &Hop) -> Option<&PeerName> {
         let same = |(_, address): &&(PeerName, SocketAddr)| *address == hop.remote;
         let same_host =
             |(_, address): &&(PeerName, SocketAddr)| address.ip() == hop.remote.ip() && !hop.remote.ip().is_loopback();
-        let peer = self.peers.iter().find(same).or_else(|| self.peers.iter().find(same_host));
-        if let Some((name, _)) = peer {
+        let peer = self.peers.iter().find(same).or_else(|| self.peers.iter().find(same_host)).map(|(name, _)| name);
+        let source = || self.networks.iter().find(|(_, network)| network.contains(hop.remote.ip())).map(|(name, _)| name);
+        peer.or_else(source)
+    }
+
+    /// Whose hop it is. `message` may tell the device's User-Agent.
+    fn whose<'b>(&'b self, hop: &Hop, message: Option<&'b Message>) -> Option<PeerRef<'b>> {
+        if let Some(name) = self.peer(hop) {
             return Some(name.into());
         }
         let known = self.agents.get(&(hop.transport, hop.remote)).map(String::as_str);

@@ -1,6 +1,7 @@
 //! Connections that the node opens: to a peer over TCP or TLS.
 
 use super::flows::Queued;
+use super::stream::Patience;
 use super::{Signalling, stream};
 use crate::tls;
 use bytes::Bytes;
@@ -80,7 +81,8 @@ impl Signalling {
             if !names.is_empty() {
                 signalling.core.deliver(Input::Proved { flow, names }).await;
             }
-            stream::serve_opened(stream, hop, flow, outgoing, signalling, limits::CONNECTION_IDLE).await;
+            let patience = Patience { first: limits::CONNECTION_IDLE, keep_alive: Some(limits::CONNECTION_KEEP_ALIVE) };
+            stream::serve_opened(stream, hop, flow, outgoing, signalling, patience).await;
         });
         Ok(())
     }

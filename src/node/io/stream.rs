@@ -98,19 +98,28 @@ async fn serve_stream<S>(
             signalling.core.deliver(Input::Proved { flow, names }).await;
         }
         let hop = Hop { transport, remote, local: None, flow: Some(flow) };
-        serve_opened(stream, hop, flow, outgoing, signalling, limits::CONNECTION_FIRST_MESSAGE).await;
+        let patience = Patience { first: limits::CONNECTION_FIRST_MESSAGE, keep_alive: None };
+        serve_opened(stream, hop, flow, outgoing, signalling, patience).await;
     }
 }
 
-/// The same for a connection that is in the table already. Until something whole came over it `first` counts, afterwards the idle
-/// limit; octets that make nothing whole count as silence, or a peer could hold a connection by one octet an hour.
+/// How long silence lasts on a connection.
+pub(super) struct Patience {
+    /// Until something whole came over it; afterwards the idle limit counts.
+    pub first: Duration,
+    /// Where the node opened it: after such a silence of its own it sends a ping (RFC 5626 3.5.1), for what lies between forgets
+    /// connections on which nothing moves.
+    pub keep_alive: Option<Duration>,
+}
+
+/// The same for a connection that is in the table already. Octets that make nothing whole count as silence, or a peer could hold a connection by one octet an hour.
 pub(super) async fn serve_opened<S>(
     stream: S,
     hop: Hop,
     flow: FlowId,
     mut outgoing: mpsc::Receiver<Bytes>,
     signalling: Signalling,
-    first: Duration,
+    patience: Patience,
 ) where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
@@ -118,7 +127,7 @@ pub(super) async fn serve_opened<S>(
     let reading = async {
         let mut framer = StreamFramer::new();
         let mut chunk = vec![0; CHUNK];
-        let mut until = Instant::now() + first;
+        let mut until = Instant::now() + patience.first;
         while let Ok(Ok(len @ 1..)) = timeout_at(until, reader.read(&mut chunk)).await {
             framer.push(&chunk[..len]);
             match take_messages(&mut framer, hop, &signalling).await {
@@ -129,7 +138,7 @@ pub(super) async fn serve_opened<S>(
         }
     };
     let writing = async {
-        while let Some(octets) = outgoing.recv().await {
+        while let Some(octets) = next_octets(&mut outgoing, patience.keep_alive).await {
             if !matches!(timeout(limits::CONNECTION_HANDSHAKE, writer.write_all(&octets)).await, Ok(Ok(()))) {
                 break;
             }
@@ -138,6 +147,12 @@ pub(super) async fn serve_opened<S>(
     tokio::select! { () = reading => {}, () = writing => {} }
     signalling.flows.close(flow);
     signalling.core.deliver(Input::FlowClosed(flow)).await;
+}
+
+/// What is written next. `None`: nothing will be any more.
+async fn next_octets(outgoing: &mut mpsc::Receiver<Bytes>, keep_alive: Option<Duration>) -> Option<Bytes> {
+    let Some(silence) = keep_alive else { return outgoing.recv().await };
+    timeout(silence, outgoing.recv()).await.unwrap_or(Some(Bytes::from_static(b"\r\n\r\n")))
 }
 
 /// The stream cannot be framed any more.

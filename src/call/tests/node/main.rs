@@ -24,3 +24,4 @@ mod talk;
 mod transfer;
 mod transports;
 mod trunk_registration;
+mod trunks;

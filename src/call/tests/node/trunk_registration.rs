@@ -108,3 +108,92 @@ fn silence_refusals_and_redirections_are_waited_for_longer_and_longer() {
 fn the_password_is_shown_nowhere() {
     assert!(!format!("{:?}", crate::fixture::snapshot(CONFIG)).contains("word"));
 }
+
+#[test]
+fn one_contact_stands_for_all_numbers_of_the_account() {
+    let mut desk = Desk::new(&CONFIG.replace("expires_s", "bulk = true, expires_s"));
+    desk.pass(Duration::from_millis(1));
+    let register = registers(&desk).remove(0);
+    assert_eq!(register.contacts().expect("contacts").first().expect("one").uri, "sip:192.0.2.10:5060;transport=udp;bnc");
+    assert_eq!(register.to().expect("To").uri, "sip:+4930123@198.51.100.20");
+    for name in [HeaderName::Require, HeaderName::ProxyRequire] {
+        assert_eq!(register.header(name), Some("gin"), "RFC 6140 5.2");
+    }
+    desk.reply(CARRIER, "200 OK", "t", "Contact: <sip:192.0.2.10:5060;bnc>;expires=120\r\nExpires: 3600\r\n", "");
+    desk.pass(Duration::from_secs(110));
+    assert_eq!(registers(&desk).len(), 2, "refreshed as its own contact says");
+}
+
+#[test]
+fn calls_take_the_service_route_of_the_registrar() {
+    let more = "[[account]]\nuser = \"101\"\n[[route]]\nname = \"out\"\nnumber = \"0*\"\nto = [\"trunk:carrier\"]\n";
+    let mut desk = Desk::new(&format!("{CONFIG}{more}"));
+    desk.pass(Duration::from_millis(1));
+    desk.reply(CARRIER, "200 OK", "t", "Service-Route: <sip:orig@edge.carrier.test;lr>, not an address <\r\n", "");
+    let (phone, contact) = ("203.0.113.5:5060", "Contact: <sip:101@203.0.113.5:5060>\r\n");
+    assert_eq!(desk.register(phone, "101", contact), 200);
+    desk.request(phone, "INVITE", "sip:0123@ringfort.local", "101", contact, crate::fixture::SDP);
+    let invite = desk.last(CARRIER);
+    assert_eq!((invite.method(), invite.header(HeaderName::Route)), (Method::Invite, Some("<sip:orig@edge.carrier.test;lr>")));
+    assert_eq!(invite.values(HeaderName::Route).count(), 1);
+}
+
+#[test]
+fn another_process_goes_on_with_the_same_call_id_and_higher_numbers() {
+    let desk = registered();
+    let last = registers(&desk).pop().expect("a REGISTER");
+    let mut desk = Desk::restarted(CONFIG, desk.left_behind());
+    desk.pass(Duration::from_millis(1));
+    let next = registers(&desk).remove(0);
+    assert_eq!(next.call_id(), last.call_id());
+    assert!(next.cseq().expect("a number").0 > last.cseq().expect("a number").0);
+    // For another user it is another registration; without one nothing is kept.
+    let mut other = Desk::restarted(&CONFIG.replace("+4930123", "+4930999"), desk.left_behind());
+    other.pass(Duration::from_millis(1));
+    assert_eq!(registers(&other).remove(0).cseq().expect("a number").0, 1);
+    let none = Desk::restarted("", desk.left_behind());
+    assert!(!none.kept.contains_key("trunk/carrier") && desk.kept.contains_key("trunk/carrier"));
+}
+
+#[test]
+fn a_registration_whose_connection_breaks_is_made_anew_at_once() {
+    let mut desk = Desk::new(&CONFIG.replace("\"198.51.100.20:5060\"", "\"198.51.100.20:5060\"\ntransport = \"tls\""));
+    desk.connect(CARRIER, 7);
+    desk.pass(Duration::from_millis(1));
+    desk.reply(CARRIER, "200 OK", "t", "Contact: <sip:+4930123@192.0.2.10>;expires=3600\r\n", "");
+    desk.disconnect(CARRIER);
+    assert!(state(&desk).contains("the connection broke"), "{}", state(&desk));
+    desk.connect(CARRIER, 8);
+    desk.pass(Duration::from_secs(2));
+    assert_eq!(registers(&desk).len(), 2);
+}
+
+#[test]
+fn calls_over_the_connection_that_holds_the_registration_are_the_trunks() {
+    let route = "[[account]]\nuser = \"101\"\n[[route]]\nname = \"in\"\nsource = \"trunk:carrier\"\nnumber = \"*\"\nto = [\"extension:101\"]\n";
+    let name =
+        CONFIG.replace("198.51.100.20:5060", "sip.carrier.test:5061").replace("\noptions", "\ntransport = \"tls\"\noptions");
+    let mut desk = Desk::new(&format!("{name}{route}"));
+    let (old, phone, contact) = ("198.51.100.40:5061", "203.0.113.5:5060", "Contact: <sip:101@203.0.113.5:5060>\r\n");
+    desk.zone("sip.carrier.test A 198.51.100.40");
+    desk.connect(old, 7);
+    desk.pass(Duration::from_secs(2));
+    desk.reply(old, "200 OK", "t", "Contact: <sip:+4930123@192.0.2.10>;expires=3600\r\n", "");
+    assert_eq!(desk.register(phone, "101", contact), 200);
+    // The name means another server by now, yet the connection stands.
+    desk.zone("sip.carrier.test A 198.51.100.41");
+    desk.pass(Duration::from_secs(120));
+    for (from, flow, known) in [(old, 7, true), ("198.51.100.40:7000", 9, false)] {
+        desk.connect(from, flow);
+        let before = desk.count(phone);
+        desk.request(
+            from,
+            "INVITE",
+            "sip:+4930123@192.0.2.10",
+            "0170",
+            "Contact: <sip:gw@198.51.100.40>\r\n",
+            crate::fixture::SDP,
+        );
+        assert_eq!(desk.count(phone) > before, known, "{from}");
+    }
+}
