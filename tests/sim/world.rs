@@ -430,10 +430,10 @@ impl World {
         let bindings = self.journal.keys().filter(|k| k.starts_with("binding/")).count();
         let registered = status.registrations.len();
         self.checks.ensure(bindings == registered, || format!("journal holds {bindings} bindings of {registered}"));
-        let strange = self
-            .journal
-            .keys()
-            .find(|k| !k.starts_with("call/") && !k.starts_with("binding/") && !["mode", "gruu-seal"].contains(&k.as_str()));
+        let strange = self.journal.keys().find(|k| {
+            !["call/", "binding/", "known/", "bye/"].iter().any(|kind| k.starts_with(kind))
+                && !["mode", "gruu-seal"].contains(&k.as_str())
+        });
         self.checks.ensure(strange.is_none(), || format!("journal key {strange:?}"));
     }
 }
