@@ -7,13 +7,22 @@ use super::destination::{destination, peer_of};
 use super::write::Outgoing;
 use super::{Env, Tables, ending, media, outcome, write};
 use crate::context::Owner;
-use crate::route::{Outcome, Target};
+use crate::route::{Diversion, Outcome, Target};
 use crate::wake::Wake;
 use bytes::Bytes;
 use ringfort_base::{Event, Time, limits};
 use ringfort_media::description::Description;
 use ringfort_sip::transaction::TransactionId;
 use std::time::Duration;
+
+/// A target that is to be asked.
+pub(crate) struct Wanted {
+    pub target: Target,
+    /// Forwards that led to it.
+    pub diversions: Vec<Diversion>,
+    /// Its share of the branches that may be alive at once.
+    pub breadth: u32,
+}
 
 impl Call {
     /// Tries stages until one has been asked or none is left.
@@ -52,7 +61,7 @@ impl Call {
         }
         let breadth = self.asking.breadth / targets.len().max(1) as u32;
         for target in targets {
-            if let Err(failure) = self.ask(env, tables, target, breadth) {
+            if let Err(failure) = self.ask(env, tables, Wanted { target, diversions: self.asking.diversions(), breadth }) {
                 self.asking.failures.push(failure);
             }
         }
@@ -104,7 +113,8 @@ impl Call {
     }
 
     /// Sends the INVITE.
-    pub(super) fn ask(&mut self, env: &mut Env<'_>, tables: &mut Tables, target: Target, breadth: u32) -> Result<(), Failure> {
+    pub(super) fn ask(&mut self, env: &mut Env<'_>, tables: &mut Tables, wanted: Wanted) -> Result<(), Failure> {
+        let Wanted { target, diversions, breadth } = wanted;
         let of_device = matches!(target, Target::Device { .. });
         let device = |failure: Failure| Failure { of_device, ..failure };
         let snapshot = self.snapshot.clone().unwrap_or_else(|| env.cx.snapshot.clone());
@@ -120,12 +130,12 @@ impl Call {
         tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (self.id, Side::Callee));
         let via = env.cx.branch();
         tables.loops.sent(self.id, &via);
-        let out = Outgoing { target: &target, to: &destination, branch: &via, breadth };
+        let out = Outgoing { target: &target, to: &destination, diversions: &diversions, branch: &via, breadth };
         let sent = self.send_invite(env, &mut leg, &out);
         let patience = self.asking.stage().and_then(|stage| stage.patience_ms).map(|ms| Duration::from_millis(ms.into()));
         let deadline = env.cx.now.mono + patience.unwrap_or(destination.patience);
         let no = self.asking.number();
-        let mut branch = Branch { no, target, leg, forks: Vec::new(), spoke: false, breadth, deadline };
+        let mut branch = Branch { no, target, leg, forks: Vec::new(), spoke: false, diversions, breadth, deadline };
         match sent {
             Ok(sent) => branch.leg.invite = Some(sent),
             Err(failure) => {

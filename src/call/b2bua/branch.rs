@@ -1,10 +1,11 @@
 //! Targets that are being asked, all those of a stage at the same time: one INVITE each, and the early dialogs behind it. This lives
 //! until the call is answered; then the leg of the target that took it becomes the callee, and the rest is given up.
 
+use super::attempt::Wanted;
 use super::call::{Failure, Leg};
 use super::early::Early;
 use super::{Env, Tables, media};
-use crate::route::{self, Outcome, Stage, Target};
+use crate::route::{self, Diversion, Outcome, Stage, Target};
 use ringfort_base::{Hop, Time, limits};
 use ringfort_sip::dialog::{Dialog, DialogState};
 use ringfort_sip::message::Message;
@@ -56,6 +57,8 @@ pub(crate) struct Branch {
     pub forks: Vec<Fork>,
     /// It said something, be it only 100.
     pub spoke: bool,
+    /// Forwards that led to it.
+    pub diversions: Vec<Diversion>,
     /// Its share of the branches that may be alive at once.
     pub breadth: u32,
     /// When its silence is too long.
@@ -101,6 +104,11 @@ impl Asking {
         self.plan.get(self.place?)
     }
 
+    /// Forwards that led to this stage.
+    pub fn diversions(&self) -> Vec<Diversion> {
+        self.stage().map(|stage| stage.diversions.clone()).unwrap_or_default()
+    }
+
     /// The place of the stage whose turn comes after how the last one ended.
     pub fn next_place(&self) -> Option<usize> {
         match (self.place, &self.last) {
@@ -131,6 +139,11 @@ impl Asking {
 }
 
 impl Branch {
+    /// What it takes to ask its target once more.
+    pub fn wanted(&self) -> Wanted {
+        Wanted { target: self.target.clone(), diversions: self.diversions.clone(), breadth: self.breadth }
+    }
+
     /// Cancels its INVITE, if that is unanswered, and closes its port.
     pub fn give_up(mut self, env: &mut Env<'_>, tables: &mut Tables, reason: Option<&str>) {
         if let Some((id, octets)) = self.leg.invite.take() {

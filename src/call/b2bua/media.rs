@@ -209,9 +209,9 @@ impl Call {
             }
             Seat::Branch(no) if again => {
                 if let Some(branch) = self.asking.take(no) {
-                    let (target, breadth) = (branch.target.clone(), branch.breadth);
+                    let wanted = branch.wanted();
                     branch.give_up(env, tables, None);
-                    if let Err(failure) = self.ask(env, tables, target, breadth) {
+                    if let Err(failure) = self.ask(env, tables, wanted) {
                         self.asking.failures.push(failure);
                     }
                     return self.after_failure(env, tables);

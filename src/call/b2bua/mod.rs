@@ -15,6 +15,7 @@ mod early_requests;
 mod ending;
 mod exchange;
 mod farewell;
+mod forwarded;
 mod glare;
 mod identity;
 mod join;

@@ -60,8 +60,8 @@ pub(super) fn pass(cx: &Context, builder: Builder, call: &Call, invite: &Message
             Policy::PassAmongTrusted => trusted && !inside.is_named_in(value),
             Policy::PassInEmergency => call.asked.emergency,
             Policy::Cause => {
-                let cause = write::own_value(value);
-                return if inside.is_named_in(&cause) { builder } else { builder.header(name, cause) };
+                let cause = write::own_value(value).filter(|cause| !inside.is_named_in(cause));
+                return builder.header_if(name, cause);
             }
             Policy::Own => false,
             Policy::Drop => extra.iter().any(|field| field.is(name, text)) && !inside.is_named_in(value),

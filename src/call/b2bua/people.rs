@@ -1,12 +1,12 @@
-//! What an INVITE tells its target of people: who calls, whether the caller wants that known, and who was called before
-//! (RFC 3323, 3325, 5876, 5806, 7044). Peers are trusted or not (RFC 3325 2.3); devices never are.
+//! What an INVITE tells its target of people: who calls, and whether the caller wants that known (RFC 3323, 3325, 5876). Peers are
+//! trusted or not (RFC 3325 2.3); devices never are. [`super::forwarded`] tells who was called before.
 
 use super::call::Call;
-use super::write;
-use crate::config::{ForwardingField, IdentityField, PeerProfile, PeerRef, Privacy, Snapshot};
+use super::{forwarded, write};
+use crate::config::{IdentityField, PeerProfile, PeerRef, Privacy, Snapshot};
 use crate::context::Context;
-use crate::route::{self, After, Diversion, Source, Target};
-use ringfort_base::{Hop, limits};
+use crate::route::{self, Diversion, Source, Target};
+use ringfort_base::Hop;
 use ringfort_sip::message::{HeaderName, Message, NameAddr};
 use ringfort_sip::uri::Uri;
 
@@ -29,9 +29,9 @@ pub(super) struct Told {
 }
 
 /// Someone by user part and name; an empty name is none.
-struct Person {
-    user: String,
-    name: String,
+pub(super) struct Person {
+    pub user: String,
+    pub name: String,
 }
 
 impl Person {
@@ -60,8 +60,9 @@ pub(super) fn tell(cx: &Context, call: &Call, invite: Option<&Message>, to: &Lis
         told.fields.extend(asserted.and_then(|person| identity(profile, &person, trusted, &wish, to.domain)));
     }
     if !hidden && (trusted || !wish.history) {
-        let hops = forwards(snapshot, call, invite, to.diversions);
-        told.fields.extend(forwarding(profile.forwarding, &hops, &call.asked.number, to.domain));
+        let mut hops = forwarded::forwards(snapshot, call, invite, to);
+        hops.retain(|hop| trusted || !hop.private);
+        told.fields.extend(forwarded::fields(profile.forwarding, &hops, called(call, to.target), to.domain));
     }
     told
 }
@@ -155,7 +156,16 @@ fn asserted(snapshot: &Snapshot, call: &Call, invite: &Message, caller: Person) 
     invite.values(HeaderName::PAssertedIdentity).chain(rpid()).find_map(person)
 }
 
-fn person(value: &str) -> Option<Person> {
+/// The number that this target is called by.
+fn called<'a>(call: &'a Call, target: Option<&'a Target>) -> &'a str {
+    match target {
+        Some(Target::Device { user, .. } | Target::Extension(user)) => user,
+        Some(target) => target.number().unwrap_or(&call.asked.number),
+        None => &call.asked.number,
+    }
+}
+
+pub(super) fn person(value: &str) -> Option<Person> {
     let address = NameAddr::parse(value).ok()?;
     let user = Uri::parse(address.uri).ok()?.dialled()?.into_owned();
     let name = address.display_name().map(|name| name.into_owned()).unwrap_or_default();
@@ -173,104 +183,4 @@ fn identity(profile: &PeerProfile, who: &Person, trusted: bool, wish: &Wish, dom
         }
         _ => None,
     }
-}
-
-/// One forward: who was called, and why the call went on (RFC 5806 4).
-struct Forwarded {
-    user: String,
-    reason: &'static str,
-}
-
-/// Reasons of Diversion and what RFC 4458 calls them (RFC 7544 7).
-const REASONS: [(&str, u16); 7] = [
-    ("unconditional", 302),
-    ("user-busy", 486),
-    ("no-answer", 408),
-    ("deflection", 480),
-    ("deflection", 487),
-    ("unavailable", 503),
-    ("unknown", 404),
-];
-
-fn reason_named(text: &str) -> &'static str {
-    REASONS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map_or("unknown", |(name, _)| name)
-}
-
-/// Every forward of the call, the first one first: those that a peer tells, then the node's own. A device is not asked.
-fn forwards(snapshot: &Snapshot, call: &Call, invite: Option<&Message>, own: &[Diversion]) -> Vec<Forwarded> {
-    let told = invite.filter(|_| !matches!(call.asked.source, Source::Account(_)));
-    let mut hops =
-        told.map(|invite| if invite.header(HeaderName::HistoryInfo).is_some() { history(invite) } else { diverted(invite) });
-    let own = own.iter().map(|diversion| Forwarded {
-        user: number_of(snapshot, &diversion.user),
-        reason: match diversion.reason {
-            After::Busy => "user-busy",
-            After::NoAnswer => "no-answer",
-            After::Failure => "unavailable",
-            After::Any => "unconditional",
-        },
-    });
-    let mut hops = hops.take().unwrap_or_default();
-    hops.extend(own);
-    hops.truncate(limits::FORWARDS_TOLD_MAX);
-    hops
-}
-
-/// An extension as the world outside dials it.
-fn number_of(snapshot: &Snapshot, user: &str) -> String {
-    snapshot.dids.iter().find_map(|did| did.number_of(user)).unwrap_or_else(|| user.to_string())
-}
-
-/// Diversion names the last forward first.
-fn diverted(invite: &Message) -> Vec<Forwarded> {
-    let values: Vec<&str> = invite.values(HeaderName::Diversion).take(limits::FORWARDS_TOLD_MAX).collect();
-    let read = |value: &&str| {
-        let reason = NameAddr::parse(value).ok()?.param("reason").map_or("unknown", reason_named);
-        Some(Forwarded { user: person(value)?.user, reason })
-    };
-    values.iter().rev().filter_map(read).collect()
-}
-
-/// Of History-Info an entry is a forward when the one behind it says a cause (RFC 7544 7.2).
-fn history(invite: &Message) -> Vec<Forwarded> {
-    let entries: Vec<(String, Option<&'static str>)> = invite
-        .values(HeaderName::HistoryInfo)
-        .take(limits::FORWARDS_TOLD_MAX + 1)
-        .filter_map(|value| {
-            let uri = Uri::parse(NameAddr::parse(value).ok()?.uri).ok()?;
-            let cause = uri.param("cause").and_then(|cause| cause.parse::<u16>().ok());
-            let reason = cause.map(|cause| REASONS.iter().find(|(_, c)| *c == cause).map_or("unknown", |(name, _)| name));
-            Some((uri.dialled()?.into_owned(), reason))
-        })
-        .collect();
-    let pairs = entries.iter().zip(entries.iter().skip(1));
-    pairs.filter_map(|((user, _), (_, reason))| Some(Forwarded { user: user.clone(), reason: (*reason)? })).collect()
-}
-
-/// Forwards as the peer reads them, with the host that it is told.
-fn forwarding(field: ForwardingField, hops: &[Forwarded], called: &str, domain: &str) -> Vec<(HeaderName, String)> {
-    let mut fields = Vec::new();
-    if hops.is_empty() {
-        return fields;
-    }
-    if matches!(field, ForwardingField::Diversion | ForwardingField::Both) {
-        let value = |hop: &Forwarded| format!("<sip:{}@{domain}>;reason={};counter=1", write::user(&hop.user), hop.reason);
-        fields.extend(hops.iter().rev().map(|hop| (HeaderName::Diversion, value(hop))));
-    }
-    if matches!(field, ForwardingField::HistoryInfo | ForwardingField::Both) {
-        let users = hops.iter().map(|hop| hop.user.as_str()).chain([called]);
-        let causes = [None].into_iter().chain(hops.iter().map(|hop| Some(hop.reason)));
-        let mut index = String::new();
-        for (user, reason) in users.zip(causes) {
-            let cause = reason
-                .and_then(|reason| REASONS.iter().find(|(name, _)| *name == reason))
-                .map(|(_, cause)| format!(";cause={cause}"));
-            let before = index.clone();
-            index = if index.is_empty() { "1".into() } else { format!("{index}.1") };
-            let mp = if before.is_empty() { String::new() } else { format!(";mp={before}") };
-            let value = format!("<sip:{}@{domain}{}>;index={index}{mp}", write::user(user), cause.unwrap_or_default());
-            fields.push((HeaderName::HistoryInfo, value));
-        }
-    }
-    fields
 }

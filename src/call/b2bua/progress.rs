@@ -246,7 +246,8 @@ impl Call {
         let Some(mut branch) = self.asking.take(no) else { return };
         branch.leg.invite = None;
         let keys: Vec<_> = branch.forks.iter().map(|fork| (no, fork.dialog.id.remote_tag.clone())).collect();
-        let target = branch.target.clone();
+        let wanted = branch.wanted();
+        let target = wanted.target.clone();
         branch.give_up(env, tables, None);
         if !self.asking.branches.is_empty() {
             keys.iter().for_each(|key| self.early_over(env, key));
@@ -256,7 +257,7 @@ impl Call {
             peer_failed(env, &target, "INVITE answered 503");
         }
         if (300..400).contains(&status) {
-            return self.redirected(env, tables, &target, response);
+            return self.redirected(env, tables, &wanted, response);
         }
         let failure = refusal(env, &target, status, response);
         self.target_failed(env, tables, failure);
@@ -346,9 +347,9 @@ fn refusal(env: &Env<'_>, target: &Target, status: u16, response: &Message) -> F
     let headers = PASSED_ON.iter().filter(|n| pass(n));
     let own = |name: HeaderName, value: &str| match name {
         HeaderName::Reason | HeaderName::RetryAfter => write::own_value(value),
-        _ => value.to_string(),
+        _ => Some(value.to_string()),
     };
-    let headers = headers.flat_map(|n| response.headers(*n).map(move |v| (*n, own(*n, v))));
+    let headers = headers.flat_map(|n| response.headers(*n).filter_map(move |v| Some((*n, own(*n, v)?))));
     let warnings = response.values(HeaderName::Warning).filter_map(|value| write::own_warning(env.cx, value));
     let headers = headers.chain(warnings.map(|value| (HeaderName::Warning, value))).collect();
     let (told, phrase) = match status {

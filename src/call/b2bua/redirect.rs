@@ -2,19 +2,21 @@
 //! rights as the caller; or told to the caller as numbers of the node's own domain; or taken for a refusal. Where a contact leads out of
 //! the node's and the peer's own domains it is never followed: nobody may send a call to a host of his choice.
 
+use super::attempt::Wanted;
 use super::call::{Call, Failure};
 use super::destination::peer_of;
 use super::progress::is_device;
-use super::{Env, Tables, setup, write};
+use super::{Env, Tables, forwarded, setup, write};
 use crate::config::Redirect;
-use crate::route::{After, Diversion, Outcome, Stage, Target};
+use crate::route::{Diversion, Outcome, Stage, Target};
 use ringfort_base::limits;
 use ringfort_sip::message::{Contacts, HeaderName, Message};
 use ringfort_sip::uri::{Scheme, Uri};
 
 impl Call {
     /// A target answered 3xx.
-    pub(super) fn redirected(&mut self, env: &mut Env<'_>, tables: &mut Tables, target: &Target, response: &Message) {
+    pub(super) fn redirected(&mut self, env: &mut Env<'_>, tables: &mut Tables, asked: &Wanted, response: &Message) {
+        let target = &asked.target;
         let numbers = self.contacts(env, target, response);
         let refused = Failure { of_device: is_device(target), outcome: Outcome::Status(480), ..Failure::new(480, "Redirected") };
         let failure = match policy(env, target) {
@@ -26,8 +28,15 @@ impl Call {
                     numbers.iter().map(|number| (HeaderName::Contact, format!("<sip:{}@{domain}>", write::user(number))));
                 Failure { headers: headers.collect(), outcome: Outcome::Status(302), ..Failure::new(302, "Moved Temporarily") }
             }
-            Redirect::Follow if self.follow(env, tables, target, &numbers) => return,
-            Redirect::Follow => refused,
+            Redirect::Follow => {
+                let mut diversions = asked.diversions.clone();
+                let reason = forwarded::reason_of_redirection(response);
+                diversions.push(Diversion { user: redirecting(target), reason });
+                match self.follow(env, tables, &diversions, &numbers) {
+                    true => return,
+                    false => refused,
+                }
+            }
         };
         self.target_failed(env, tables, failure);
     }
@@ -59,7 +68,7 @@ impl Call {
     }
 
     /// Goes where the numbers lead. False: nowhere.
-    fn follow(&mut self, env: &mut Env<'_>, tables: &mut Tables, target: &Target, numbers: &[String]) -> bool {
+    fn follow(&mut self, env: &mut Env<'_>, tables: &mut Tables, before: &[Diversion], numbers: &[String]) -> bool {
         let mut plan: Vec<Stage> = Vec::new();
         for number in numbers {
             if self.asking.redirects >= limits::REDIRECTS_MAX
@@ -74,7 +83,7 @@ impl Call {
             let decision = setup::decide(env, &self.asked.source, &self.asked.from, number);
             for mut stage in decision.targets.unwrap_or_default() {
                 stage.behind = stage.behind.map(|place| place + first).or(first.checked_sub(1));
-                stage.diversions.insert(0, Diversion { user: redirecting(target), reason: After::Any });
+                stage.diversions.splice(..0, before.iter().cloned());
                 plan.push(stage);
             }
         }
@@ -90,7 +99,8 @@ impl Call {
         let room = limits::BRANCHES_MAX.saturating_sub(self.asking.branches.len());
         let mut asked = 0;
         for target in self.concrete(env, first.targets).into_iter().take(room).filter(|target| *target != Target::Echo) {
-            asked += usize::from(self.ask(env, tables, target, 1).is_ok());
+            let wanted = Wanted { target, diversions: first.diversions.clone(), breadth: 1 };
+            asked += usize::from(self.ask(env, tables, wanted).is_ok());
         }
         self.watch_silence(env);
         asked > 0

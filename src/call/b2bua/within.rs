@@ -88,7 +88,7 @@ impl Call {
         } else {
             Cause::named(487, "cancelled")
         };
-        let reason = asked.request.header(HeaderName::Reason).map(write::own_value);
+        let reason = asked.request.header(HeaderName::Reason).and_then(write::own_value);
         self.end(env, tables, Cause { reason, ..cause });
     }
 
@@ -97,7 +97,7 @@ impl Call {
         if self.invite.as_ref().is_some_and(|i| i.id == invite) {
             self.reject_invite(env, 487, None, &[]);
             // RFC 3326: those who ring are told why, as far as the caller said so.
-            let reason = cancel.header(HeaderName::Reason).map(write::own_value);
+            let reason = cancel.header(HeaderName::Reason).and_then(write::own_value);
             return self.end(env, tables, Cause { reason, ..Cause::named(487, "cancelled") });
         }
         let of_invite = |e: &Exchange| !e.answered && e.asked.as_ref().is_some_and(|(id, _)| *id == invite);

@@ -8,13 +8,13 @@ use super::passing;
 use super::people::{self, Listener};
 use super::session_timer::{self, Session};
 use crate::context::Context;
-use crate::route::{Source, Target};
+use crate::route::{Diversion, Source, Target};
 use bytes::Bytes;
 use ringfort_base::{Hop, Time};
 use ringfort_media::error::MediaError;
 use ringfort_sip::dialog::{Dialog, DialogState, NewVia};
 use ringfort_sip::digest::Credentials;
-use ringfort_sip::message::{Builder, HeaderName, Message, Method};
+use ringfort_sip::message::{Builder, HeaderName, Message, Method, split_values};
 use ringfort_sip::uri::{self, Uri};
 use std::net::SocketAddr;
 
@@ -43,15 +43,26 @@ pub(super) fn own_phrase(phrase: &str) -> Option<&str> {
     Some(phrase).filter(|phrase| !names_a_host(phrase))
 }
 
-/// A value of Reason or Retry-After as the other leg may read it: of one that names a host only what comes first and the cause stay.
-pub(super) fn own_value(value: &str) -> String {
+/// Values of Reason or Retry-After as the other leg may read them: of one that names a host only what comes first and the cause stay;
+/// nothing where what comes first names one.
+pub(super) fn own_value(field: &str) -> Option<String> {
+    let own: Vec<String> = split_values(field).filter_map(own_single).collect();
+    (!own.is_empty()).then(|| own.join(", "))
+}
+
+fn own_single(value: &str) -> Option<String> {
     let (first, rest) = value.split_at(value.find([';', '(']).unwrap_or(value.len()));
+    let first = first.trim();
+    // The one protocol of RFC 3326 whose name has a dot.
+    if names_a_host(first) && !first.eq_ignore_ascii_case("Q.850") {
+        return None;
+    }
     if !names_a_host(rest) {
-        return value.to_string();
+        return Some(value.to_string());
     }
     let is_cause = |param: &&str| param.strip_prefix("cause=").is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
     let cause = rest.split(';').map(str::trim).find(is_cause);
-    cause.map_or(first.trim_end().to_string(), |cause| format!("{first};{cause}"))
+    Some(cause.map_or(first.to_string(), |cause| format!("{first};{cause}")))
 }
 
 /// Whether free text seems to name a host: an address or a dotted name, a URI, a mail address. Nobody misses a text too many.
@@ -69,6 +80,8 @@ pub(super) fn user(text: &str) -> String {
 pub(super) struct Outgoing<'a> {
     pub target: &'a Target,
     pub to: &'a Destination,
+    /// Forwards that led to the target.
+    pub diversions: &'a [Diversion],
     /// Via branch.
     pub branch: &'a str,
     /// How many branches may be alive at once behind it (RFC 5393 5.3.3).
@@ -80,8 +93,7 @@ pub(super) fn invite(cx: &Context, call: &Call, leg: &Leg, out: &Outgoing<'_>, s
     let (uri, domain) = (&out.to.uri, &out.to.domain);
     let asked = &call.asked;
     let message = call.invite.as_ref().map(|invite| &invite.message);
-    let diversions = call.asking.stage().map(|stage| stage.diversions.as_slice()).unwrap_or_default();
-    let listener = Listener { target: Some(out.target), hop: &leg.hop, domain, diversions };
+    let listener = Listener { target: Some(out.target), hop: &leg.hop, domain, diversions: out.diversions };
     let told = people::tell(cx, call, message, &listener);
     // A trunk reads the called number in its own format.
     let called = Some(out.target).filter(|target| matches!(target, Target::Trunk { .. })).and_then(Target::number);
@@ -202,10 +214,19 @@ mod tests {
 
     #[test]
     fn a_reason_keeps_its_cause() {
-        assert_eq!(own_value("Q.850;cause=17;text=\"User busy\""), "Q.850;cause=17;text=\"User busy\"");
-        assert_eq!(own_value("SIP;text=\"at a.b\" ;cause=486"), "SIP;cause=486");
-        assert_eq!(own_value("Q.850;cause=10.0.0.1"), "Q.850");
-        assert_eq!(own_value("120 (gw1.inside restarts)"), "120");
-        assert_eq!(own_value("120 (back soon)"), "120 (back soon)");
+        let own = |value| own_value(value).unwrap_or_default();
+        assert_eq!(own("Q.850;cause=17;text=\"User busy\""), "Q.850;cause=17;text=\"User busy\"");
+        assert_eq!(own("SIP;text=\"at a.b\" ;cause=486"), "SIP;cause=486");
+        assert_eq!(own("Q.850;cause=10.0.0.1"), "Q.850");
+        assert_eq!(own("120 (gw1.inside restarts)"), "120");
+        assert_eq!(own("120 (back soon)"), "120 (back soon)");
+        assert_eq!(own("SIP;cause=480 , Q.850;cause=16;text=\"at a.b\", a.b;cause=1"), "SIP;cause=480, Q.850;cause=16");
+    }
+
+    #[test]
+    fn a_host_in_the_first_place_goes_with_all_behind_it() {
+        for value in ["gw1.inside;cause=17", "10.0.0.5", "sip@gw ;text=\"x\"", "Q.850.inside;cause=1", "[fe80::1];cause=2"] {
+            assert_eq!(own_value(value), None, "{value}");
+        }
     }
 }

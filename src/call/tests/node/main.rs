@@ -7,6 +7,7 @@ mod early;
 mod exchange;
 mod fixture;
 mod forking;
+mod forwarded;
 mod people;
 mod profiles;
 mod redirect;
