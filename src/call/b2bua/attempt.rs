@@ -3,7 +3,7 @@
 
 use super::branch::Branch;
 use super::call::{Call, Failure, Leg, Phase, Side};
-use super::destination::{destination, peer_of};
+use super::destination::{Destination, destination, peer_of};
 use super::write::Outgoing;
 use super::{Env, Tables, ending, media, outcome, write};
 use crate::context::Owner;
@@ -12,6 +12,7 @@ use crate::wake::Wake;
 use bytes::Bytes;
 use ringfort_base::{Event, Time, limits};
 use ringfort_media::description::Description;
+use ringfort_sip::message::Message;
 use ringfort_sip::transaction::TransactionId;
 use std::time::Duration;
 
@@ -130,12 +131,12 @@ impl Call {
         tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (self.id, Side::Callee));
         let via = env.cx.branch();
         tables.loops.sent(self.id, &via);
-        let out = Outgoing { target: &target, to: &destination, diversions: &diversions, branch: &via, breadth };
+        let out = Outgoing { target: &target, to: &destination, diversions: &diversions, cseq: 1, branch: &via, breadth };
         let sent = self.send_invite(env, &mut leg, &out);
         let patience = self.asking.stage().and_then(|stage| stage.patience_ms).map(|ms| Duration::from_millis(ms.into()));
         let deadline = env.cx.now.mono + patience.unwrap_or(destination.patience);
         let no = self.asking.number();
-        let mut branch = Branch { no, target, leg, forks: Vec::new(), spoke: false, diversions, breadth, deadline };
+        let mut branch = Branch { no, target, leg, forks: Vec::new(), spoke: false, cseq: 1, diversions, breadth, deadline };
         match sent {
             Ok(sent) => branch.leg.invite = Some(sent),
             Err(failure) => {
@@ -145,6 +146,33 @@ impl Call {
         }
         self.asking.branches.push(branch);
         Ok(())
+    }
+
+    /// 422: the target wants longer sessions. It is asked once more within the same dialog-to-be (RFC 4028 7.3). False: that would not help.
+    pub(super) fn ask_for_longer(&mut self, env: &mut Env<'_>, tables: &mut Tables, no: u32, response: &Message) -> bool {
+        let raised = |branch: &mut Branch| branch.cseq == 1 && branch.leg.raise_interval(response);
+        if env.cx.snapshot.sip.session_expires_s == 0 || !self.asking.branch(no).is_some_and(raised) {
+            return false;
+        }
+        let Some(mut branch) = self.asking.take(no) else { return false };
+        let snapshot = self.snapshot.clone().unwrap_or_else(|| env.cx.snapshot.clone());
+        let via = env.cx.branch();
+        tables.loops.sent(self.id, &via);
+        branch.cseq += 1;
+        branch.forks.clear();
+        if let Some(media) = &mut branch.leg.media {
+            media.session.reject_offer();
+        }
+        let Branch { target, leg, diversions, cseq, breadth, .. } = &mut branch;
+        let sent = destination(env, &snapshot, target).and_then(|to| {
+            let to = Destination { hop: leg.hop, ..to };
+            let out = Outgoing { target, to: &to, diversions, cseq: *cseq, branch: &via, breadth: *breadth };
+            self.send_invite(env, leg, &out)
+        });
+        branch.leg.invite = sent.ok();
+        let asked = branch.leg.invite.is_some();
+        self.asking.branches.push(branch);
+        asked
     }
 
     /// The INVITE with the caller's offer, as this leg's session words it; with the node's own where the caller made none.

@@ -57,6 +57,8 @@ pub(crate) struct Branch {
     pub forks: Vec<Fork>,
     /// It said something, be it only 100.
     pub spoke: bool,
+    /// Number of its INVITE.
+    pub cseq: u32,
     /// Forwards that led to it.
     pub diversions: Vec<Diversion>,
     /// Its share of the branches that may be alive at once.

@@ -243,6 +243,9 @@ impl Call {
 
     /// The target refused. Its transaction is over, so nothing is left to cancel.
     fn declined(&mut self, env: &mut Env<'_>, tables: &mut Tables, no: u32, status: u16, response: &Message) {
+        if status == 422 && self.ask_for_longer(env, tables, no, response) {
+            return;
+        }
         let Some(mut branch) = self.asking.take(no) else { return };
         branch.leg.invite = None;
         let keys: Vec<_> = branch.forks.iter().map(|fork| (no, fork.dialog.id.remote_tag.clone())).collect();
@@ -355,6 +358,8 @@ fn refusal(env: &Env<'_>, target: &Target, status: u16, response: &Message) -> F
     let (told, phrase) = match status {
         // A challenge that the caller cannot answer is the target's failure, and the next one may do better.
         401 | 407 if !pass(&HeaderName::WwwAuthenticate) => (502, None),
+        // The session is the node's own; what it asked for is none of the caller's business.
+        422 => (500, None),
         _ => (status, write::own_phrase(response.reason())),
     };
     let reason = phrase.unwrap_or_else(|| ringfort_sip::status::reason(told)).to_string();

@@ -82,6 +82,8 @@ pub(super) struct Outgoing<'a> {
     pub to: &'a Destination,
     /// Forwards that led to the target.
     pub diversions: &'a [Diversion],
+    /// Its number: 1, or more where an earlier one was refused for what can be mended.
+    pub cseq: u32,
     /// Via branch.
     pub branch: &'a str,
     /// How many branches may be alive at once behind it (RFC 5393 5.3.3).
@@ -105,7 +107,7 @@ pub(super) fn invite(cx: &Context, call: &Call, leg: &Leg, out: &Outgoing<'_>, s
         .header(HeaderName::From, format!("{};tag={}", told.from, leg.tag))
         .header(HeaderName::To, to)
         .header(HeaderName::CallId, &leg.call_id)
-        .header(HeaderName::CSeq, "1 INVITE")
+        .header(HeaderName::CSeq, format_args!("{} INVITE", out.cseq))
         .header(HeaderName::Contact, contact(cx, &leg.hop))
         .header(HeaderName::Allow, crate::ALLOW)
         .header(HeaderName::Supported, crate::SUPPORTED)

@@ -175,3 +175,51 @@ fn zero_asks_for_none_and_takes_what_is_asked() {
     let (desk, phone, _) = talk::connected(&config, &format!("{TIMER}Session-Expires: 400;refresher=uas\r\n"), "");
     assert_eq!(phone.answered(&desk).header(HeaderName::SessionExpires), Some("400;refresher=uas"));
 }
+
+/// RFC 4028 7.3: the node asks once more, with what the target wants, and goes by what it then grants.
+#[test]
+fn a_target_that_wants_longer_sessions_is_asked_once_more() {
+    let mut desk = Desk::new(CONFIG);
+    desk.register(PHONE, "101", &talk::contact("101", PHONE));
+    desk.request(PHONE, "INVITE", "sip:0123@ringfort.local", "101", &talk::contact("101", PHONE), &sdp(PHONE, 1, "sendrecv"));
+    let first = desk.last(TRUNK);
+    desk.reply(TRUNK, "422 Session Interval Too Small", "a", "Min-SE: 3600\r\n", "");
+    let second = desk.last(TRUNK);
+    let field = |m: &ringfort_sip::message::Message, name| m.header(name).map(str::to_string);
+    assert_eq!((second.method(), second.cseq()), (Method::Invite, Ok((2, Method::Invite))));
+    assert_eq!(field(&second, HeaderName::SessionExpires).as_deref(), Some("3600"));
+    assert_eq!(field(&second, HeaderName::MinSe).as_deref(), Some("3600"));
+    for name in [HeaderName::CallId, HeaderName::From, HeaderName::To, HeaderName::Contact] {
+        assert_eq!(field(&first, name), field(&second, name));
+    }
+    assert_ne!(field(&first, HeaderName::Via), field(&second, HeaderName::Via));
+    assert_eq!(desk.requests(TRUNK, Method::Ack).len(), 1, "the 422 is acknowledged");
+    let granted = format!("{}Session-Expires: 3600;refresher=uac\r\n", talk::contact("gw", TRUNK));
+    desk.reply(TRUNK, "200 OK", "t", &granted, &sdp(TRUNK, 1, "sendrecv"));
+    assert_eq!(desk.answer(PHONE), 200);
+    assert_eq!(desk.last(TRUNK).cseq(), Ok((2, Method::Ack)));
+    let ok = desk.last(PHONE);
+    desk.inside(PHONE, "ACK", &ok, ok.cseq().expect("sound").0, "", "");
+    desk.pass(seconds(1_801));
+    assert!(desk.requests(TRUNK, Method::Invite).len() > 2, "refreshed at half of what was granted");
+}
+
+/// What a second 422, or one that asks for nothing new, means is the node's affair: the caller has a session of its own.
+#[test]
+fn a_second_422_is_the_target_s_failure() {
+    let mut desk = Desk::new(CONFIG);
+    desk.register(PHONE, "101", &talk::contact("101", PHONE));
+    let dial = |desk: &mut Desk| {
+        let (more, body) = (talk::contact("101", PHONE), sdp(PHONE, 1, "sendrecv"));
+        desk.request(PHONE, "INVITE", "sip:0123@ringfort.local", "101", &more, &body);
+    };
+    dial(&mut desk);
+    desk.reply(TRUNK, "422 Session Interval Too Small", "a", "Min-SE: 3600\r\n", "");
+    desk.reply(TRUNK, "422 Session Interval Too Small", "a", "Min-SE: 7200\r\n", "");
+    assert_eq!((desk.answer(PHONE), desk.requests(TRUNK, Method::Invite).len()), (500, 2));
+    dial(&mut desk);
+    desk.reply(TRUNK, "422 Session Interval Too Small", "a", "", "");
+    assert_eq!((desk.answer(PHONE), desk.requests(TRUNK, Method::Invite).len()), (500, 3));
+    desk.pass(seconds(40));
+    assert_eq!(desk.residue(), [0, 0, 0]);
+}
