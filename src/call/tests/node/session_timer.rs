@@ -200,7 +200,11 @@ fn a_target_that_wants_longer_sessions_is_asked_once_more() {
     assert_eq!(desk.last(TRUNK).cseq(), Ok((2, Method::Ack)));
     let ok = desk.last(PHONE);
     desk.inside(PHONE, "ACK", &ok, ok.cseq().expect("sound").0, "", "");
-    desk.pass(seconds(1_801));
+    let end = |address, message: &ringfort_sip::message::Message| {
+        let (local, remote) = (String::new(), String::new());
+        End { address, call_id: message.call_id().expect("one").to_string(), local, remote, cseq: 0 }
+    };
+    live(&mut desk, &[&end(PHONE, &ok), &end(TRUNK, &second)], seconds(1_810));
     assert!(desk.requests(TRUNK, Method::Invite).len() > 2, "refreshed at half of what was granted");
 }
 
