@@ -58,6 +58,12 @@ pub const CALL_STAGES_MAX: usize = 32;
 pub const PASSED_BODY_MAX: usize = 8_192;
 /// INFO and MESSAGE requests of one call that wait for the other leg's answer.
 pub const CALL_RELAYED_MAX: usize = 16;
+/// Subscriptions alive at once.
+pub const SUBSCRIPTIONS_MAX: usize = 50_000;
+/// Subscriptions of one subscriber, be it a user or the cloud's account: a console that watches a whole site has hundreds.
+pub const SUBSCRIPTIONS_PER_USER_MAX: usize = 1_000;
+/// MESSAGE, PUBLISH and unasked NOTIFY requests that wait for an answer at once.
+pub const SINGLE_REQUESTS_MAX: usize = 4_096;
 /// Targets of one call that have an INVITE at the same time; what is beyond rings afterwards.
 pub const BRANCHES_MAX: usize = 16;
 /// Early dialogs that one INVITE may found, on either side of a call.

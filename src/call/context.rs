@@ -103,6 +103,8 @@ pub enum Owner {
     TrunkRegistration(usize),
     /// A REGISTER relayed to the cloud.
     Registration(u64),
+    /// A subscription, or another request that is no call.
+    Event(u64),
 }
 
 /// See the module's text.

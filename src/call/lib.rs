@@ -8,6 +8,7 @@ pub mod auth;
 pub mod b2bua;
 pub mod config;
 pub mod context;
+pub mod events;
 pub mod node;
 pub mod number;
 pub mod overload;
@@ -31,6 +32,7 @@ pub use restore::Saved;
 /// Name in User-Agent and Server: no version, which would help only an attacker.
 pub const PRODUCT: &str = "Ringfort";
 /// Methods that the node takes.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, NOTIFY";
+pub const ALLOW: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY, PUBLISH";
 /// Extensions that the node takes part in.
 pub const SUPPORTED: &str = "timer, replaces, 100rel";

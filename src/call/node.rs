@@ -7,6 +7,7 @@ use crate::auth::Authenticator;
 use crate::b2bua::{Calls, Env, Incoming, PortAllocator};
 use crate::config::Snapshot;
 use crate::context::{Context, Output, OwnAddresses, Owner};
+use crate::events::{Asked, Events, single};
 use crate::overload::{Load, Stage};
 use crate::peers::{PeerName, Peers};
 use crate::registrar::{Registrar, Surroundings};
@@ -107,6 +108,7 @@ pub struct Node {
     survival: Survival,
     registrar: Registrar,
     calls: Calls,
+    events: Events,
     shield: Shield,
 }
 
@@ -139,6 +141,7 @@ impl Node {
         };
         // Ids rise with civil time, so that those of an earlier process are not met again.
         let calls = Calls::new(allocator, now.wall.0 << 12);
+        let events = Events::new(now.wall.0 << 12);
         let (survival, registrar) = (Survival::default(), Registrar::default());
         let shield = Shield::new(&mut cx, Vec::new());
         let mut node = Node {
@@ -149,6 +152,7 @@ impl Node {
             survival,
             registrar,
             calls,
+            events,
             shield,
         };
         node.begin(setup.saved, setup.version);
@@ -156,7 +160,8 @@ impl Node {
     }
 
     fn begin(&mut self, saved: Vec<Saved>, version: String) {
-        let Restored { calls, bindings, farewells, mode, seal, known, registrations, broken } = Restored::sort(saved);
+        let Restored { calls, bindings, farewells, mode, seal, known, registrations, subscriptions, broken } =
+            Restored::sort(saved);
         self.shield = Shield::new(&mut self.cx, known);
         for key in broken {
             let reason = format!("entry `{key}` of an earlier process cannot be read");
@@ -183,6 +188,7 @@ impl Node {
         for (flow, device) in self.calls.awaited() {
             self.registrar.expect_back(&mut self.cx, flow, device);
         }
+        self.events.restore(&mut self.cx, subscriptions);
         self.cx.event(Event::Started { version, calls_restored, bindings_restored });
         self.cx.timers.set(Wake::ReportMedia, self.cx.now.mono + REPORT_INTERVAL);
         self.settle();
@@ -302,7 +308,11 @@ impl Node {
         let request = Request { hop, message, mode: self.survival.mode };
         let known = self.is_peer(&hop);
         let standing = if known { Standing::Known } else { self.shield.standing(&self.cx, &request) };
-        let standing = if standing == Standing::Unknown && self.calls.knows(message) { Standing::Known } else { standing };
+        let standing = if standing == Standing::Unknown && (self.calls.knows(message) || self.events.knows(message)) {
+            Standing::Known
+        } else {
+            standing
+        };
         if standing == Standing::Unknown
             && let verdict @ Verdict::Reply { .. } = UAS.screen(message)
         {
@@ -361,7 +371,15 @@ impl Node {
         if !self.cx.proofs.is_empty() {
             self.shield.learn(&mut self.cx);
         }
+        if self.calls.take_changed() {
+            self.events.calls_changed(&mut self.cx);
+        }
+        let before = self.survival.mode;
         self.survival.follow(&mut self.cx, &self.peers);
+        if self.survival.mode != before {
+            self.on_events(Events::mode_changed);
+            self.settle();
+        }
     }
 
     fn step(&mut self, step: Step) {
@@ -410,12 +428,7 @@ impl Node {
             return self.rejected(hop, Verdict::Reply { status, rule, reason }, |_, _| None);
         }
         if message.to().is_ok_and(|to| to.tag().is_some()) {
-            let reply_to = message.clone();
-            let (calls, mut env) = self.parts();
-            if !calls.within(&mut env, id, hop, message) {
-                self.reply(id, &reply_to, 481, Vec::new());
-            }
-            return;
+            return self.requested_within(Asked { id, hop, message });
         }
         match message.method() {
             Method::Invite => {
@@ -426,17 +439,27 @@ impl Node {
                 let (registrar, cx, around) = self.registry();
                 registrar.handle(cx, around, id, hop, &message);
             }
-            Method::Options => self.reply(
-                id,
-                &message,
-                200,
-                vec![(HeaderName::Allow, ALLOW.into()), (HeaderName::Accept, "application/sdp".into())],
-            ),
+            Method::Options => {
+                let (_, env) = self.parts();
+                let status = if single::is_there(&env, &message, &hop).unwrap_or(true) { 200 } else { 480 };
+                let accept = (HeaderName::Accept, "application/sdp".into());
+                self.reply(id, &message, status, vec![(HeaderName::Allow, ALLOW.into()), accept]);
+            }
             // RFC 3515 2.4.4: only who is in a call refers it.
             Method::Refer => self.reply(id, &message, 403, Vec::new()),
             // RFC 3261 9.2, 15.1.2: nothing here matches them.
             Method::Bye | Method::Cancel => self.reply(id, &message, 481, Vec::new()),
-            _ => self.reply(id, &message, 405, vec![(HeaderName::Allow, ALLOW.into())]),
+            _ => self.on_events(|events, env| events.requested(env, Asked { id, hop, message })),
+        }
+    }
+
+    /// A request inside a dialog: of a subscription, or of a call.
+    fn requested_within(&mut self, asked: Asked) {
+        let Some(Asked { id, hop, message }) = self.with_events(|events, env| events.within(env, asked)) else { return };
+        let reply_to = message.clone();
+        let (calls, mut env) = self.parts();
+        if !calls.within(&mut env, id, hop, message) {
+            self.reply(id, &reply_to, 481, Vec::new());
         }
     }
 
@@ -461,6 +484,7 @@ impl Node {
                 let (registrar, cx, around) = self.registry();
                 registrar.relayed_answer(cx, around, pending, response);
             }
+            Some(Owner::Event(key)) => self.on_events(|events, env| events.answered(env, key, id, hop, response)),
             Some(Owner::Call(call)) => {
                 let (calls, mut env) = self.parts();
                 calls.answered(&mut env, call, id, hop, response);
@@ -481,6 +505,7 @@ impl Node {
                 let (registrar, cx, around) = self.registry();
                 registrar.relayed_overdue(cx, around, pending, "REGISTER failed");
             }
+            Some(Owner::Event(key)) => self.on_events(|events, env| events.failed(env, key, id)),
             Some(Owner::Call(call)) => {
                 let (calls, mut env) = self.parts();
                 calls.failed(&mut env, call, id, what);
@@ -497,6 +522,11 @@ impl Node {
             Wake::ProbeOverdue(peer) => self.peers.overdue(&mut self.cx, peer),
             Wake::ShieldTurn => self.shield.turn(&mut self.cx),
             Wake::ExpireBindings => self.registrar.expire(&mut self.cx),
+            Wake::Subscriptions => self.on_events(Events::turn),
+            Wake::TellOfCalls => {
+                let rows = self.calls.rows();
+                self.on_events(|events, env| events.look(env, &rows));
+            }
             Wake::DevicesAway => self.registrar.give_up_away(&mut self.cx),
             Wake::RegisterOverdue(pending) => {
                 let (registrar, cx, around) = self.registry();
@@ -518,6 +548,21 @@ impl Node {
             Wake::Media(call, side) => self.on_call(|calls, env| calls.media_timeout(env, call, side)),
             Wake::RecordOverdue(call) => self.on_call(|calls, env| calls.record_overdue(env, call)),
         }
+    }
+
+    fn on_events(&mut self, act: impl FnOnce(&mut Events, &mut Env<'_>)) {
+        self.with_events(act)
+    }
+
+    fn with_events<T>(&mut self, act: impl FnOnce(&mut Events, &mut Env<'_>) -> T) -> T {
+        let mut env = Env {
+            cx: &mut self.cx,
+            auth: &mut self.auth,
+            peers: &mut self.peers,
+            bindings: &self.registrar.table,
+            mode: self.survival.mode,
+        };
+        act(&mut self.events, &mut env)
     }
 
     fn on_call(&mut self, act: impl FnOnce(&mut Calls, &mut Env<'_>)) {
@@ -579,9 +624,11 @@ const UAS: Uas<'static> = Uas {
         Method::Info,
         Method::Message,
         Method::Refer,
+        Method::Subscribe,
         Method::Notify,
+        Method::Publish,
     ],
     extensions: &["timer", "replaces", "100rel"],
     content_types: &["application/sdp"],
-    unread: &[Method::Info, Method::Message, Method::Refer, Method::Notify],
+    unread: &[Method::Info, Method::Message, Method::Refer, Method::Subscribe, Method::Notify, Method::Publish],
 };

@@ -2,6 +2,7 @@
 //! entry costs one call, not the start.
 
 use crate::b2bua::{Call, Farewell};
+use crate::events::Subscription;
 use crate::registrar::{Binding, SEAL_KEY};
 use crate::registration_client::{KEPT, Kept};
 use crate::shield::KnownSource;
@@ -28,6 +29,7 @@ pub(crate) struct Restored {
     pub seal: Option<[u8; 32]>,
     pub known: Vec<KnownSource>,
     pub registrations: Vec<Kept>,
+    pub subscriptions: Vec<Subscription>,
     /// Keys whose value could not be read.
     pub broken: Vec<String>,
 }
@@ -55,6 +57,7 @@ impl Restored {
             "binding" => serde_json::from_slice(&entry.value).map(|binding| self.bindings.push(binding)).is_ok(),
             SEAL_KEY => serde_json::from_slice(&entry.value).map(|key| self.seal = Some(key)).is_ok(),
             "known" => serde_json::from_slice(&entry.value).map(|known| self.known.push(known)).is_ok(),
+            "subscription" => serde_json::from_slice(&entry.value).map(|entry| self.subscriptions.push(entry)).is_ok(),
             KEPT => serde_json::from_slice(&entry.value).map(|kept| self.registrations.push(kept)).is_ok(),
             MODE_KEY => serde_json::from_slice(&entry.value).map(|mode| self.mode = Some(mode)).is_ok(),
             _ => false,

@@ -14,6 +14,10 @@ pub enum Wake {
     RegisterTrunk(usize),
     /// A relayed REGISTER is overdue.
     RegisterOverdue(u64),
+    /// Look at subscriptions whose time is over.
+    Subscriptions,
+    /// Tell those who watch calls what became of them.
+    TellOfCalls,
     /// Look for bindings that ran out.
     ExpireBindings,
     /// Give up devices whose connection broke and that did not come back.

@@ -16,7 +16,7 @@ use std::time::Duration;
 const DEVICE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Where the INVITE goes and how.
-pub(super) struct Destination {
+pub(crate) struct Destination {
     pub hop: Hop,
     pub uri: String,
     /// Domain of From and To.
@@ -33,7 +33,7 @@ pub(super) struct Destination {
 }
 
 /// The supervised peer behind a target.
-pub(super) fn peer_of(target: &Target) -> Option<PeerName> {
+pub(crate) fn peer_of(target: &Target) -> Option<PeerName> {
     match target {
         Target::Cloud { .. } => Some(PeerName::Cloud),
         Target::Trunk { name, .. } => Some(PeerName::Trunk(name.clone())),
@@ -42,7 +42,7 @@ pub(super) fn peer_of(target: &Target) -> Option<PeerName> {
 }
 
 /// Domains are those of the configuration that the call began with.
-pub(super) fn destination(env: &Env<'_>, snapshot: &Snapshot, target: &Target) -> Result<Destination, Failure> {
+pub(crate) fn destination(env: &Env<'_>, snapshot: &Snapshot, target: &Target) -> Result<Destination, Failure> {
     match target {
         Target::Device { token, .. } => device(env, snapshot, token),
         Target::Cloud { number } => {

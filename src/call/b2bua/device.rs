@@ -13,7 +13,7 @@ use ringfort_sip::message::{Contacts, HeaderName, Message};
 use ringfort_sip::uri::Uri;
 
 /// The device that calls: as it is registered, or as it says of itself.
-pub(super) fn of_caller(env: &Env<'_>, source: &Source, hop: &Hop, invite: &Message, dialog: &Dialog) -> Option<Device> {
+pub(crate) fn of_caller(env: &Env<'_>, source: &Source, hop: &Hop, invite: &Message, dialog: &Dialog) -> Option<Device> {
     let Source::Account(user) = source else { return None };
     if let Some(binding) = env.bindings.device_at(user, hop) {
         return Some(binding.device());
@@ -24,7 +24,7 @@ pub(super) fn of_caller(env: &Env<'_>, source: &Source, hop: &Hop, invite: &Mess
 }
 
 /// Where a call goes that names one device by its GRUU (RFC 5627 5.4). `None`: it names none.
-pub(super) fn dialled(env: &Env<'_>, invite: &Message) -> Option<(String, Decision)> {
+pub(crate) fn dialled(env: &Env<'_>, invite: &Message) -> Option<(String, Decision)> {
     let uri = invite.request_uri().and_then(|uri| Uri::parse(uri).ok())?;
     let (user, targets) = match env.bindings.meant_by(&uri)? {
         Meant::Device(binding) => {

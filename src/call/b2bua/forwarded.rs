@@ -1,7 +1,7 @@
 //! Who was called before, and why the call went on: Diversion (RFC 5806) and History-Info (RFC 7044, 7544), read of peers that tell it and
 //! written as the listener's profile wants it. The node's own forwards stand behind those that a peer tells.
 
-use super::call::Call;
+use super::call::Request;
 use super::people::{self, Listener};
 use super::write;
 use crate::config::{ForwardingField, Snapshot};
@@ -47,8 +47,8 @@ pub(super) fn reason_of_redirection(response: &Message) -> After {
 }
 
 /// Every forward of the call, the first one first: those that a peer tells, then the node's own. A device is not asked.
-pub(super) fn forwards(snapshot: &Snapshot, call: &Call, invite: Option<&Message>, to: &Listener<'_>) -> Vec<Forwarded> {
-    let told = invite.filter(|_| !matches!(call.asked.source, Source::Account(_)));
+pub(super) fn forwards(snapshot: &Snapshot, asked: &Request, invite: Option<&Message>, to: &Listener<'_>) -> Vec<Forwarded> {
+    let told = invite.filter(|_| !matches!(asked.source, Source::Account(_)));
     let mut hops =
         told.map(|invite| if invite.header(HeaderName::HistoryInfo).is_some() { history(invite) } else { diverted(invite) });
     let outside = matches!(to.target, Some(Target::Trunk { .. }));

@@ -16,13 +16,20 @@ pub(crate) enum Stranger {
     Forbidden,
 }
 
-/// Finds the source of an INVITE.
-pub(crate) fn source_of(env: &mut Env<'_>, hop: &Hop, invite: &Message) -> Result<Source, Stranger> {
+/// The cloud or the trunk that speaks over this hop.
+pub(crate) fn peer_at(env: &Env<'_>, hop: &Hop) -> Option<Source> {
     let proved = hop.flow.and_then(|flow| env.cx.proved.get(&flow));
-    match proved.and_then(|names| env.peers.by_certificate(names)).or_else(|| env.peers.by_source(hop)) {
-        Some(PeerName::Cloud) => return Ok(Source::Cloud),
-        Some(PeerName::Trunk(name)) => return Ok(Source::Trunk(name.clone())),
-        None => {}
+    let peer = proved.and_then(|names| env.peers.by_certificate(names)).or_else(|| env.peers.by_source(hop))?;
+    Some(match peer {
+        PeerName::Cloud => Source::Cloud,
+        PeerName::Trunk(name) => Source::Trunk(name.clone()),
+    })
+}
+
+/// Finds the source of an INVITE, or of another request outside any dialog.
+pub(crate) fn source_of(env: &mut Env<'_>, hop: &Hop, invite: &Message) -> Result<Source, Stranger> {
+    if let Some(peer) = peer_at(env, hop) {
+        return Ok(peer);
     }
     let claimed = invite.from().ok().and_then(|from| Uri::parse(from.uri).ok());
     let claimed = claimed.as_ref().and_then(Uri::user_unescaped).unwrap_or_default();

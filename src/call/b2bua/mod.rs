@@ -7,9 +7,9 @@ mod abilities;
 mod alive;
 mod attempt;
 mod branch;
-mod call;
-mod destination;
-mod device;
+pub(crate) mod call;
+pub(crate) mod destination;
+pub(crate) mod device;
 mod early;
 mod early_requests;
 mod ending;
@@ -17,26 +17,27 @@ mod exchange;
 mod farewell;
 mod forwarded;
 mod glare;
-mod identity;
+pub(crate) mod identity;
 mod join;
 mod loops;
 mod media;
-mod outcome;
+pub(crate) mod outcome;
 mod own;
-mod passing;
-mod people;
+pub(crate) mod passing;
+pub(crate) mod people;
 mod places;
 mod ports;
-mod progress;
+pub(crate) mod progress;
 mod redirect;
-mod relayed;
+pub(crate) mod relayed;
 mod replace;
 mod restore;
+mod rows;
 mod session_timer;
-mod setup;
+pub(crate) mod setup;
 mod transfer;
-mod within;
-mod write;
+pub(crate) mod within;
+pub(crate) mod write;
 
 pub use call::{Call, Leg, Phase, Side};
 pub(crate) use farewell::Farewell;
@@ -101,6 +102,8 @@ pub(crate) struct Tables {
 pub struct Calls {
     live: HashMap<CallId, Call>,
     tables: Tables,
+    /// Whether any of them was looked at since the watchers were told.
+    changed: bool,
 }
 
 impl Calls {
@@ -121,7 +124,7 @@ impl Calls {
             referrals: HashMap::new(),
             groups: HashMap::new(),
         };
-        Calls { live: HashMap::new(), tables }
+        Calls { live: HashMap::new(), tables, changed: false }
     }
 
     /// How many are alive.
@@ -142,6 +145,7 @@ impl Calls {
     /// Takes the call out, lets `act` change it, and puts it back unless it is over.
     fn with(&mut self, env: &mut Env<'_>, id: CallId, act: impl FnOnce(&mut Call, &mut Env<'_>, &mut Tables)) {
         let Some(mut call) = self.live.remove(&id) else { return };
+        self.changed = true;
         call.follow_devices(env.bindings);
         act(&mut call, env, &mut self.tables);
         call.settle_replacement(env, &mut self.tables);

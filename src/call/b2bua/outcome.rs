@@ -6,7 +6,7 @@ use ringfort_sip::message::HeaderName;
 
 impl Failure {
     /// Of a target that could not be asked, or said nothing.
-    pub(super) fn new(status: u16, reason: &str) -> Failure {
+    pub(crate) fn new(status: u16, reason: &str) -> Failure {
         Failure { status, reason: reason.into(), headers: Vec::new(), of_device: false, outcome: Outcome::Unreachable }
     }
 
@@ -17,7 +17,7 @@ impl Failure {
 
     /// The stage that follows the one at `place`. What a living target says of the callee is final where a plan has nothing for it; but a
     /// device that does not know its own user, or says that it is not there, could not do it.
-    pub(super) fn leads_to(&self, plan: &[Stage], place: usize) -> Option<usize> {
+    pub(crate) fn leads_to(&self, plan: &[Stage], place: usize) -> Option<usize> {
         let is_gone = self.of_device && matches!(self.outcome, Outcome::Status(404 | 410 | 480));
         let next = route::next_stage(plan, place, self.outcome);
         next.or_else(|| route::next_stage(plan, place, Outcome::Unreachable).filter(|_| is_gone))
@@ -38,7 +38,7 @@ impl Failure {
 
 /// The best of the failures of one stage. Challenges are gathered, for each may be of another realm; 503 is told as 500 unless
 /// nobody said anything else, for the caller would take it for a statement about the node.
-pub(super) fn best(failures: Vec<Failure>) -> Option<Failure> {
+pub(crate) fn best(failures: Vec<Failure>) -> Option<Failure> {
     let several = failures.len() > 1;
     let of_device = failures.iter().all(|failure| failure.of_device);
     let is_challenge = |status| matches!(status, 401 | 407);

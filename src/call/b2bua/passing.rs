@@ -1,8 +1,9 @@
 //! Which header fields of a caller's INVITE reach the target. What is not listed does not: a field that nobody thought of must not
 //! carry one side's inside to the other. Fields about people are written anew by `people.rs`.
 
-use super::call::Call;
+use super::call::Request;
 use super::{people, write};
+use crate::config::Snapshot;
 use crate::context::Context;
 use crate::route::Target;
 use ringfort_base::Hop;
@@ -47,18 +48,30 @@ pub(super) fn policy(name: HeaderName) -> Policy {
     }
 }
 
-/// Adds what is passed of the caller's INVITE.
-pub(super) fn pass(cx: &Context, builder: Builder, call: &Call, invite: &Message, target: Option<&Target>) -> Builder {
-    let snapshot = call.snapshot.as_ref().unwrap_or(&cx.snapshot);
-    let trusted = people::is_among_trusted(snapshot, &call.asked.source, target);
-    let inside = Inside::of(cx, invite, &call.caller.hop);
-    let extra = &cx.profile_at(&call.caller.hop, Some(invite)).pass;
-    invite.lines().zip(invite.all_headers()).fold(builder, |builder, ((name, _), (text, value))| {
+/// A request as it came from its sender.
+pub(crate) struct Came<'a> {
+    /// The configuration that it is judged by.
+    pub snapshot: &'a Snapshot,
+    /// Who asks for what.
+    pub asked: &'a Request,
+    /// Whence.
+    pub hop: &'a Hop,
+    /// The request.
+    pub message: &'a Message,
+}
+
+/// Adds what is passed of the sender's request: an INVITE, or one that is no call.
+pub(crate) fn pass(cx: &Context, builder: Builder, came: &Came<'_>, target: Option<&Target>) -> Builder {
+    let message = came.message;
+    let trusted = people::is_among_trusted(came.snapshot, &came.asked.source, target);
+    let inside = Inside::of(cx, message, came.hop);
+    let extra = &cx.profile_at(came.hop, Some(message)).pass;
+    message.lines().zip(message.all_headers()).fold(builder, |builder, ((name, _), (text, value))| {
         let passes = match policy(name) {
             Policy::Pass => !inside.is_named_in(value),
             Policy::PassWithoutHost => !inside.is_named_in(value) && !write::names_a_host(value),
             Policy::PassAmongTrusted => trusted && !inside.is_named_in(value),
-            Policy::PassInEmergency => call.asked.emergency,
+            Policy::PassInEmergency => came.asked.emergency,
             Policy::Cause => {
                 let cause = write::own_value(value).filter(|cause| !inside.is_named_in(cause));
                 return builder.header_if(name, cause);
@@ -91,6 +104,11 @@ impl Inside {
         let value = value.to_ascii_lowercase();
         self.0.iter().any(|host| value.contains(host.as_str()))
     }
+}
+
+/// Hosts of the side that a message came from, in lower case.
+pub(crate) fn hosts_of(cx: &Context, message: &Message, hop: &Hop) -> Vec<String> {
+    Inside::of(cx, message, hop).0
 }
 
 /// The host in a value of Via.

@@ -1,7 +1,7 @@
 //! What an INVITE tells its target of people: who calls, and whether the caller wants that known (RFC 3323, 3325, 5876). Peers are
 //! trusted or not (RFC 3325 2.3); devices never are. [`super::forwarded`] tells who was called before.
 
-use super::call::Call;
+use super::call::Request;
 use super::{forwarded, write};
 use crate::config::{IdentityField, PeerProfile, PeerRef, Privacy, Snapshot};
 use crate::context::Context;
@@ -11,7 +11,7 @@ use ringfort_sip::message::{HeaderName, Message, NameAddr};
 use ringfort_sip::uri::Uri;
 
 /// Who is told.
-pub(super) struct Listener<'a> {
+pub(crate) struct Listener<'a> {
     pub target: Option<&'a Target>,
     pub hop: &'a Hop,
     /// Domain of From and To.
@@ -21,7 +21,7 @@ pub(super) struct Listener<'a> {
 }
 
 /// What it is told.
-pub(super) struct Told {
+pub(crate) struct Told {
     /// From without its tag.
     pub from: String,
     /// Further fields.
@@ -43,32 +43,31 @@ impl Person {
 }
 
 /// From, the identity fields and those of forwards, for one target.
-pub(super) fn tell(cx: &Context, call: &Call, invite: Option<&Message>, to: &Listener<'_>) -> Told {
-    let snapshot = call.snapshot.as_ref().unwrap_or(&cx.snapshot);
+pub(crate) fn tell(cx: &Context, snapshot: &Snapshot, asked: &Request, invite: Option<&Message>, to: &Listener<'_>) -> Told {
     let profile = cx.profile_at(to.hop, None);
     let trusted = is_trusted(snapshot, to.target);
     let wish = invite.map(Wish::of).unwrap_or_default();
     // Whoever answers an emergency call has to know who calls.
-    let hidden = wish.hides_caller() && !trusted && profile.privacy == Privacy::Apply && !call.asked.emergency;
-    let caller = caller(snapshot, call, to.target);
+    let hidden = wish.hides_caller() && !trusted && profile.privacy == Privacy::Apply && !asked.emergency;
+    let caller = caller(snapshot, asked, to.target);
     let mut told = Told { from: "\"Anonymous\" <sip:anonymous@anonymous.invalid>".into(), fields: Vec::new() };
     if !hidden {
         told.from = caller.at(to.domain);
         let wished = invite.into_iter().flat_map(|invite| invite.headers(HeaderName::Privacy));
         told.fields.extend(wished.filter(|value| Wish::is_sound(value)).map(|value| (HeaderName::Privacy, value.to_string())));
-        let asserted = invite.and_then(|invite| asserted(snapshot, call, invite, caller));
+        let asserted = invite.and_then(|invite| asserted(snapshot, asked, invite, caller));
         told.fields.extend(asserted.and_then(|person| identity(profile, &person, trusted, &wish, to.domain)));
     }
     if !hidden && (trusted || !wish.history) {
-        let mut hops = forwarded::forwards(snapshot, call, invite, to);
+        let mut hops = forwarded::forwards(snapshot, asked, invite, to);
         hops.retain(|hop| trusted || !hop.private);
-        told.fields.extend(forwarded::fields(profile.forwarding, &hops, called(call, to.target), to.domain));
+        told.fields.extend(forwarded::fields(profile.forwarding, &hops, called(asked, to.target), to.domain));
     }
     told
 }
 
 /// Whether what the caller wants is more than the node can do, and the call must not go on without it (RFC 3323 5.1).
-pub(super) fn wants_too_much(invite: &Message) -> bool {
+pub(crate) fn wants_too_much(invite: &Message) -> bool {
     let known = |token: &str| {
         ["id", "user", "header", "session", "history", "none", "critical"].iter().any(|k| token.eq_ignore_ascii_case(k))
     };
@@ -134,8 +133,7 @@ pub(super) fn is_among_trusted(snapshot: &Snapshot, source: &Source, target: Opt
 }
 
 /// The caller as this target is told.
-fn caller(snapshot: &Snapshot, call: &Call, target: Option<&Target>) -> Person {
-    let asked = &call.asked;
+fn caller(snapshot: &Snapshot, asked: &Request, target: Option<&Target>) -> Person {
     let user = match target {
         Some(Target::Trunk { name, .. }) => route::presented(snapshot, name, &asked.source, &asked.from),
         _ => asked.from.clone(),
@@ -145,11 +143,11 @@ fn caller(snapshot: &Snapshot, call: &Call, target: Option<&Target>) -> Person {
 
 /// Who calls, as the node knows or believes it: an account, or what a trusted peer asserts. An account's own wish for another
 /// identity is not honoured: it has one.
-fn asserted(snapshot: &Snapshot, call: &Call, invite: &Message, caller: Person) -> Option<Person> {
-    if matches!(call.asked.source, Source::Account(_)) {
+fn asserted(snapshot: &Snapshot, asked: &Request, invite: &Message, caller: Person) -> Option<Person> {
+    if matches!(asked.source, Source::Account(_)) {
         return Some(caller);
     }
-    if !trusts_source(snapshot, &call.asked.source) {
+    if !trusts_source(snapshot, &asked.source) {
         return None;
     }
     let rpid = || invite.values(HeaderName::RemotePartyId).filter(|v| !v.to_ascii_lowercase().contains("party=called"));
@@ -157,11 +155,11 @@ fn asserted(snapshot: &Snapshot, call: &Call, invite: &Message, caller: Person) 
 }
 
 /// The number that this target is called by.
-fn called<'a>(call: &'a Call, target: Option<&'a Target>) -> &'a str {
+fn called<'a>(asked: &'a Request, target: Option<&'a Target>) -> &'a str {
     match target {
         Some(Target::Device { user, .. } | Target::Extension(user)) => user,
-        Some(target) => target.number().unwrap_or(&call.asked.number),
-        None => &call.asked.number,
+        Some(target) => target.number().unwrap_or(&asked.number),
+        None => &asked.number,
     }
 }
 

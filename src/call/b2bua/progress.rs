@@ -341,7 +341,7 @@ pub(super) fn is_device(target: &Target) -> bool {
 }
 
 /// What the caller may be told of a target's refusal.
-fn refusal(env: &Env<'_>, target: &Target, status: u16, response: &Message) -> Failure {
+pub(crate) fn refusal(env: &Env<'_>, target: &Target, status: u16, response: &Message) -> Failure {
     // A challenge is passed on only from the cloud: its realm knows the caller, a carrier's does not.
     let pass = |name: &HeaderName| {
         let challenge = matches!(name, HeaderName::WwwAuthenticate | HeaderName::ProxyAuthenticate);

@@ -87,7 +87,7 @@ impl Call {
     }
 }
 
-fn with_body(request: Builder, from: &Message) -> Builder {
+pub(crate) fn with_body(request: Builder, from: &Message) -> Builder {
     let request = OF_BODY.iter().skip(1).fold(request, |request, name| request.copy(from, *name));
     match from.header(HeaderName::ContentType) {
         Some(kind) => request.body(kind, from.body()),

@@ -98,7 +98,7 @@ pub(super) fn begin_as(env: &mut Env<'_>, tables: &mut Tables, incoming: Incomin
 }
 
 /// Where a call of this caller to this number goes now.
-pub(super) fn decide(env: &mut Env<'_>, source: &Source, caller: &str, number: &str) -> Decision {
+pub(crate) fn decide(env: &mut Env<'_>, source: &Source, caller: &str, number: &str) -> Decision {
     let bindings = env.bindings;
     let is_registered = |user: &str| !bindings.of(user).is_empty();
     let draw = env.cx.entropy.u64();
@@ -109,14 +109,14 @@ pub(super) fn decide(env: &mut Env<'_>, source: &Source, caller: &str, number: &
 
 /// The number dialled: the user part of the request URI. The cloud reaches a device by the contact that the node gave it, whose
 /// token names the binding.
-fn dialled(env: &Env<'_>, invite: &Message) -> String {
+pub(crate) fn dialled(env: &Env<'_>, invite: &Message) -> String {
     let Some(uri) = invite.request_uri().and_then(|u| Uri::parse(u).ok()) else { return String::new() };
     let of_token = uri.param("rf").and_then(|token| env.bindings.by_token(token)).map(|b| b.user.clone());
     of_token.unwrap_or_else(|| number::of_uri(&env.cx.snapshot.numbers, &uri))
 }
 
 /// Caller's user part and name: an account's own, otherwise as told.
-fn caller(env: &Env<'_>, invite: &Message, source: &Source) -> (String, String) {
+pub(crate) fn caller(env: &Env<'_>, invite: &Message, source: &Source) -> (String, String) {
     let from = invite.from().ok();
     let told = || from.as_ref().and_then(|f| f.display_name()).map(|name| name.into_owned()).unwrap_or_default();
     if let Source::Account(user) = source {

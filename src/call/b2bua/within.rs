@@ -10,7 +10,7 @@ use ringfort_sip::message::{Builder, HeaderName, Message, Method};
 use ringfort_sip::transaction::TransactionId;
 
 /// Whether the request bears the tag of the dialog's peer.
-pub(super) fn is_of(request: &Message, dialog: &Dialog) -> bool {
+pub(crate) fn is_of(request: &Message, dialog: &Dialog) -> bool {
     request.from().is_ok_and(|from| from.tag().unwrap_or_default() == dialog.id.remote_tag)
 }
 

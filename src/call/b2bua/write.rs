@@ -4,9 +4,10 @@
 use super::abilities::Abilities;
 use super::call::{Call, Leg};
 use super::destination::Destination;
-use super::passing;
+use super::passing::{self, Came};
 use super::people::{self, Listener};
 use super::session_timer::{self, Session};
+use crate::config::Snapshot;
 use crate::context::Context;
 use crate::route::{Diversion, Source, Target};
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use ringfort_sip::uri::{self, Uri};
 use std::net::SocketAddr;
 
 /// The node's Contact towards a peer.
-pub(super) fn contact(cx: &Context, hop: &Hop) -> String {
+pub(crate) fn contact(cx: &Context, hop: &Hop) -> String {
     let user = cx.border.trunk(&cx.snapshot, hop).and_then(|trunk| trunk.contact_user()).unwrap_or("ringfort");
     format!("<sip:{user}@{};transport={}>", cx.own.sent_by(hop.transport), hop.transport.uri_token())
 }
@@ -39,13 +40,13 @@ pub(super) fn own_warning(cx: &Context, value: &str) -> Option<String> {
 }
 
 /// A reason phrase as the other leg may read it; `None`: the standard one.
-pub(super) fn own_phrase(phrase: &str) -> Option<&str> {
+pub(crate) fn own_phrase(phrase: &str) -> Option<&str> {
     Some(phrase).filter(|phrase| !names_a_host(phrase))
 }
 
 /// Values of Reason or Retry-After as the other leg may read them: of one that names a host only what comes first and the cause stay;
 /// nothing where what comes first names one.
-pub(super) fn own_value(field: &str) -> Option<String> {
+pub(crate) fn own_value(field: &str) -> Option<String> {
     let own: Vec<String> = split_values(field).filter_map(own_single).collect();
     (!own.is_empty()).then(|| own.join(", "))
 }
@@ -72,7 +73,7 @@ pub(super) fn names_a_host(text: &str) -> bool {
 }
 
 /// A user part, escaped where needed (RFC 3261 19.1.2).
-pub(super) fn user(text: &str) -> String {
+pub(crate) fn user(text: &str) -> String {
     uri::escape_user(text).into_owned()
 }
 
@@ -93,10 +94,10 @@ pub(super) struct Outgoing<'a> {
 /// The INVITE to a target.
 pub(super) fn invite(cx: &Context, call: &Call, leg: &Leg, out: &Outgoing<'_>, sdp: Vec<u8>) -> Bytes {
     let (uri, domain) = (&out.to.uri, &out.to.domain);
-    let asked = &call.asked;
+    let (asked, snapshot) = (&call.asked, call.snapshot.as_ref().unwrap_or(&cx.snapshot));
     let message = call.invite.as_ref().map(|invite| &invite.message);
     let listener = Listener { target: Some(out.target), hop: &leg.hop, domain, diversions: out.diversions };
-    let told = people::tell(cx, call, message, &listener);
+    let told = people::tell(cx, snapshot, asked, message, &listener);
     // A trunk reads the called number in its own format.
     let called = Some(out.target).filter(|target| matches!(target, Target::Trunk { .. })).and_then(Target::number);
     let to = format!("<sip:{}@{domain}>", user(called.unwrap_or(&asked.number)));
@@ -115,8 +116,8 @@ pub(super) fn invite(cx: &Context, call: &Call, leg: &Leg, out: &Outgoing<'_>, s
     builder = leg.route.iter().fold(builder, |b, route| b.header(HeaderName::Route, route));
     builder = told.fields.iter().fold(builder, |b, (name, value)| b.header(*name, value));
     if let Some(invite) = message {
-        builder = passing::pass(cx, builder, call, invite, listener.target);
-        builder = credentials(cx, builder, call, out.target, invite);
+        builder = passing::pass(cx, builder, &Came { snapshot, asked, hop: &call.caller.hop, message: invite }, listener.target);
+        builder = credentials(snapshot, builder, &asked.source, out.target, invite);
     }
     let (expires_s, min_s) = (cx.snapshot.sip.session_expires_s, leg.session.min_s.max(cx.snapshot.sip.session_min_s));
     session_timer::ask(expires_s, min_s, builder).body("application/sdp", sdp).build()
@@ -124,21 +125,20 @@ pub(super) fn invite(cx: &Context, call: &Call, leg: &Leg, out: &Outgoing<'_>, s
 
 /// An account's answer to the cloud's challenge goes to the cloud and to nobody else; its answer to the node's own does not, as far as
 /// their realms tell them apart.
-fn credentials(cx: &Context, builder: Builder, call: &Call, target: &Target, invite: &Message) -> Builder {
-    let own = matches!(call.asked.source, Source::Account(_)) && matches!(target, Target::Cloud { .. });
+pub(crate) fn credentials(snapshot: &Snapshot, builder: Builder, source: &Source, target: &Target, request: &Message) -> Builder {
+    let own = matches!(source, Source::Account(_)) && matches!(target, Target::Cloud { .. });
     if !own {
         return builder;
     }
-    let snapshot = call.snapshot.as_ref().unwrap_or(&cx.snapshot);
     let (node, cloud) = (snapshot.node.domain.as_str(), snapshot.cloud_domain());
     let is_clouds = |value: &&str| node == cloud || Credentials::parse(value).is_ok_and(|c| c.realm != node);
     let names = [HeaderName::Authorization, HeaderName::ProxyAuthorization];
-    let values = names.into_iter().flat_map(|name| invite.headers(name).map(move |value| (name, value)));
+    let values = names.into_iter().flat_map(|name| request.headers(name).map(move |value| (name, value)));
     values.filter(|(_, value)| is_clouds(value)).fold(builder, |b, (name, value)| b.header(name, value))
 }
 
 /// A request inside a dialog, with a new CSeq.
-pub(super) fn inside(cx: &mut Context, dialog: &mut Dialog, method: &Method) -> Builder {
+pub(crate) fn inside(cx: &mut Context, dialog: &mut Dialog, method: &Method) -> Builder {
     let (transport, branch) = (dialog.hop.transport, cx.branch());
     let via = NewVia { transport, sent_by: &cx.own.sent_by(transport), branch: &branch, rport: true };
     dialog.request(method, via).header(HeaderName::UserAgent, crate::PRODUCT)
@@ -188,15 +188,20 @@ impl Leg {
     /// Where requests inside the dialog go: for cloud and trunks where the route set or the remote target says, if that is an address
     /// (RFC 3261 12.2.1.1); otherwise where the peer was last heard.
     pub(super) fn next_hop(&self) -> Hop {
-        let named = self.dialog.as_ref().filter(|_| self.by_target).and_then(|d| Uri::parse(d.next_hop()).ok());
-        let address = named.and_then(|uri| {
-            let default = if self.hop.transport.is_secure() { 5061 } else { 5060 };
-            Some(SocketAddr::new(uri.host.ip()?, uri.port.unwrap_or(default)))
-        });
-        match address {
-            Some(remote) if remote != self.hop.remote => Hop { remote, flow: None, ..self.hop },
-            _ => self.hop,
-        }
+        self.dialog.as_ref().filter(|_| self.by_target).map_or(self.hop, |dialog| named_hop(dialog, self.hop))
+    }
+}
+
+/// Where the route set or the remote target of a dialog says, if that is an address; else `hop`.
+pub(crate) fn named_hop(dialog: &Dialog, hop: Hop) -> Hop {
+    let named = Uri::parse(dialog.next_hop()).ok();
+    let address = named.and_then(|uri| {
+        let default = if hop.transport.is_secure() { 5061 } else { 5060 };
+        Some(SocketAddr::new(uri.host.ip()?, uri.port.unwrap_or(default)))
+    });
+    match address {
+        Some(remote) if remote != hop.remote => Hop { remote, flow: None, ..hop },
+        _ => hop,
     }
 }
 

@@ -195,7 +195,7 @@ impl Shield {
             // Nothing is kept for them: an ACK ends nothing here, and the transaction layer answers a CANCEL that fits nothing.
             Method::Ack | Method::Cancel => true,
             _ if inside => reply(481, &[]),
-            Method::Bye => reply(481, &[]),
+            Method::Bye | Method::Notify | Method::Info | Method::Prack | Method::Update => reply(481, &[]),
             Method::Options => reply(200, &[(HeaderName::Allow, ALLOW.into()), (HeaderName::Accept, "application/sdp".into())]),
             Method::Register if request.mode == Mode::Normal => {
                 message.header(HeaderName::Authorization).is_none() || self.may_guess(cx, request, None)

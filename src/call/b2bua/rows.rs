@@ -1,0 +1,48 @@
+//! Calls as their people have them, for those who watch (RFC 4235).
+
+use super::Calls;
+use super::call::{Call, Phase};
+use crate::events::Row;
+use crate::route::{Source, Target};
+
+impl Calls {
+    /// A row for each user of each call that is not over.
+    pub fn rows(&self) -> Vec<Row> {
+        let mut rows: Vec<Row> = self.live.values().flat_map(Call::rows).collect();
+        rows.sort_by(|a, b| (a.call, &a.user, a.initiator).cmp(&(b.call, &b.user, b.initiator)));
+        rows.dedup();
+        rows
+    }
+
+    /// Whether calls changed since this was asked last.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+}
+
+impl Call {
+    fn rows(&self) -> Vec<Row> {
+        let (calling, called) = match self.phase {
+            Phase::Routing => (Some("trying"), None),
+            Phase::Ringing => (Some("early"), Some("early")),
+            Phase::Connected => (Some("confirmed"), Some("confirmed")),
+            Phase::Ending | Phase::Over => (None, None),
+        };
+        let row = |user: &String, initiator, state| Row { user: user.clone(), call: self.id, initiator, state };
+        let caller = self.caller.party.as_ref().unwrap_or(&self.asked.source);
+        let mut rows = Vec::new();
+        if let (Source::Account(user), Some(state)) = (caller, calling) {
+            rows.push(row(user, true, state));
+        }
+        let party = self.callee.as_ref().and_then(|leg| leg.party.as_ref());
+        if let (Some(Source::Account(user)), Some(state)) = (party, called) {
+            rows.push(row(user, false, state));
+        }
+        for target in self.targets().filter(|_| party.is_none()) {
+            if let (Target::Device { user, .. }, Some(state)) = (target, called) {
+                rows.push(row(user, false, state));
+            }
+        }
+        rows
+    }
+}
