@@ -608,6 +608,11 @@ impl Node {
     pub fn residue(&self) -> [usize; 3] {
         [self.calls.len(), self.calls.ports_in_use(), self.cx.transactions.len()]
     }
+
+    /// The same of what is no call: subscriptions, and requests that wait for an answer.
+    pub fn watchers(&self) -> [usize; 2] {
+        self.events.residue()
+    }
 }
 
 /// What this node takes as a user agent server (RFC 3261 8.2).

@@ -67,8 +67,9 @@ impl Call {
                 ],
             ),
             Method::Refer => self.referred(env, tables, side, &asked),
-            // RFC 6665: the node has subscribed to nothing within this dialog.
+            // RFC 6665: the node has subscribed to nothing within this dialog, and nobody else can.
             Method::Notify => asked.reply(env, 481, &[]),
+            Method::Subscribe => asked.reply(env, 489, &[(HeaderName::AllowEvents, crate::events::ALLOW_EVENTS.into())]),
             _ if relayed::is_passed(&method) => self.relay(env, side, asked),
             _ => asked.reply(env, 405, &[(HeaderName::Allow, crate::ALLOW.into())]),
         }

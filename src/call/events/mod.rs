@@ -36,7 +36,7 @@ use subscription::End;
 /// Event packages that are relayed.
 const PACKAGES: [&str; 3] = ["message-summary", "dialog", "presence"];
 /// The same as a header value.
-const ALLOW_EVENTS: &str = "message-summary, dialog, presence";
+pub(crate) const ALLOW_EVENTS: &str = "message-summary, dialog, presence";
 /// The one package that the node knows itself.
 const OWN_PACKAGE: &str = "dialog";
 /// Seconds after which whoever met the cloud's absence may ask again.
@@ -113,6 +113,11 @@ impl Events {
             _ => reply(env.cx, &asked, 405, &[(HeaderName::Allow, crate::ALLOW.into())]),
         }
         None
+    }
+
+    /// Subscriptions, and what waits for an answer.
+    pub fn residue(&self) -> [usize; 2] {
+        [self.live.len(), self.pending.len()]
     }
 
     /// Whether a request names one of these dialogs.

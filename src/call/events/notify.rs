@@ -61,9 +61,19 @@ impl Events {
             other => other,
         };
         reply(env.cx, asked, told, &[]);
-        if last || gone {
-            self.remove(env.cx, id);
+        match last && !gone && self.is_asked(id) {
+            // The 200 to a SUBSCRIBE of 0 seconds was overtaken.
+            true => self.enter_phase(env.cx, id, Phase::Ends),
+            false if last || gone => self.remove(env.cx, id),
+            false => {}
         }
+    }
+
+    /// Whether the SUBSCRIBE that began it is not answered yet.
+    fn is_asked(&self, id: u64) -> bool {
+        let first =
+            |pending: &Pending| matches!(pending, Pending::Subscribe { subscription, first: true, .. } if *subscription == id);
+        self.pending.values().any(first)
     }
 
     /// Whether a NOTIFY is the notifier's: from its side, in its dialog, of its package, in order.

@@ -152,7 +152,7 @@ impl Events {
         let Some(subscription) = self.live.get_mut(&id) else { return Err((481, Vec::new())) };
         let same = event_of(&asked.message).is_some_and(|event| event == subscription.event);
         let party = &mut subscription.subscriber;
-        if !same || !within::is_of(&asked.message, &party.dialog) || subscription.phase == Phase::Ends {
+        if !same || !within::is_of(&asked.message, &party.dialog) || matches!(subscription.phase, Phase::Ends | Phase::Moves) {
             return Err((481, Vec::new()));
         }
         let known = party.dialog.hop.same_peer(&asked.hop) && party.dialog.hop.flow == asked.hop.flow;

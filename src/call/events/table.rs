@@ -95,7 +95,7 @@ impl Events {
         }
     }
 
-    /// Takes over what an earlier process wrote down. Returns how many.
+    /// Takes over what an earlier process wrote down.
     pub fn restore(&mut self, cx: &mut Context, saved: Vec<Subscription>) {
         for mut subscription in saved {
             let id = subscription.id;
@@ -155,6 +155,7 @@ impl Events {
             self.give_up_cloud(env);
         }
         let moves = |s: &&Subscription| match with_cloud {
+            _ if s.phase == Phase::Ends => false,
             true => s.is_own(),
             false => s.is_of_cloud() && s.package() == OWN_PACKAGE,
         };

@@ -85,10 +85,12 @@ impl Shield {
         self.answer(cx, auth, request)
     }
 
-    /// What known devices are refused when the node is behind: first OPTIONS, last REGISTER. True: it goes on.
+    /// What known devices are refused when the node is behind: first what is no call, last REGISTER. True: it goes on.
     fn sheds(&mut self, cx: &mut Context, request: &Request<'_>) -> bool {
+        let inside = request.message.to().is_ok_and(|to| to.tag().is_some());
         let refused_from = match request.message.method() {
             Method::Options => Stage::Overloaded,
+            Method::Subscribe | Method::Publish | Method::Message if !inside => Stage::Overloaded,
             Method::Register => Stage::Severe,
             _ => return true,
         };

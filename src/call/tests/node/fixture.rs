@@ -94,6 +94,11 @@ impl Desk {
         self.node.residue()
     }
 
+    /// Subscriptions, and requests outside calls that wait.
+    pub fn watchers(&self) -> [usize; 2] {
+        self.node.watchers()
+    }
+
     pub fn input(&mut self, input: Input) {
         self.node.handle(at(self.now), input);
         self.drain();

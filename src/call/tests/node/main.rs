@@ -4,6 +4,7 @@ mod border;
 mod calls;
 mod devices;
 mod early;
+mod event_states;
 mod exchange;
 mod fixture;
 mod forking;

@@ -48,7 +48,7 @@ fn a_message_reaches_the_extension_and_its_answer_comes_back() {
     desk.reply(OTHER, "202 Accepted", "t", "", "");
     assert_eq!(desk.answer(PHONE), 202);
     desk.pass(Duration::from_secs(40));
-    assert_eq!(desk.residue(), [0, 0, 0]);
+    assert_eq!((desk.residue(), desk.watchers()), ([0, 0, 0], [0, 0]));
 }
 
 #[test]
@@ -130,6 +130,10 @@ fn the_cloud_routes_messages_while_it_is_there() {
     );
     assert_eq!((desk.answer(PHONE), desk.count(OTHER)), (407, before));
     assert!(desk.last(PHONE).header(HeaderName::ProxyAuthenticate).is_some_and(|value| value.contains("pbx.inside")));
+    say(&mut desk, PBX, "101", "102", "");
+    assert_eq!(desk.last(OTHER).method(), Method::Message, "and brings it back to the device");
+    desk.reply(OTHER, "200 OK", "t", "", "");
+    assert_eq!(desk.answer(PBX), 200);
     // It cannot: the extension's own devices are next.
     say(&mut desk, PHONE, "101", "102", "");
     desk.reply(PBX, "503 Service Unavailable", "t", "", "");

@@ -46,6 +46,9 @@ fn what_cannot_pass_is_refused() {
     phone.send(&mut desk, "PUBLISH", "", "");
     let refusal = phone.answered(&desk);
     assert!(refusal.status() == Some(405) && refusal.header(HeaderName::Allow).is_some_and(|a| a.contains("INFO")));
+    phone.send(&mut desk, "SUBSCRIBE", "Event: refer\r\n", "");
+    let refusal = phone.answered(&desk);
+    assert!(refusal.status() == Some(489) && refusal.header(HeaderName::AllowEvents).is_some());
     phone.send(&mut desk, "OPTIONS", "", "");
     assert!(phone.status(&desk) == 200 && phone.answered(&desk).header(HeaderName::Supported).is_some());
 }

@@ -254,6 +254,8 @@ fn overload_sheds_the_unknown_first_and_registrations_last() {
     load(&mut desk, 400);
     knock(&mut desk, PHONE, 1);
     assert_eq!(desk.answer(PHONE), 503);
+    desk.request(PHONE, "SUBSCRIBE", "sip:102@ringfort.local", "101", &format!("{CONTACT}Event: dialog\r\n"), "");
+    assert_eq!(desk.answer(PHONE), 503);
     let wait: u32 = desk.last(PHONE).header(HeaderName::RetryAfter).and_then(|w| w.parse().ok()).expect("seconds");
     assert!((5..=20).contains(&wait));
     assert_eq!(desk.register(PHONE, "101", CONTACT), 200);

@@ -135,6 +135,31 @@ fn a_refresh_and_the_end_go_to_the_cloud() {
     assert_eq!(desk.answer(PHONE), 481);
 }
 
+/// RFC 6665 4.4.3: a SUBSCRIBE of 0 seconds asks once; its NOTIFY may overtake the 200.
+#[test]
+fn a_state_is_fetched_once() {
+    for overtakes in [false, true] {
+        let mut desk = desk(CLOUD);
+        subscribe(&mut desk, PHONE, "101", "101", &format!("{MWI}Expires: 0\r\n"));
+        let out = desk.last(PBX);
+        let grant = |desk: &mut Desk| {
+            desk.reply_to(PBX, &out, "200 OK", "n", "Expires: 0\r\nContact: <sip:presence.pbx.inside>\r\n", "");
+            assert_eq!((desk.answer(PHONE), desk.last(PHONE).header(HeaderName::Expires)), (200, Some("0")));
+        };
+        if !overtakes {
+            grant(&mut desk);
+        }
+        notify(&mut desk, PBX, &out, 1, "Event: message-summary\r\nSubscription-State: terminated;reason=timeout\r\n", SUMMARY);
+        accept(&mut desk, PHONE, "200 OK");
+        assert_eq!(desk.answer(PBX), 200);
+        if overtakes {
+            grant(&mut desk);
+        }
+        desk.pass(Duration::from_secs(40));
+        assert_eq!((desk.watchers(), kept(&desk)), ([0, 0], 0));
+    }
+}
+
 #[test]
 fn other_packages_are_refused_by_name() {
     let mut desk = desk(CLOUD);
@@ -250,7 +275,7 @@ fn time_ends_what_nobody_refreshes_and_what_is_never_notified() {
     desk.pass(Duration::from_secs(33));
     assert_eq!((desk.answer(PHONE), desk.last(PHONE).header(HeaderName::RetryAfter)), (480, Some("60")));
     desk.pass(Duration::from_secs(40));
-    assert_eq!(desk.residue(), [0, 0, 0]);
+    assert_eq!((desk.residue(), desk.watchers()), ([0, 0, 0], [0, 0]));
 }
 
 #[test]
