@@ -116,6 +116,10 @@ pub const SERVER_ASIDE: Duration = Duration::from_secs(30);
 pub const TRUNK_SOURCES_MAX: usize = 64;
 /// A connection that the node opened says nothing for so long: it is kept alive (RFC 5626 4.4.1 has 95 to 120 seconds as the usual).
 pub const CONNECTION_KEEP_ALIVE: Duration = Duration::from_secs(95);
+/// Challenges of a carrier that one request answers.
+pub const CHALLENGES_ANSWERED_MAX: u32 = 3;
+/// Requests within one leg to a carrier that are kept until they are answered, to be sent again with credentials.
+pub const PROVABLE_MAX: usize = 16;
 /// Servers of one peer that one request tries.
 pub const SERVERS_TRIED_MAX: usize = 4;
 /// A REGISTER to a trunk without any answer is given up after this time.

@@ -1,6 +1,7 @@
 //! INVITEs that their call gave up: cancelled, but the peer may answer before it sees the CANCEL. Such a 2xx is acknowledged and,
 //! unless it lies within a dialog that stands, released at once (RFC 3261 9.1, 13.2.2.4), long after the call itself may be gone.
 
+use super::proof::{Bye, Partings, Proving};
 use super::write;
 use crate::context::Context;
 use crate::side::Side;
@@ -15,13 +16,24 @@ use std::collections::HashMap;
 #[derive(Default)]
 pub(super) struct Abandoned {
     invites: HashMap<TransactionId, Late>,
+    /// The BYEs that end what such INVITEs, and calls, have begun.
+    pub byes: Partings,
+}
+
+/// An INVITE that nobody wants an answer of.
+#[derive(Clone)]
+pub(super) struct Unwanted {
+    pub hop: Hop,
+    /// As it was sent.
+    pub invite: Bytes,
+    pub proving: Proving,
 }
 
 /// What a late 2xx meets.
 #[derive(Clone)]
 enum Late {
-    /// It founds a dialog that nobody wants: ACK and BYE. The INVITE as it was sent.
-    Release(Hop, Bytes),
+    /// It founds a dialog that nobody wants: ACK and BYE.
+    Release(Unwanted),
     /// It answers a re-INVITE: ACK, as made in its dialog. The peer has changed what nobody else has.
     Acknowledge(Hop, Bytes, (CallId, Side)),
 }
@@ -38,8 +50,8 @@ pub(super) enum Answered {
 
 impl Abandoned {
     /// Cancels an INVITE and remembers it. `reason`: value of Reason (RFC 3326).
-    pub fn give_up(&mut self, cx: &mut Context, id: TransactionId, hop: Hop, invite: Bytes, reason: Option<&str>) {
-        self.cancel(cx, id, Late::Release(hop, invite), reason);
+    pub fn give_up(&mut self, cx: &mut Context, id: TransactionId, invite: Unwanted, reason: Option<&str>) {
+        self.cancel(cx, id, Late::Release(invite), reason);
     }
 
     /// Cancels a re-INVITE and remembers its ACK.
@@ -58,12 +70,15 @@ impl Abandoned {
 
     /// A response came.
     pub fn answered(&mut self, cx: &mut Context, id: TransactionId, response: &Message) -> Answered {
+        if self.byes.answered(cx, id, response) {
+            return Answered::Settled;
+        }
         let Some(late) = self.invites.get(&id).cloned() else { return Answered::Unknown };
         if !response.status().is_some_and(|s| (200..300).contains(&s)) {
             return Answered::Settled;
         }
         match late {
-            Late::Release(hop, invite) => acknowledge_and_release(cx, hop, invite, response),
+            Late::Release(invite) => self.acknowledge_and_release(cx, invite, response),
             Late::Acknowledge(hop, ack, (call, side)) => {
                 cx.send(hop, ack);
                 return Answered::Diverged(call, side);
@@ -75,16 +90,20 @@ impl Abandoned {
     /// The transaction layer forgot the INVITE.
     pub fn over(&mut self, id: TransactionId) {
         self.invites.remove(&id);
+        self.byes.over(id);
     }
-}
 
-/// ACK and BYE for a 2xx that nobody wants: late after CANCEL, or of another branch of a fork.
-pub(super) fn acknowledge_and_release(cx: &mut Context, hop: Hop, invite: Bytes, response: &Message) {
-    let Ok(invite) = Message::parse(invite) else { return };
-    let Ok(mut dialog) = Dialog::uac(&invite, response, hop) else { return };
-    if let Some(ack) = write::ack(cx, &dialog) {
-        cx.send(hop, ack.build());
+    /// ACK and BYE for a 2xx that nobody wants: late after CANCEL, or of another branch of a fork.
+    pub fn acknowledge_and_release(&mut self, cx: &mut Context, invite: Unwanted, response: &Message) {
+        let Unwanted { hop, invite, mut proving } = invite;
+        let Ok(invite) = Message::parse(invite) else { return };
+        let Ok(mut dialog) = Dialog::uac(&invite, response, hop) else { return };
+        if let Some(ack) = write::ack(cx, &dialog) {
+            cx.send(hop, proving.acknowledging(ack).build());
+        }
+        let bye = write::inside(cx, &mut dialog, &Method::Bye);
+        let fields = proving.fields(cx, &Method::Bye, &dialog.remote_target);
+        let bye = fields.iter().fold(bye, |bye, (name, value)| bye.header(*name, value)).build();
+        self.byes.say(cx, Bye { hop, octets: bye, proving });
     }
-    let bye = write::inside(cx, &mut dialog, &Method::Bye).build();
-    cx.request(hop, bye, None);
 }

@@ -40,7 +40,7 @@ impl Call {
             leg.heard = [leg.heard[1], leg.packets_in()];
             let hop = leg.next_hop();
             if let Some(octets) = leg.inside(env.cx, &Method::Options).map(Builder::build) {
-                leg.asked = env.cx.request(hop, octets, Some(owner.clone()));
+                leg.asked = leg.send_inside(env.cx, hop, octets, owner.clone());
             }
         }
         self.ask_later(env);

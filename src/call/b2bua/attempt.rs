@@ -1,18 +1,19 @@
 //! One stage after another, until a target takes the call; the targets of a stage ring together. A target that says nothing is given up
 //! in time for the next stage: the very INVITE that meets a dead cloud is rerouted, not lost.
 
+use super::again::ServerFailure;
 use super::branch::Branch;
 use super::call::{Call, Failure, Leg, Phase, Side};
-use super::destination::{Destination, destination, peer_of};
+use super::destination::{destination, peer_of};
+use super::proof::Proving;
 use super::write::Outgoing;
 use super::{Env, Tables, ending, media, outcome, write};
 use crate::context::Owner;
-use crate::route::{Diversion, Outcome, Target};
+use crate::route::{Diversion, Outcome, Source, Target};
 use crate::wake::Wake;
 use bytes::Bytes;
-use ringfort_base::{Event, Time, limits};
+use ringfort_base::{Event, Hop, Time, limits};
 use ringfort_media::description::Description;
-use ringfort_sip::message::Message;
 use ringfort_sip::transaction::TransactionId;
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ pub(crate) struct Wanted {
     /// Its share of the branches that may be alive at once.
     pub breadth: u32,
 }
+
+/// The server of a branch let its time pass.
+const SILENT: ServerFailure<'static> = ServerFailure { what: "INVITE unanswered", again: None, silent: true };
 
 impl Call {
     /// Tries stages until one has been asked or none is left.
@@ -124,6 +128,9 @@ impl Call {
         let (call_id, tag) = (env.cx.entropy.token(20), env.cx.tag());
         let mut leg = Leg::new(destination.hop, destination.by_target, call_id, tag);
         (leg.device, leg.route, leg.placed) = (destination.device.clone(), destination.route.clone(), env.cx.now.mono);
+        if let Target::Trunk { name, .. } = &target {
+            leg.proving = Proving::of(&Source::Trunk(name.clone()));
+        }
         let media = media::open(env, tables, self.id, destination.kind);
         let mut media = media.ok_or(Failure::new(503, "No Media Port"))?;
         media.session.set_sdes(destination.sdes);
@@ -131,12 +138,18 @@ impl Call {
         tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (self.id, Side::Callee));
         let via = env.cx.branch();
         tables.loops.sent(self.id, &via);
-        let out = Outgoing { target: &target, to: &destination, diversions: &diversions, cseq: 1, branch: &via, breadth };
+        let out = Outgoing { target: &target, to: &destination, diversions: &diversions, branch: &via, breadth };
         let sent = self.send_invite(env, &mut leg, &out);
         let patience = self.asking.stage().and_then(|stage| stage.patience_ms).map(|ms| Duration::from_millis(ms.into()));
-        let deadline = env.cx.now.mono + patience.unwrap_or(destination.patience);
+        let patience = patience.unwrap_or(destination.patience);
+        let tried = vec![destination.hop];
+        // Time for another server of the peer, before another target has its turn.
+        let others = peer_of(&target).and_then(|peer| env.peers.find(&peer)?.next_server(&tried)).is_some();
+        let (now, share) = (env.cx.now.mono, if others { patience / 2 } else { patience });
+        let (deadline, until) = (now + share, now + patience);
         let no = self.asking.number();
-        let mut branch = Branch { no, target, leg, forks: Vec::new(), spoke: false, cseq: 1, diversions, breadth, deadline };
+        let (forks, spoke, longer) = (Vec::new(), false, false);
+        let mut branch = Branch { no, target, leg, forks, spoke, longer, diversions, breadth, deadline, tried, until };
         match sent {
             Ok(sent) => branch.leg.invite = Some(sent),
             Err(failure) => {
@@ -146,33 +159,6 @@ impl Call {
         }
         self.asking.branches.push(branch);
         Ok(())
-    }
-
-    /// 422: the target wants longer sessions. It is asked once more within the same dialog-to-be (RFC 4028 7.3). False: that would not help.
-    pub(super) fn ask_for_longer(&mut self, env: &mut Env<'_>, tables: &mut Tables, no: u32, response: &Message) -> bool {
-        let raised = |branch: &mut Branch| branch.cseq == 1 && branch.leg.raise_interval(response);
-        if env.cx.snapshot.sip.session_expires_s == 0 || !self.asking.branch(no).is_some_and(raised) {
-            return false;
-        }
-        let Some(mut branch) = self.asking.take(no) else { return false };
-        let snapshot = self.snapshot.clone().unwrap_or_else(|| env.cx.snapshot.clone());
-        let via = env.cx.branch();
-        tables.loops.sent(self.id, &via);
-        branch.cseq += 1;
-        branch.forks.clear();
-        if let Some(media) = &mut branch.leg.media {
-            media.session.reject_offer();
-        }
-        let Branch { target, leg, diversions, cseq, breadth, .. } = &mut branch;
-        let sent = destination(env, &snapshot, target).and_then(|to| {
-            let to = Destination { hop: leg.hop, ..to };
-            let out = Outgoing { target, to: &to, diversions, cseq: *cseq, branch: &via, breadth: *breadth };
-            self.send_invite(env, leg, &out)
-        });
-        branch.leg.invite = sent.ok();
-        let asked = branch.leg.invite.is_some();
-        self.asking.branches.push(branch);
-        asked
     }
 
     /// The INVITE with the caller's offer, as this leg's session words it; with the node's own where the caller made none.
@@ -203,9 +189,8 @@ impl Call {
         for no in due {
             let Some(branch) = self.asking.branch(no) else { continue };
             branch.deadline = Time::NEVER;
-            if !branch.spoke {
-                let target = branch.target.clone();
-                peer_failed(env, &target, "INVITE unanswered");
+            if !branch.spoke && self.server_failed(env, tables, no, SILENT) {
+                continue;
             }
             if self.asking.has_substitute()
                 && let Some(branch) = self.asking.take(no)
@@ -266,8 +251,8 @@ impl Call {
 }
 
 /// Supervision counts what a call found out about its target.
-pub(super) fn peer_failed(env: &mut Env<'_>, target: &Target, what: &str) {
+pub(super) fn peer_failed(env: &mut Env<'_>, target: &Target, hop: Hop, failure: &ServerFailure<'_>) {
     if let Some(peer) = peer_of(target) {
-        env.peers.passive_failure(env.cx, &peer, what);
+        env.peers.server_failed(env.cx, &peer, hop, failure.again, failure.what);
     }
 }

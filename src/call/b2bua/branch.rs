@@ -57,14 +57,18 @@ pub(crate) struct Branch {
     pub forks: Vec<Fork>,
     /// It said something, be it only 100.
     pub spoke: bool,
-    /// Number of its INVITE.
-    pub cseq: u32,
+    /// It was asked for a longer session.
+    pub longer: bool,
     /// Forwards that led to it.
     pub diversions: Vec<Diversion>,
     /// Its share of the branches that may be alive at once.
     pub breadth: u32,
     /// When its silence is too long.
     pub deadline: Time,
+    /// Servers of the peer that got the INVITE.
+    pub tried: Vec<Hop>,
+    /// Until then one of them has to say something.
+    pub until: Time,
 }
 
 /// One early dialog of a target.
@@ -147,9 +151,9 @@ impl Branch {
     }
 
     /// Cancels its INVITE, if that is unanswered, and closes its port.
-    pub fn give_up(mut self, env: &mut Env<'_>, tables: &mut Tables, reason: Option<&str>) {
-        if let Some((id, octets)) = self.leg.invite.take() {
-            tables.abandoned.give_up(env.cx, id, self.leg.hop, octets, reason);
+    pub fn give_up(self, env: &mut Env<'_>, tables: &mut Tables, reason: Option<&str>) {
+        if let Some((id, invite)) = self.leg.unwanted() {
+            tables.abandoned.give_up(env.cx, id, invite, reason);
         }
         if let Some(media) = &self.leg.media {
             media::close(env, tables, media);

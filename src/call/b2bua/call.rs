@@ -4,6 +4,7 @@
 use super::abilities::Abilities;
 use super::branch::Asking;
 use super::exchange::Exchange;
+use super::proof::Proving;
 use super::relayed::Relayed;
 use super::replace::Replaced;
 use super::session_timer::Session;
@@ -178,6 +179,9 @@ pub struct Leg {
     /// The INVITE sent to this leg: transaction and octets, until it is answered.
     #[serde(skip)]
     pub(crate) invite: Option<(TransactionId, Bytes)>,
+    /// Challenges of a carrier that its requests answer.
+    #[serde(default)]
+    pub(crate) proving: Proving,
     /// ACK of the last 2xx of this leg, repeated when the 2xx is.
     #[serde(skip)]
     pub(crate) ack: Option<(TransactionId, Hop, Bytes)>,

@@ -2,6 +2,7 @@
 //! them the one record is written.
 
 use super::call::{Call, Leg, Phase, Side};
+use super::proof::Bye;
 use super::{Env, Tables, media};
 use crate::route::NoRoute;
 use crate::wake::Wake;
@@ -201,15 +202,17 @@ impl Leg {
         unacknowledged: Option<TransactionId>,
         reason: Option<&str>,
     ) {
-        if let Some((id, octets)) = self.invite.take_if(|_| self.ack.is_none()) {
-            tables.abandoned.give_up(env.cx, id, self.hop, octets, None);
+        if let Some((id, invite)) = self.unwanted().filter(|_| self.ack.is_none()) {
+            self.invite = None;
+            tables.abandoned.give_up(env.cx, id, invite, None);
         } else if !by_peer && self.is_confirmed() {
             let hop = self.next_hop();
             if let Some(octets) = self.inside(env.cx, &Method::Bye) {
                 let octets = octets.header_if(HeaderName::Reason, reason).build();
+                let bye = Bye { hop, octets, proving: std::mem::take(&mut self.proving) };
                 match unacknowledged {
-                    Some(invite) => tables.farewells.wait(env.cx, invite, (self.call_id.clone(), self.tag.clone()), hop, octets),
-                    None => drop(env.cx.request(hop, octets, None)),
+                    Some(invite) => tables.farewells.wait(env.cx, invite, (self.call_id.clone(), self.tag.clone()), bye),
+                    None => tables.abandoned.byes.say(env.cx, bye),
                 }
             }
         }

@@ -184,6 +184,7 @@ impl Call {
         let (from, offer, Some((sent, method))) = (exchange.from, exchange.offer, exchange.sent.clone()) else { return };
         if let Some(leg) = self.leg(from.other()).filter(|_| (200..300).contains(&status)) {
             leg.abilities.learn(response);
+            leg.proving.granted();
             if let Some(dialog) = &mut leg.dialog {
                 // A malformed Contact leaves the target as it was.
                 let _ = dialog.accept_success(response);
@@ -201,11 +202,14 @@ impl Call {
             }
             // RFC 3261 12.2.1.2: the other side knows nothing of this call any more.
             408 | 481 => self.end(env, tables, ending::Cause::named(status, "peer-gone")),
+            401 | 407 if self.leg(from.other()).is_some_and(|leg| leg.proving.take(env.cx, response)) => self.send_again(env),
             491 => self.met_glare(env),
             422 if self.leg(from.other()).is_some_and(|leg| leg.raise_interval(response)) => self.send_again(env),
             // It said that it would take UPDATE, and does not.
             405 | 501 if method == Method::Update => self.send_as_reinvite(env, from),
             _ if offer == Offer::FromOtherLeg => self.offer_what_is_known(env, from),
+            // What it asks for is not the other side's to give.
+            401 | 407 => self.reject_exchange(env, 502),
             _ => self.reject_exchange(env, status),
         }
     }

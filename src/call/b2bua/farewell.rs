@@ -1,6 +1,7 @@
 //! BYEs that wait. Who answered a call must not hang up before the ACK of its 2xx came or was given up (RFC 3261 15): a BYE that
 //! overtakes the 2xx meets a caller that knows of no call, and leaves it alone with one afterwards.
 
+use super::proof::{Bye, Partings};
 use crate::context::Context;
 use bytes::Bytes;
 use ringfort_base::Hop;
@@ -13,7 +14,7 @@ pub(crate) type Farewell = (Hop, Vec<u8>);
 /// BYEs by the INVITE whose ACK they wait for. The transaction layer bounds their number and their time.
 #[derive(Default)]
 pub(super) struct Farewells {
-    waiting: HashMap<TransactionId, (Hop, Bytes)>,
+    waiting: HashMap<TransactionId, Bye>,
     /// By Call-ID and the node's own tag, as the ACK names it.
     of_dialog: HashMap<(String, String), TransactionId>,
 }
@@ -21,26 +22,26 @@ pub(super) struct Farewells {
 impl Farewells {
     /// Sends `bye` when the 2xx to `invite` was acknowledged, or will not be any more.
     /// A process that begins meanwhile sends it at once: nobody will tell it of the ACK.
-    pub fn wait(&mut self, cx: &mut Context, invite: TransactionId, dialog: (String, String), hop: Hop, bye: Bytes) {
-        cx.persist(key(invite), serde_json::to_vec(&(hop, bye.as_ref())).ok());
-        self.waiting.insert(invite, (hop, bye));
+    pub fn wait(&mut self, cx: &mut Context, invite: TransactionId, dialog: (String, String), bye: Bye) {
+        cx.persist(key(invite), serde_json::to_vec(&(bye.hop, bye.octets.as_ref())).ok());
+        self.waiting.insert(invite, bye);
         self.of_dialog.insert(dialog, invite);
     }
 
     /// An ACK came.
-    pub fn acknowledged(&mut self, cx: &mut Context, dialog: &(String, String)) {
+    pub fn acknowledged(&mut self, cx: &mut Context, byes: &mut Partings, dialog: &(String, String)) {
         if let Some(invite) = self.of_dialog.get(dialog).copied() {
             cx.transactions.ack_received(cx.now.mono, invite);
-            self.send(cx, invite);
+            self.send(cx, byes, invite);
         }
     }
 
     /// No ACK will come, or the transaction is over.
-    pub fn send(&mut self, cx: &mut Context, invite: TransactionId) {
-        if let Some((hop, bye)) = self.waiting.remove(&invite) {
+    pub fn send(&mut self, cx: &mut Context, byes: &mut Partings, invite: TransactionId) {
+        if let Some(bye) = self.waiting.remove(&invite) {
             self.of_dialog.retain(|_, waiting| *waiting != invite);
             cx.persist(key(invite), None);
-            cx.request(hop, bye, None);
+            byes.say(cx, bye);
         }
     }
 }

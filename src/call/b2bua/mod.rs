@@ -4,6 +4,7 @@
 
 mod abandoned;
 mod abilities;
+mod again;
 mod alive;
 mod attempt;
 mod branch;
@@ -28,6 +29,7 @@ pub(crate) mod people;
 mod places;
 mod ports;
 pub(crate) mod progress;
+mod proof;
 mod redirect;
 pub(crate) mod relayed;
 mod replace;
@@ -207,7 +209,8 @@ impl Calls {
     /// An ACK to a 2xx.
     pub fn acknowledged(&mut self, env: &mut Env<'_>, ack: &Message) {
         let Some(dialog) = dialog_named_by(ack) else { return };
-        self.tables.farewells.acknowledged(env.cx, &dialog);
+        let Tables { farewells, abandoned, .. } = &mut self.tables;
+        farewells.acknowledged(env.cx, &mut abandoned.byes, &dialog);
         if let Some((call, side)) = self.tables.dialogs.get(&dialog).copied() {
             self.with(env, call, |call, env, tables| call.acknowledged(env, tables, side, ack));
         }
@@ -244,7 +247,8 @@ impl Calls {
 
     /// Nobody acknowledged the final response to this INVITE (RFC 3261 13.3.1.4: the session ends with a BYE).
     pub fn unacknowledged(&mut self, env: &mut Env<'_>, invite: TransactionId) {
-        self.tables.farewells.send(env.cx, invite);
+        let Tables { farewells, abandoned, .. } = &mut self.tables;
+        farewells.send(env.cx, &mut abandoned.byes, invite);
         if let Some(call) = self.tables.invites.get(&invite).copied() {
             self.with(env, call, |call, env, tables| call.unacknowledged(env, tables, invite));
         }
@@ -253,7 +257,8 @@ impl Calls {
     /// The transaction layer forgot a transaction; nothing about it will come any more.
     pub fn transaction_over(&mut self, cx: &mut Context, id: TransactionId) {
         self.tables.abandoned.over(id);
-        self.tables.farewells.send(cx, id);
+        let Tables { farewells, abandoned, .. } = &mut self.tables;
+        farewells.send(cx, &mut abandoned.byes, id);
         self.tables.invites.remove(&id);
     }
 

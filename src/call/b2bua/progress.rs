@@ -1,9 +1,12 @@
 //! Responses: of a target to the INVITE, of either leg to what the call sent inside its dialog.
 
-use super::attempt::peer_failed;
+use super::abandoned::Unwanted;
+use super::again::ServerFailure;
 use super::call::{Call, Failure, Leg, Phase, Side};
 use super::ending::Cause;
-use super::{Env, Tables, abandoned, write};
+use super::{Env, Tables, write};
+use crate::context::Owner;
+use crate::registration_client::retry_after;
 use crate::route::{Outcome, Target};
 use crate::wake::Wake;
 use ringfort_base::{Event, Hop, Time};
@@ -38,9 +41,13 @@ impl Call {
         }
         let took = self.callee.as_ref().and_then(|c| c.invite.as_ref()).is_some_and(|(invite, _)| *invite == id);
         match took {
-            true if status >= 200 => self.repeated(env, hop, response),
+            true if status >= 200 => self.repeated(env, tables, hop, response),
             true => {}
+            false if matches!(status, 401 | 407) && self.prove_inside(env.cx, id, response) => self.write_down(env),
             false => {
+                if status >= 200 {
+                    self.inside_over(id, status < 300);
+                }
                 let known = self.notify_over(env, tables, id, status)
                     || self.relay_answered(env, tables, id, response)
                     || self.refresh_answered(env, tables, id, response)
@@ -87,7 +94,7 @@ impl Call {
     /// PRACK of a reliable response (RFC 3262 4). False: it is a repeat or out of its order, and must not be looked at.
     fn acknowledge_provisional(&mut self, env: &mut Env<'_>, no: u32, tag: Option<&str>, response: &Message) -> bool {
         let rseq = response.number(HeaderName::RSeq).ok().flatten().filter(|_| response.has_token(HeaderName::Require, "100rel"));
-        let Some(rseq) = rseq else { return true };
+        let (Some(rseq), call) = (rseq, self.id) else { return true };
         let Some(branch) = self.asking.branch(no) else { return false };
         let Some(fork) = tag.and_then(|tag| branch.forks.iter_mut().find(|fork| fork.dialog.id.remote_tag == tag)) else {
             return false;
@@ -102,7 +109,10 @@ impl Call {
         branch.leg.dialog = None;
         let prack = write::inside(env.cx, &mut fork.dialog, &Method::Prack)
             .header(HeaderName::RAck, format_args!("{rseq} {cseq} INVITE"));
-        env.cx.request(hop, prack.build(), None);
+        let target = fork.dialog.remote_target.clone();
+        let fields = branch.leg.proving.fields(env.cx, &Method::Prack, &target);
+        let prack = fields.iter().fold(prack, |prack, (name, value)| prack.header(*name, value));
+        branch.leg.send_inside(env.cx, hop, prack.build(), Owner::Call(call));
         true
     }
 
@@ -159,6 +169,7 @@ impl Call {
             return self.end(env, tables, Cause::named(502, "bad-dialog"));
         }
         callee.abilities.learn(response);
+        callee.proving.granted();
         callee.acknowledge(env.cx);
         self.session_granted(env, Side::Callee, response);
         match described {
@@ -246,6 +257,14 @@ impl Call {
         if status == 422 && self.ask_for_longer(env, tables, no, response) {
             return;
         }
+        if matches!(status, 401 | 407) && self.prove(env, tables, no, response) {
+            return;
+        }
+        // RFC 3261 21.5.4; other refusals show that it lives.
+        let unable = ServerFailure { what: "INVITE answered 503", again: retry_after(response), silent: false };
+        if status == 503 && self.server_failed(env, tables, no, unable) {
+            return;
+        }
         let Some(mut branch) = self.asking.take(no) else { return };
         branch.leg.invite = None;
         let keys: Vec<_> = branch.forks.iter().map(|fork| (no, fork.dialog.id.remote_tag.clone())).collect();
@@ -254,10 +273,6 @@ impl Call {
         branch.give_up(env, tables, None);
         if !self.asking.branches.is_empty() {
             keys.iter().for_each(|key| self.early_over(env, key));
-        }
-        if status == 503 {
-            // RFC 3261 21.5.4; other refusals show that it lives.
-            peer_failed(env, &target, "INVITE answered 503");
         }
         if (300..400).contains(&status) {
             return self.redirected(env, tables, &wanted, response);
@@ -272,6 +287,7 @@ impl Call {
             // RFC 3261 14.1: a re-INVITE that meets no answer ends the dialog.
             return self.end(env, tables, Cause::named(408, "peer-gone"));
         }
+        self.inside_over(id, false);
         if self.notify_over(env, tables, id, 408)
             || self.relay_failed(env, id)
             || self.refresh_failed(env, tables, id)
@@ -279,24 +295,27 @@ impl Call {
         {
             return;
         }
-        let no = self.asking.branch_of(id);
-        let Some(mut branch) = no.and_then(|no| self.asking.take(no)) else { return };
+        let Some(no) = self.asking.branch_of(id) else { return };
+        if self.server_failed(env, tables, no, ServerFailure { what, again: None, silent: false }) {
+            return;
+        }
+        let Some(mut branch) = self.asking.take(no) else { return };
         branch.leg.invite = None;
         let target = branch.target.clone();
         branch.give_up(env, tables, None);
-        peer_failed(env, &target, what);
         self.target_failed(env, tables, Failure { of_device: is_device(&target), ..Failure::new(408, what) });
     }
 
     /// A 2xx seen before is acknowledged again; one of another fork is acknowledged and released.
-    fn repeated(&mut self, env: &mut Env<'_>, hop: Hop, response: &Message) {
+    fn repeated(&mut self, env: &mut Env<'_>, tables: &mut Tables, hop: Hop, response: &Message) {
         let Some(callee) = &self.callee else { return };
         let Some((_, ack_hop, ack)) = &callee.ack else { return };
         let tag = response.to().ok().and_then(|to| to.tag().map(str::to_string)).unwrap_or_default();
         if callee.dialog.as_ref().is_some_and(|d| d.id.remote_tag == tag) {
             env.cx.send(*ack_hop, ack.clone());
         } else if let Some((_, invite)) = callee.invite.clone() {
-            abandoned::acknowledge_and_release(env.cx, hop, invite, response);
+            let other = Unwanted { hop, invite, proving: callee.proving.clone() };
+            tables.abandoned.acknowledge_and_release(env.cx, other, response);
         }
     }
 
@@ -330,6 +349,7 @@ impl Leg {
         let hop = self.next_hop();
         let Some(dialog) = &mut self.dialog else { return };
         let Some(ack) = write::ack(cx, dialog) else { return };
+        let ack = self.proving.acknowledging(ack);
         let ack = answer.into_iter().fold(ack, |ack, sdp| ack.body("application/sdp", sdp)).build();
         self.ack = Some((id, hop, ack.clone()));
         cx.send(hop, ack);

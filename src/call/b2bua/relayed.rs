@@ -24,6 +24,13 @@ pub(crate) struct Relayed {
     sent: TransactionId,
 }
 
+impl Relayed {
+    /// The transaction that it went on in.
+    pub fn sent_by(&mut self) -> &mut TransactionId {
+        &mut self.sent
+    }
+}
+
 impl Call {
     /// INFO or MESSAGE from `side`.
     pub(super) fn relay(&mut self, env: &mut Env<'_>, side: Side, asked: Asked) {
@@ -44,7 +51,7 @@ impl Call {
         let hop = leg.next_hop();
         let Some(request) = leg.inside(env.cx, &asked.request.method()) else { return asked.reply(env, 481, &[]) };
         let octets = with_body(request, &asked.request).build();
-        match env.cx.request(hop, octets, Some(owner)) {
+        match leg.send_inside(env.cx, hop, octets, owner) {
             Some(sent) => self.relayed.push(Relayed { from: side, id: asked.id, request: asked.request, sent }),
             None => asked.reply(env, 503, &[]),
         }
@@ -68,6 +75,8 @@ impl Call {
             return self.relayed.iter().any(|relayed| relayed.sent == sent);
         }
         let Some(relayed) = self.take_relayed(sent) else { return false };
+        // A challenge is not the other side's to answer.
+        let status = if matches!(status, 401 | 407) { 502 } else { status };
         let reply = Builder::reply(&relayed.request, status, write::own_phrase(response.reason()), None);
         let reply = reply.header_if(HeaderName::Allow, (status == 405).then_some(crate::ALLOW));
         let reply = OF_REFUSAL.iter().filter(|_| status >= 300).fold(reply, |reply, name| reply.copy(response, *name));

@@ -3,6 +3,7 @@
 
 use super::call::{Awaited, Call, Leg, Phase, Side};
 use super::exchange::{Exchange, Offer};
+use super::proof::Proving;
 use super::transfer::Replaces;
 use super::within::Asked;
 use super::{Calls, Env, Tables, device, identity, media, progress, setup};
@@ -45,6 +46,7 @@ impl Calls {
                 let by_target = !matches!(source, crate::route::Source::Account(_));
                 let mut leg = Leg::new(incoming.hop, by_target, call_id, tag);
                 (leg.dialog, leg.device, leg.placed) = (Some(dialog), device, env.cx.now.mono);
+                leg.proving = Proving::of(&source);
                 (leg.party, leg.outbound) = (Some(source), Some(false));
                 leg.abilities.learn(&incoming.invite);
                 self.with(env, id, |call, env, tables| call.take_over_leg(env, tables, side, leg, incoming));

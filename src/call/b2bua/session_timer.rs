@@ -83,9 +83,14 @@ pub(super) fn too_short(env: &Env<'_>, request: &Message) -> Option<u32> {
 
 /// The session that the node asks for in an INVITE: Session-Expires, and Min-SE where it is not what everybody assumes.
 pub(super) fn ask(expires_s: u32, min_s: u32, request: Builder) -> Builder {
-    let min = Some(min_s).filter(|min| *min > MIN_SE_S);
-    let expires = Some(expires_s.max(min_s)).filter(|_| expires_s > 0);
-    request.header_if(HeaderName::SessionExpires, expires).header_if(HeaderName::MinSe, min)
+    fields(expires_s, min_s).iter().fold(request, |request, (name, value)| request.header(*name, value))
+}
+
+/// The same as header fields.
+pub(super) fn fields(expires_s: u32, min_s: u32) -> Vec<(HeaderName, String)> {
+    let min = Some((HeaderName::MinSe, min_s.to_string())).filter(|_| min_s > MIN_SE_S);
+    let expires = Some((HeaderName::SessionExpires, expires_s.max(min_s).to_string())).filter(|_| expires_s > 0);
+    expires.into_iter().chain(min).collect()
 }
 
 impl Leg {
@@ -184,7 +189,7 @@ impl Call {
         let update =
             update.header(HeaderName::Contact, write::contact(env.cx, &hop)).header(HeaderName::Supported, crate::SUPPORTED);
         let octets = leg.refreshing(update).build();
-        leg.session.refresh = env.cx.request(hop, octets, Some(owner));
+        leg.session.refresh = leg.send_inside(env.cx, hop, octets, owner);
         self.write_down(env);
         true
     }

@@ -5,6 +5,7 @@ use super::call::{Awaited, Call, Invite, Leg, Phase, Request, Side};
 use super::early::Early;
 use super::identity::{self, Stranger};
 use super::loops::breadth;
+use super::proof::Proving;
 use super::{Env, Tables, device, media, people, progress, session_timer, write};
 use crate::config::{PeerRef, Snapshot};
 use crate::number;
@@ -140,12 +141,15 @@ fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: R
     // Cloud and trunks name where they want requests; devices may sit behind NAT.
     let by_target = !matches!(asked.source, Source::Account(_));
     let device = device::of_caller(env, &asked.source, &incoming.hop, &incoming.invite, &dialog);
+    let mut caller = Leg::new(incoming.hop, by_target, call_id, tag);
+    (caller.dialog, caller.device, caller.placed) = (Some(dialog), device, env.cx.now.mono);
+    caller.proving = Proving::of(&asked.source);
     Call {
         id,
         snapshot: Some(env.cx.snapshot.clone()),
         asked,
         phase: Phase::Routing,
-        caller: Leg { dialog: Some(dialog), device, placed: env.cx.now.mono, ..Leg::new(incoming.hop, by_target, call_id, tag) },
+        caller,
         callee: None,
         target: None,
         asking: Asking { earlies: vec![early], ..Asking::default() },

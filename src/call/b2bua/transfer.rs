@@ -30,6 +30,13 @@ pub(crate) struct Transfer {
     pub done: bool,
 }
 
+impl Transfer {
+    /// The transaction of its last NOTIFY.
+    pub fn notified_by(&mut self) -> Option<&mut TransactionId> {
+        self.notified.as_mut()
+    }
+}
+
 /// What the tables do after the call was put back: it concerns two calls.
 pub(super) enum Deferred {
     /// Dial for the remaining party of this call.
@@ -157,7 +164,7 @@ impl Call {
             .header(HeaderName::SubscriptionState, state)
             .body("message/sipfrag;version=2.0", format!("SIP/2.0 {status} {reason}\r\n"))
             .build();
-        let sent = env.cx.request(hop, octets, Some(owner));
+        let sent = leg.send_inside(env.cx, hop, octets, owner);
         if let Some(transfer) = &mut self.transfer {
             transfer.notified = sent;
         }

@@ -6,6 +6,7 @@ use super::call::{Call, Leg};
 use super::destination::Destination;
 use super::passing::{self, Came};
 use super::people::{self, Listener};
+use super::proof::Proving;
 use super::session_timer::{self, Session};
 use crate::config::Snapshot;
 use crate::context::Context;
@@ -83,8 +84,6 @@ pub(super) struct Outgoing<'a> {
     pub to: &'a Destination,
     /// Forwards that led to the target.
     pub diversions: &'a [Diversion],
-    /// Its number: 1, or more where an earlier one was refused for what can be mended.
-    pub cseq: u32,
     /// Via branch.
     pub branch: &'a str,
     /// How many branches may be alive at once behind it (RFC 5393 5.3.3).
@@ -108,7 +107,7 @@ pub(super) fn invite(cx: &Context, call: &Call, leg: &Leg, out: &Outgoing<'_>, s
         .header(HeaderName::From, format!("{};tag={}", told.from, leg.tag))
         .header(HeaderName::To, to)
         .header(HeaderName::CallId, &leg.call_id)
-        .header(HeaderName::CSeq, format_args!("{} INVITE", out.cseq))
+        .header(HeaderName::CSeq, "1 INVITE")
         .header(HeaderName::Contact, contact(cx, &leg.hop))
         .header(HeaderName::Allow, crate::ALLOW)
         .header(HeaderName::Supported, crate::SUPPORTED)
@@ -169,6 +168,7 @@ impl Leg {
             outbound: None,
             session: Session::default(),
             invite: None,
+            proving: Proving::default(),
             ack: None,
             asked: None,
             heard: [0; 2],
@@ -182,7 +182,10 @@ impl Leg {
 
     /// A request inside this leg's dialog. `None`: there is no dialog.
     pub(super) fn inside(&mut self, cx: &mut Context, method: &Method) -> Option<Builder> {
-        self.dialog.as_mut().map(|dialog| inside(cx, dialog, method))
+        let dialog = self.dialog.as_mut()?;
+        let (request, target) = (inside(cx, dialog, method), dialog.remote_target.clone());
+        let fields = self.proving.fields(cx, method, &target);
+        Some(fields.iter().fold(request, |request, (name, value)| request.header(*name, value)))
     }
 
     /// Where requests inside the dialog go: for cloud and trunks where the route set or the remote target says, if that is an address

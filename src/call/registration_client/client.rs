@@ -329,7 +329,8 @@ fn min_expires(response: &Message) -> Option<u32> {
     response.header(HeaderName::MinExpires)?.trim().parse().ok()
 }
 
-fn retry_after(response: &Message) -> Option<Duration> {
+/// How long a refusal wants to be left alone (RFC 3261 20.33).
+pub fn retry_after(response: &Message) -> Option<Duration> {
     let digits = response.header(HeaderName::RetryAfter)?.trim().split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok().map(Duration::from_secs)
 }

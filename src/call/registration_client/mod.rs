@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::peers::Peers;
 use crate::wake::Wake;
 use client::Client;
-pub use client::{Answer, KEPT, Kept};
+pub use client::{Answer, KEPT, Kept, retry_after};
 use ringfort_base::FlowId;
 use ringfort_sip::transaction::TransactionId;
 

@@ -2,10 +2,12 @@
 
 mod border;
 mod calls;
+mod credentials;
 mod devices;
 mod early;
 mod event_states;
 mod exchange;
+mod failover;
 mod fixture;
 mod forking;
 mod forwarded;
