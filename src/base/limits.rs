@@ -60,7 +60,7 @@ pub const PASSED_BODY_MAX: usize = 8_192;
 pub const CALL_RELAYED_MAX: usize = 16;
 /// Subscriptions alive at once.
 pub const SUBSCRIPTIONS_MAX: usize = 50_000;
-/// Subscriptions of one subscriber, be it a user or the cloud's account: a console that watches a whole site has hundreds.
+/// Subscriptions of one user: a console that watches a whole site has hundreds.
 pub const SUBSCRIPTIONS_PER_USER_MAX: usize = 1_000;
 /// MESSAGE, PUBLISH and unasked NOTIFY requests that wait for an answer at once.
 pub const SINGLE_REQUESTS_MAX: usize = 4_096;

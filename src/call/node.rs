@@ -189,6 +189,7 @@ impl Node {
             self.registrar.expect_back(&mut self.cx, flow, device);
         }
         self.events.restore(&mut self.cx, subscriptions);
+        self.on_events(Events::mode_changed);
         self.cx.event(Event::Started { version, calls_restored, bindings_restored });
         self.cx.timers.set(Wake::ReportMedia, self.cx.now.mono + REPORT_INTERVAL);
         self.settle();

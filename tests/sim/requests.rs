@@ -29,9 +29,11 @@ fn ask(method: &str, to_tag: &str, more: &[(&str, &str)], header: &str) -> (u16,
 #[test]
 fn methods_that_are_not_taken() {
     let allow = ringfort_call::ALLOW.to_string();
-    assert_eq!(ask("SUBSCRIBE", "", &[], "Allow"), (405, allow.clone()));
-    assert_eq!(ask("MESSAGE", "", &[], "Allow"), (405, allow.clone()));
     assert_eq!(ask("DANCE", "", &[], "Allow"), (405, allow));
+    // Of strangers: who are they, and what do they speak of?
+    for (method, status) in [("SUBSCRIBE", 407), ("PUBLISH", 407), ("MESSAGE", 407), ("NOTIFY", 481), ("INFO", 481)] {
+        assert_eq!(ask(method, "", &[], "Call-ID").0, status, "{method}");
+    }
 }
 
 #[test]

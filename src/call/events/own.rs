@@ -66,6 +66,7 @@ impl Events {
     /// A NOTIFY to a subscriber who does not know this yet.
     fn tell(&mut self, env: &mut Env<'_>, id: u64, said: &dialogs::Said) {
         let Some(subscription) = self.live.get_mut(&id) else { return };
+        let Some(hop) = write::way(env, &mut subscription.subscriber) else { return };
         let left_s = subscription.expires.left(env.cx.now.wall).as_secs();
         let Notifier::Own { version, told } = &mut subscription.notifier else { return };
         let now = said.get(&subscription.watched).cloned().unwrap_or_default();
@@ -80,7 +81,6 @@ impl Events {
             Phase::Ends => "terminated;reason=timeout".to_string(),
             _ => format!("active;expires={left_s}"),
         };
-        let Some(hop) = write::way(env, &mut subscription.subscriber) else { return };
         let event = subscription.event.clone();
         let octets = write::inside(env, &mut subscription.subscriber, &Method::Notify)
             .header(HeaderName::Event, event)

@@ -58,8 +58,7 @@ impl Events {
             Ok(expires_s) => expires_s,
             Err((status, headers)) => return reply(env.cx, &asked, status, &headers),
         };
-        let holder = source.to_string();
-        if !self.has_room(&holder) {
+        if !self.has_room(&source) {
             env.cx.event(Event::LimitReached { limit: "SUBSCRIPTIONS_MAX".into(), effect: "SUBSCRIBE answered 503".into() });
             return reply(env.cx, &asked, 503, &[(HeaderName::RetryAfter, AGAIN_S.into())]);
         }
@@ -237,6 +236,7 @@ impl Events {
     /// A refusal ends what had not begun, and what the notifier has forgotten; another one leaves a subscription as it was.
     fn subscribe_refused(&mut self, env: &mut Env<'_>, id: u64, answer: Answer<'_>) {
         let forgotten = ends_subscription(answer.status);
+        let of_cloud = self.live.get(&id).is_some_and(Subscription::is_of_cloud);
         let (status, headers) = match answer.response {
             Some((_, response)) => (answer.status, passed(response, &PASSED_BACK)),
             None => (480, vec![(HeaderName::RetryAfter, AGAIN_S.to_string())]),
@@ -244,12 +244,16 @@ impl Events {
         let status = match status {
             // RFC 6665 4.1.2.2: after 481 it is begun anew, and served by whoever can.
             _ if forgotten && !answer.first => 481,
+            // A device's challenge is not for the cloud to answer.
+            401 | 407 if !of_cloud => 403,
             // Nobody is named to whom the subscriber could turn.
             300..400 => 480,
             // RFC 3261 16.7: it would be taken for a statement about the node.
             503 => 500,
             status => status,
         };
+        let is_challenge = |name: HeaderName| matches!(name, HeaderName::WwwAuthenticate | HeaderName::ProxyAuthenticate);
+        let headers: Vec<_> = headers.into_iter().filter(|(name, _)| of_cloud || !is_challenge(*name)).collect();
         reply(env.cx, &answer.asked, status, &headers);
         if answer.first || forgotten {
             self.remove(env.cx, id);

@@ -5,6 +5,7 @@ use super::subscription::{End, Notifier, Party, Phase, Subscription};
 use super::{AGAIN_S, Events, OWN_PACKAGE, Pending, reply, write};
 use crate::b2bua::Env;
 use crate::context::Context;
+use crate::route::Source;
 use crate::wake::Wake;
 use ringfort_base::event::Mode;
 use ringfort_base::{Time, limits};
@@ -82,10 +83,11 @@ impl Events {
         cx.timers.set(Wake::Subscriptions, self.due.first().map_or(Time::NEVER, |(due, _)| *due));
     }
 
-    /// Whether this holder may have one more.
-    pub(super) fn has_room(&self, holder: &str) -> bool {
-        let share = self.shares.get(holder).copied().unwrap_or_default();
-        self.live.len() < limits::SUBSCRIPTIONS_MAX && share < limits::SUBSCRIPTIONS_PER_USER_MAX
+    /// Whether this subscriber may have one more. The cloud subscribes for many.
+    pub(super) fn has_room(&self, source: &Source) -> bool {
+        let share = self.shares.get(&source.to_string()).copied().unwrap_or_default();
+        let has_share = share < limits::SUBSCRIPTIONS_PER_USER_MAX || *source == Source::Cloud;
+        self.live.len() < limits::SUBSCRIPTIONS_MAX && has_share
     }
 
     /// Writes one down as it stands: whoever watches goes on doing so after a restart.

@@ -319,6 +319,9 @@ fn the_cloud_subscribes_at_a_device() {
     let told = desk.last(PBX);
     assert_eq!((told.method(), told.request_uri()), (Method::Notify, Some("sip:w@pbx.inside")));
     assert!(!text(&told).contains("203.0.113.5"), "{}", text(&told));
+    desk.request(PBX, "SUBSCRIBE", "sip:102@192.0.2.10", "watcher", "Contact: <sip:w@pbx.inside>\r\nEvent: dialog\r\n", "");
+    desk.reply(OTHER, "401 Unauthorized", "n", "WWW-Authenticate: Digest realm=\"phone\", nonce=\"n\"\r\n", "");
+    assert_eq!((desk.answer(PBX), desk.last(PBX).header(HeaderName::WwwAuthenticate)), (403, None));
     desk.request(PBX, "SUBSCRIBE", "sip:199@192.0.2.10", "watcher", "Contact: <sip:w@pbx.inside>\r\nEvent: dialog\r\n", "");
     assert_eq!(desk.answer(PBX), 480);
 }

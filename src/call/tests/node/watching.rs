@@ -179,6 +179,28 @@ fn without_the_cloud_the_node_takes_over_and_gives_back() {
     assert_eq!(desk.answer(PHONE), 481);
 }
 
+/// The cloud died with the process, or came back meanwhile: who notifies is settled anew.
+#[test]
+fn a_restart_in_an_outage_serves_by_the_node() {
+    let (mut desk, _, granted) = standing(&clouded(), DIALOG);
+    let left = desk.left_behind();
+    desk.pass(SECOND * 6);
+    let mode = desk.left_behind().into_iter().filter(|entry| entry.key == "mode");
+    let mut desk = Desk::restarted(&clouded(), left.into_iter().chain(mode).collect());
+    assert_eq!((desk.status().mode, desk.watchers()[0]), (Mode::Survivable, 1));
+    desk.pass(SECOND / 10);
+    let last = desk.last_of(PHONE, Message::is_request);
+    assert_eq!(last.header(HeaderName::SubscriptionState), Some("terminated;reason=deactivated"));
+    assert_eq!(last.header(HeaderName::CallId), granted.header(HeaderName::CallId));
+    subscribe(&mut desk, PHONE, "101", "102", DIALOG);
+    assert_eq!(desk.last_of(PHONE, |m| !m.is_request()).status(), Some(200));
+    let left: Vec<_> = desk.left_behind().into_iter().filter(|entry| entry.key != "mode").collect();
+    let mut desk = Desk::restarted(&clouded(), left);
+    desk.pass(SECOND / 10);
+    let last = desk.last_of(PHONE, Message::is_request);
+    assert_eq!(last.header(HeaderName::SubscriptionState), Some("terminated;reason=deactivated"));
+}
+
 /// The very SUBSCRIBE that meets the dead cloud is answered.
 #[test]
 fn a_subscribe_that_meets_the_dead_cloud_is_served() {
