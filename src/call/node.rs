@@ -634,7 +634,7 @@ const UAS: Uas<'static> = Uas {
         Method::Notify,
         Method::Publish,
     ],
-    extensions: &["timer", "replaces", "100rel"],
+    extensions: &["timer", "replaces", "100rel", "from-change"],
     content_types: &["application/sdp"],
     unread: &[Method::Info, Method::Message, Method::Refer, Method::Subscribe, Method::Notify, Method::Publish],
 };

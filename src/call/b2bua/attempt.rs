@@ -4,6 +4,7 @@
 use super::again::ServerFailure;
 use super::branch::Branch;
 use super::call::{Call, Failure, Leg, Phase, Side};
+use super::connected::Connected;
 use super::destination::{destination, peer_of};
 use super::proof::Proving;
 use super::write::Outgoing;
@@ -135,6 +136,7 @@ impl Call {
         let mut media = media.ok_or(Failure::new(503, "No Media Port"))?;
         media.session.set_sdes(destination.sdes);
         leg.media = Some(media);
+        leg.connected = Connected::of_target(&snapshot, &target);
         tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (self.id, Side::Callee));
         let via = env.cx.branch();
         tables.loops.sent(self.id, &via);

@@ -3,6 +3,7 @@
 
 use super::abilities::Abilities;
 use super::branch::Asking;
+use super::connected::Connected;
 use super::exchange::Exchange;
 use super::proof::Proving;
 use super::relayed::Relayed;
@@ -173,6 +174,9 @@ pub struct Leg {
     /// Whether the node made its Call-ID, where the leg came from another call.
     #[serde(default)]
     pub(crate) outbound: Option<bool>,
+    /// Who sits there, as far as that is known.
+    #[serde(default)]
+    pub(crate) connected: Option<Connected>,
     /// Its session timer.
     #[serde(default)]
     pub(crate) session: Session,

@@ -3,6 +3,7 @@
 //! asks for it or would lose SDP otherwise (RFC 3262 3).
 
 use super::call::{Call, Phase, Side};
+use super::connected::{self, Fields};
 use super::ending::Cause;
 use super::within::Asked;
 use super::{Env, Tables, progress, write};
@@ -27,7 +28,7 @@ pub(crate) struct Early {
     /// RSeq of the next reliable response.
     rseq: u32,
     awaited: Option<Reliable>,
-    queue: VecDeque<(u16, Option<String>)>,
+    queue: VecDeque<Provisional>,
 }
 
 /// A reliable provisional response that waits for its PRACK.
@@ -38,6 +39,15 @@ struct Reliable {
     interval: Duration,
     next: Time,
     until: Time,
+}
+
+/// A provisional response.
+pub(super) struct Provisional {
+    pub status: u16,
+    /// `None`: the standard phrase.
+    pub phrase: Option<String>,
+    /// Who it is that rings.
+    pub who: Fields,
 }
 
 /// What a caller says of reliable provisional responses.
@@ -111,22 +121,23 @@ impl Call {
     }
 
     /// A provisional response in this early dialog, now or as soon as the one before it is acknowledged (RFC 3262 3).
-    pub(super) fn provide(&mut self, env: &mut Env<'_>, place: usize, status: u16, phrase: Option<&str>) {
+    pub(super) fn provide(&mut self, env: &mut Env<'_>, place: usize, said: Provisional) {
         let wish = self.wish();
         let Some(early) = self.asking.earlies.get_mut(place) else { return };
         let reliable = wish == Wish::Required || (wish == Wish::Supported && early.sdp.is_some() && !early.exchanged);
         if reliable && early.awaited.is_some() {
             if early.queue.len() < limits::RELIABLE_QUEUE_MAX {
-                early.queue.push_back((status, phrase.map(str::to_string)));
+                early.queue.push_back(said);
             }
             return;
         }
         let Some(invite) = &self.invite else { return };
         // RFC 3261 12.1.1: a response that founds a dialog, be it early, bears the Record-Routes.
-        let reply = Builder::reply(&invite.message, status, phrase, Some(&early.dialog.id.local_tag))
+        let reply = Builder::reply(&invite.message, said.status, said.phrase.as_deref(), Some(&early.dialog.id.local_tag))
             .copy(&invite.message, HeaderName::RecordRoute)
             .header(HeaderName::Contact, write::contact(env.cx, &self.caller.hop))
             .header(HeaderName::Allow, crate::ALLOW);
+        let reply = connected::with(reply, &said.who);
         let sdp = early.sdp.clone().filter(|_| !early.exchanged);
         let has_sdp = sdp.is_some();
         let reply =
@@ -198,8 +209,8 @@ impl Call {
                 None => asked.reply(env, 200, &[]),
             }
         }
-        if let Some((status, phrase)) = next {
-            self.provide(env, place, status, phrase.as_deref());
+        if let Some(next) = next {
+            self.provide(env, place, next);
         }
         if !self.awaits_prack()
             && let Some((place, sdp)) = self.asking.held.take()

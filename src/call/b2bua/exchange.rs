@@ -4,7 +4,7 @@
 
 use super::call::{Awaited, Call, Phase, Side};
 use super::within::Asked;
-use super::{Env, Tables, ending, progress, session_timer, write};
+use super::{Env, Tables, connected, ending, progress, session_timer, write};
 use crate::context::Owner;
 use crate::wake::Wake;
 use ringfort_media::description::Description;
@@ -75,6 +75,16 @@ impl Call {
         if let Some(min) = session_timer::too_short(env, &asked.request) {
             return asked.reply(env, 422, &[(HeaderName::MinSe, min.to_string())]);
         }
+        let news = self.hears_who(env.cx, side, &asked.request);
+        self.change(env, tables, side, asked);
+        let goes_on = self.exchange.as_ref().is_some_and(|exchange| exchange.from == side && exchange.sent.is_some());
+        if news && !goes_on {
+            self.tell_who(env, side.other());
+        }
+    }
+
+    /// The change that it asks for.
+    fn change(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side, asked: Asked) {
         let offer = progress::sdp_of(&asked.request).map(<[u8]>::to_vec);
         let update = asked.request.method() == Method::Update;
         if update && offer.is_none() {
@@ -136,6 +146,7 @@ impl Call {
     pub(super) fn send_exchange(&mut self, env: &mut Env<'_>, to: Side, sdp: Option<Vec<u8>>) {
         let call = self.id;
         let by_update = self.exchange.as_ref().is_some_and(Exchange::by_update);
+        let who = self.present(env.cx, to);
         let Some(leg) = self.leg(to) else { return self.reject_exchange(env, 500) };
         let method = if by_update && sdp.is_some() && leg.abilities.update { Method::Update } else { Method::Invite };
         let hop = leg.next_hop();
@@ -145,7 +156,7 @@ impl Call {
             .header(HeaderName::Contact, contact)
             .header(HeaderName::Allow, crate::ALLOW)
             .header(HeaderName::Supported, crate::SUPPORTED);
-        let request = leg.refreshing(request);
+        let request = connected::with(leg.refreshing(request), &who);
         let octets = match sdp {
             Some(sdp) => request.body("application/sdp", sdp).build(),
             None => request.build(),
@@ -191,6 +202,23 @@ impl Call {
             }
             self.session_granted(env, from.other(), response);
         }
+        let news = (200..300).contains(&status) && self.hears_who(env.cx, from.other(), response);
+        let own = self.exchange.as_ref().is_some_and(|exchange| exchange.asked.is_none());
+        self.conclude(env, tables, status, response, (from, offer, sent, method));
+        if news && own {
+            self.tell_who(env, from);
+        }
+    }
+
+    /// What becomes of the exchange.
+    fn conclude(
+        &mut self,
+        env: &mut Env<'_>,
+        tables: &mut Tables,
+        status: u16,
+        response: &Message,
+        (from, offer, sent, method): (Side, Offer, TransactionId, Method),
+    ) {
         match status {
             ..200 => {}
             200..300 if offer == Offer::FromOtherLeg => self.carry_late_offer(env, from, sent, response),
@@ -339,6 +367,7 @@ impl Call {
             .header_if(HeaderName::Contact, hop.map(|hop| write::contact(env.cx, &hop)))
             .header(HeaderName::Allow, crate::ALLOW)
             .header(HeaderName::Supported, crate::SUPPORTED);
+        let reply = connected::with(reply, &self.told_of_other(env.cx, side));
         self.grant_session(env, side, request, reply)
     }
 
@@ -367,7 +396,7 @@ impl Call {
         };
         let Some(exchange) = self.exchange.take_if(is_its) else { return };
         if exchange.offer == Offer::Request {
-            return;
+            return self.next_own(env, exchange.then);
         }
         let Some(media) = self.media(side) else { return };
         match progress::sdp_of(ack).map(|sdp| media.session.receive_answer(now, sdp)) {
@@ -379,6 +408,7 @@ impl Call {
             self.answer_late_offer(env, side, sent);
         }
         self.agreed(env, tables);
+        self.next_own(env, exchange.then);
     }
 
     /// The exchange is refused; both legs go back to what was agreed.

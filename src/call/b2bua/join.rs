@@ -149,9 +149,9 @@ impl Calls {
         let (side, place) = (from.1, into.1);
         left.withdraw_exchange(env, &mut self.tables);
         left.reject_exchange(env, 487);
-        let party = left.party(side);
+        let (party, connected) = (left.party(side), left.connected(env.cx, side));
         if let Some(mut leg) = left.take_leg(env, side) {
-            leg.party = party;
+            (leg.party, leg.connected) = (party, connected);
             leg.outbound = Some(left.is_ours_with(side, leg.outbound));
             entered.replace_leg(env, &mut self.tables, place, leg);
             for awaited in left.invites.extract_if(.., |awaited| awaited.side == side) {
@@ -168,8 +168,9 @@ impl Calls {
             }
             call.agreed(env, tables);
             call.begin_own(env, place, Offer::Resync);
-            if let Some(exchange) = call.exchange.as_mut().filter(|_| both) {
-                exchange.then = Some(place.other());
+            match call.exchange.as_mut().filter(|_| both) {
+                Some(exchange) => exchange.then = Some(place.other()),
+                None => call.tell_who(env, place.other()),
             }
         });
         self.put_back(env, left, Call::transferred);

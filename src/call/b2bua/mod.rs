@@ -9,6 +9,7 @@ mod alive;
 mod attempt;
 mod branch;
 pub(crate) mod call;
+mod connected;
 pub(crate) mod destination;
 pub(crate) mod device;
 mod early;

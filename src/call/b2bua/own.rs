@@ -26,6 +26,11 @@ impl Call {
         env.cx.timers.stop(crate::wake::Wake::ExchangeOverdue(self.id));
         let then = self.exchange.take().and_then(|exchange| exchange.then);
         self.agreed(env, tables);
+        self.next_own(env, then);
+    }
+
+    /// What the node tells a leg as soon as the exchange before is over.
+    pub(super) fn next_own(&mut self, env: &mut Env<'_>, then: Option<Side>) {
         if let Some(side) = then {
             self.begin_own(env, side, Offer::Resync);
         }

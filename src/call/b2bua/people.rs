@@ -35,7 +35,7 @@ pub(super) struct Person {
 }
 
 impl Person {
-    fn at(&self, domain: &str) -> String {
+    pub fn at(&self, domain: &str) -> String {
         let name = crate::rules::quoted(&self.name);
         let name = if name.is_empty() { name } else { format!("\"{name}\" ") };
         format!("{name}<sip:{}@{domain}>", write::user(&self.user))
@@ -48,7 +48,7 @@ pub(crate) fn tell(cx: &Context, snapshot: &Snapshot, asked: &Request, invite: O
     let trusted = is_trusted(snapshot, to.target);
     let wish = invite.map(Wish::of).unwrap_or_default();
     // Whoever answers an emergency call has to know who calls.
-    let hidden = wish.hides_caller() && !trusted && profile.privacy == Privacy::Apply && !asked.emergency;
+    let hidden = wish.hides() && !trusted && profile.privacy == Privacy::Apply && !asked.emergency;
     let caller = caller(snapshot, asked, to.target);
     let mut told = Told { from: "\"Anonymous\" <sip:anonymous@anonymous.invalid>".into(), fields: Vec::new() };
     if !hidden {
@@ -81,13 +81,13 @@ fn tokens(invite: &Message) -> impl Iterator<Item = &str> {
 
 /// What the caller wants hidden.
 #[derive(Default)]
-struct Wish {
+pub(super) struct Wish {
     id: bool,
     history: bool,
 }
 
 impl Wish {
-    fn of(invite: &Message) -> Wish {
+    pub fn of(invite: &Message) -> Wish {
         let has = |wanted: &[&str]| tokens(invite).any(|token| wanted.iter().any(|w| token.eq_ignore_ascii_case(w)));
         if has(&["none"]) {
             return Wish::default();
@@ -100,7 +100,8 @@ impl Wish {
         Wish { id, history: id || has(&["history"]) }
     }
 
-    fn hides_caller(&self) -> bool {
+    /// Whoever says it wants to stay unknown.
+    pub fn hides(&self) -> bool {
         self.id
     }
 
@@ -147,11 +148,15 @@ fn asserted(snapshot: &Snapshot, asked: &Request, invite: &Message, caller: Pers
     if matches!(asked.source, Source::Account(_)) {
         return Some(caller);
     }
-    if !trusts_source(snapshot, &asked.source) {
-        return None;
-    }
-    let rpid = || invite.values(HeaderName::RemotePartyId).filter(|v| !v.to_ascii_lowercase().contains("party=called"));
-    invite.values(HeaderName::PAssertedIdentity).chain(rpid()).find_map(person)
+    asserted_by(snapshot, &asked.source, invite)
+}
+
+/// Whom a trusted peer asserts to sit at its end.
+pub(super) fn asserted_by(snapshot: &Snapshot, source: &Source, message: &Message) -> Option<Person> {
+    let others = if message.is_request() { "party=called" } else { "party=calling" };
+    let rpid = || message.values(HeaderName::RemotePartyId).filter(|v| !v.to_ascii_lowercase().contains(others));
+    let said = || message.values(HeaderName::PAssertedIdentity).chain(rpid()).find_map(person);
+    trusts_source(snapshot, source).then(said).flatten()
 }
 
 /// The number that this target is called by.

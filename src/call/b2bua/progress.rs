@@ -3,8 +3,9 @@
 use super::abandoned::Unwanted;
 use super::again::ServerFailure;
 use super::call::{Call, Failure, Leg, Phase, Side};
+use super::early::Provisional;
 use super::ending::Cause;
-use super::{Env, Tables, write};
+use super::{Env, Tables, connected, write};
 use crate::context::Owner;
 use crate::registration_client::retry_after;
 use crate::route::{Outcome, Target};
@@ -88,7 +89,9 @@ impl Call {
             let sdp = sdp_of(response).map(<[u8]>::to_vec);
             self.early_media(env, tables, &key, sdp).or_else(|| self.early_of(&key))
         });
-        self.provide(env, place.unwrap_or(0), status, write::own_phrase(response.reason()));
+        let who = self.told_of_branch(env.cx, no, response);
+        let phrase = write::own_phrase(response.reason()).map(str::to_string);
+        self.provide(env, place.unwrap_or(0), Provisional { status, phrase, who });
     }
 
     /// PRACK of a reliable response (RFC 3262 4). False: it is a repeat or out of its order, and must not be looked at.
@@ -170,6 +173,8 @@ impl Call {
         }
         callee.abilities.learn(response);
         callee.proving.granted();
+        self.hears_who(env.cx, Side::Callee, response);
+        let Some(callee) = &mut self.callee else { return };
         callee.acknowledge(env.cx);
         self.session_granted(env, Side::Callee, response);
         match described {
@@ -235,6 +240,7 @@ impl Call {
             .header(HeaderName::Contact, contact)
             .header(HeaderName::Allow, crate::ALLOW)
             .header(HeaderName::Supported, crate::SUPPORTED);
+        let reply = connected::with(reply, &self.told_of_other(env.cx, Side::Caller));
         let reply = self.grant_session(env, Side::Caller, &invite.message, reply);
         let octets = match answer {
             Some(answer) => reply.body("application/sdp", answer).build(),

@@ -6,7 +6,7 @@ use super::exchange::{Exchange, Offer};
 use super::proof::Proving;
 use super::transfer::Replaces;
 use super::within::Asked;
-use super::{Calls, Env, Tables, device, identity, media, progress, setup};
+use super::{Calls, Env, Tables, connected, device, identity, media, progress, setup};
 use ringfort_base::CallId;
 use ringfort_media::sdp::Sdp;
 use ringfort_media::session::{LegKind, kind_of_offer};
@@ -47,6 +47,7 @@ impl Calls {
                 let mut leg = Leg::new(incoming.hop, by_target, call_id, tag);
                 (leg.dialog, leg.device, leg.placed) = (Some(dialog), device, env.cx.now.mono);
                 leg.proving = Proving::of(&source);
+                leg.connected = connected::of_newcomer(&env.cx.snapshot, &source, &incoming.invite);
                 (leg.party, leg.outbound) = (Some(source), Some(false));
                 leg.abilities.learn(&incoming.invite);
                 self.with(env, id, |call, env, tables| call.take_over_leg(env, tables, side, leg, incoming));

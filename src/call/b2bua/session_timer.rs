@@ -4,7 +4,7 @@
 use super::call::{Call, Leg, Phase, Side};
 use super::ending::Cause;
 use super::exchange::Offer;
-use super::{Env, Tables, write};
+use super::{Env, Tables, connected, write};
 use crate::context::Owner;
 use crate::wake::Wake;
 use ringfort_base::Time;
@@ -176,19 +176,25 @@ impl Call {
     /// Refreshes a leg: by UPDATE where the peer takes it, else by a re-INVITE that says what was said before. The other leg hears
     /// nothing of it. False: something is in the way.
     fn refresh(&mut self, env: &mut Env<'_>, side: Side) -> bool {
-        let owner = Owner::Call(self.id);
         if self.exchange.is_some() {
             return false;
         }
-        let Some(leg) = self.leg(side) else { return false };
-        if !leg.abilities.update {
-            return self.begin_own(env, side, Offer::Refresh);
+        match self.leg(side).is_some_and(|leg| leg.abilities.update) {
+            true => self.update(env, side),
+            false => self.begin_own(env, side, Offer::Refresh),
         }
+    }
+
+    /// UPDATE without offer: it refreshes the session and says who sits at the other leg. False: it could not be sent.
+    pub(super) fn update(&mut self, env: &mut Env<'_>, side: Side) -> bool {
+        let owner = Owner::Call(self.id);
+        let who = self.present(env.cx, side);
+        let Some(leg) = self.leg(side) else { return false };
         let hop = leg.next_hop();
         let Some(update) = leg.inside(env.cx, &Method::Update) else { return false };
         let update =
             update.header(HeaderName::Contact, write::contact(env.cx, &hop)).header(HeaderName::Supported, crate::SUPPORTED);
-        let octets = leg.refreshing(update).build();
+        let octets = connected::with(leg.refreshing(update), &who).build();
         leg.session.refresh = leg.send_inside(env.cx, hop, octets, owner);
         self.write_down(env);
         true
@@ -214,6 +220,9 @@ impl Call {
             200..300 => {
                 leg.abilities.learn(response);
                 self.session_granted(env, side, response);
+                if self.hears_who(env.cx, side, response) {
+                    self.tell_who(env, side.other());
+                }
                 self.write_down(env);
                 return true;
             }

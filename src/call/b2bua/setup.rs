@@ -2,6 +2,7 @@
 
 use super::branch::Asking;
 use super::call::{Awaited, Call, Invite, Leg, Phase, Request, Side};
+use super::connected::Connected;
 use super::early::Early;
 use super::identity::{self, Stranger};
 use super::loops::breadth;
@@ -144,6 +145,7 @@ fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: R
     let mut caller = Leg::new(incoming.hop, by_target, call_id, tag);
     (caller.dialog, caller.device, caller.placed) = (Some(dialog), device, env.cx.now.mono);
     caller.proving = Proving::of(&asked.source);
+    caller.connected = Some(Connected::of_caller(&env.cx.snapshot, &asked, &incoming.invite));
     Call {
         id,
         snapshot: Some(env.cx.snapshot.clone()),

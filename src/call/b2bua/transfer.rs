@@ -3,11 +3,12 @@
 //! party is joined to it. [`super::join`] moves legs between calls.
 
 use super::call::{Call, Leg, Phase, Side};
+use super::connected::party_of;
 use super::ending::Cause;
 use super::within::Asked;
 use super::{Env, Tables, media, write};
 use crate::context::Owner;
-use crate::route::{Source, Target};
+use crate::route::Source;
 use ringfort_base::CallId;
 use ringfort_sip::message::{HeaderName, Message, Method, NameAddr};
 use ringfort_sip::transaction::TransactionId;
@@ -97,15 +98,11 @@ fn refer_to(request: &Message) -> Result<(String, Option<Replaces>), u16> {
 impl Call {
     /// Whom this leg belongs to.
     pub(super) fn party(&mut self, side: Side) -> Option<Source> {
-        let (asked, target) = (self.asked.source.clone(), self.target.clone());
-        let leg = self.leg(side)?;
-        let of_slot = match (side, target) {
-            (Side::Caller, _) => Some(asked),
-            (_, Some(Target::Device { user, .. })) => Some(Source::Account(user)),
-            (_, Some(Target::Trunk { name, .. })) => Some(Source::Trunk(name)),
-            (_, Some(Target::Cloud { .. })) => Some(Source::Cloud),
-            _ => None,
+        let of_slot = match side {
+            Side::Caller => Some(self.asked.source.clone()),
+            Side::Callee => self.target.as_ref().and_then(party_of),
         };
+        let leg = self.leg(side)?;
         leg.party.clone().or_else(|| leg.device.as_ref().map(|device| Source::Account(device.user.clone()))).or(of_slot)
     }
 

@@ -166,6 +166,7 @@ impl Leg {
             abilities: Abilities::default(),
             party: None,
             outbound: None,
+            connected: None,
             session: Session::default(),
             invite: None,
             proving: Proving::default(),

@@ -2,6 +2,7 @@
 
 mod border;
 mod calls;
+mod connected;
 mod credentials;
 mod devices;
 mod early;

@@ -103,6 +103,10 @@ fn transfer_whose_transferor_leaves_at_once() {
     desk.reply(TARGET, "200 OK", "t2", &contact("103", TARGET), &sdp(TARGET, 1, "sendrecv"));
     assert_eq!(trunk.asked(&desk).method(), Method::Invite);
     trunk.answer(&mut desk, "200 OK", "", &sdp(TRUNK, 2, "sendrecv"));
+    // The target takes no UPDATE, so a re-INVITE tells it who is at the other end now.
+    let who = desk.last(TARGET);
+    assert_eq!((who.method(), who.header(HeaderName::PAssertedIdentity)), (Method::Invite, Some("<sip:0301@ringfort.local>")));
+    desk.receive(TARGET, &talk::reply(&who, "200 OK", &contact("103", TARGET), &sdp(TARGET, 2, "sendrecv")));
     desk.pass(Duration::from_secs(2));
     assert_eq!((desk.status().calls.len(), records(&desk).len()), (1, 1));
     trunk.send(&mut desk, "INVITE", "", &sdp(TRUNK, 3, "sendonly"));
