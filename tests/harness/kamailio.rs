@@ -21,8 +21,18 @@ pub struct Kamailio {
 impl Kamailio {
     /// Starts it on this UDP port for this domain, and waits until it answers. What an earlier one knew is forgotten.
     pub fn start(scene: &Scene, port: u16, domain: &str) -> Outcome<Kamailio> {
-        let config = scene.write("kamailio.cfg", &configuration(port, domain))?;
-        let run = scene.file("kamailio-run");
+        Kamailio::play(scene, "kamailio", port, &configuration(port, domain))
+    }
+
+    /// The same as a carrier of this realm: a registrar, and a proxy that asks for credentials in every request but ACK and CANCEL, not
+    /// only in the first. Calls to it go to the peer at port `beyond`, calls from there to the user `acme` that registered.
+    pub fn carrier(scene: &Scene, port: u16, realm: &str, beyond: u16) -> Outcome<Kamailio> {
+        Kamailio::play(scene, "carrier", port, &carrier(port, realm, beyond))
+    }
+
+    fn play(scene: &Scene, name: &str, port: u16, configuration: &str) -> Outcome<Kamailio> {
+        let config = scene.write(&format!("{name}.cfg"), configuration)?;
+        let run = scene.file(&format!("{name}-run"));
         std::fs::create_dir_all(&run).during(run.display())?;
         let mut command = Command::new(require("kamailio")?);
         command.args(["-DD", "-E", "-m", MEMORY_MB[0], "-M", MEMORY_MB[1], "-f"]).arg(config).args([
@@ -31,7 +41,7 @@ impl Kamailio {
             "-w".as_ref(),
             run.as_os_str(),
         ]);
-        let process = Process::start("Kamailio", command, &scene.file("kamailio.log"))?;
+        let process = Process::start("Kamailio", command, &scene.file(&format!("{name}.log")))?;
         let mut kamailio = Kamailio { process, port };
         kamailio.await_answer()?;
         Ok(kamailio)
@@ -58,6 +68,12 @@ impl Kamailio {
         self.process.log().count("passed a call to ")
     }
 
+    /// How many requests of this method it passed on with the right credentials, and how many it challenged.
+    pub fn proved(&self, method: &str) -> (usize, usize) {
+        let log = self.process.log();
+        (log.count(&format!("proved {method} ")), log.count(&format!("challenged {method} ")))
+    }
+
     fn await_answer(&mut self) -> Outcome<()> {
         let socket = UdpSocket::bind("127.0.0.1:0").during("a socket for OPTIONS")?;
         let timeout = std::time::Duration::from_millis(100);
@@ -77,10 +93,8 @@ impl Kamailio {
     }
 }
 
-/// Every account's password follows from its name, by the rule of [`password_of`].
-fn configuration(port: u16, domain: &str) -> String {
-    // Kamailio joins strings by `+` and puts no variable into a quoted one.
-    let password = format!("\"{}\" + $au", password_of(""));
+/// What both configurations begin with.
+fn preamble(port: u16) -> String {
     format!(
         r#"#!KAMAILIO
 debug=1
@@ -90,7 +104,6 @@ children=1
 listen=udp:127.0.0.1:{port}
 disable_tcp=yes
 auto_aliases=no
-alias="{domain}"
 dns=no
 rev_dns=no
 use_dns_cache=off
@@ -114,6 +127,17 @@ modparam("usrloc", "db_mode", 0)
 modparam("registrar", "min_expires", 60)
 modparam("registrar", "max_expires", 3600)
 modparam("auth", "nonce_expire", 300)
+"#
+    )
+}
+
+/// Every account's password follows from its name, by the rule of [`password_of`].
+fn configuration(port: u16, domain: &str) -> String {
+    // Kamailio joins strings by `+` and puts no variable into a quoted one.
+    let password = format!("\"{}\" + $au", password_of(""));
+    format!(
+        r#"{}
+alias="{domain}"
 
 request_route {{
     if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
@@ -143,6 +167,58 @@ request_route {{
     }}
     sl_send_reply("405", "Method Not Allowed");
 }}
-"#
+"#,
+        preamble(port)
+    )
+}
+
+/// The registered user is `acme`, by the same rule for its password. A nonce is good for one request only, as some carriers have it.
+fn carrier(port: u16, realm: &str, beyond: u16) -> String {
+    let password = format!("\"{}\" + $au", password_of(""));
+    format!(
+        r#"{}
+modparam("auth", "qop", "auth")
+modparam("auth", "one_time_nonce", 1)
+
+request_route {{
+    if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
+    if (is_method("OPTIONS") && uri == myself) {{ sl_send_reply("200", "OK"); exit; }}
+    if (is_method("CANCEL")) {{ if (t_check_trans()) {{ t_relay(); }} exit; }}
+    if (is_method("ACK")) {{ if (loose_route() || t_check_trans()) {{ t_relay(); }} exit; }}
+    t_check_trans();
+    $var(password) = {password};
+    if (is_method("REGISTER")) {{
+        if (!pv_www_authenticate("{realm}", "$var(password)", "0")) {{ auth_challenge("{realm}", "1"); exit; }}
+        consume_credentials();
+        if (save("location")) {{ xlog("L_ERR", "registered $tU@$td\n"); }} else {{ sl_reply_error(); }}
+        exit;
+    }}
+    if ($sp != {beyond}) {{
+        if (!pv_proxy_authenticate("{realm}", "$var(password)", "0")) {{
+            xlog("L_ERR", "challenged $rm of $ci\n");
+            auth_challenge("{realm}", "1");
+            exit;
+        }}
+        xlog("L_ERR", "proved $rm of $ci by $au\n");
+        consume_credentials();
+    }}
+    if (has_totag()) {{
+        if (loose_route()) {{ t_relay(); }} else {{ sl_send_reply("404", "Not Here"); }}
+        exit;
+    }}
+    if (!is_method("INVITE")) {{ sl_send_reply("405", "Method Not Allowed"); exit; }}
+    record_route();
+    if ($sp == {beyond}) {{
+        $var(number) = $rU;
+        $rU = "acme";
+        if (!lookup("location")) {{ sl_send_reply("404", "Not Found"); exit; }}
+        $rU = $var(number);
+    }} else {{
+        $ru = "sip:" + $rU + "@127.0.0.1:{beyond}";
+    }}
+    t_relay();
+}}
+"#,
+        preamble(port)
     )
 }

@@ -5,6 +5,7 @@
 
 pub mod browser;
 pub mod digest;
+pub mod dns;
 pub mod g711;
 pub mod http;
 pub mod kamailio;

@@ -3,7 +3,7 @@
 use super::sip_message::SipMessage;
 use super::wait::await_true;
 use super::{Context, Outcome};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +23,8 @@ struct Shared {
     ended: AtomicBool,
     silent: AtomicBool,
     seen: Mutex<BTreeMap<String, usize>>,
+    /// Call-IDs of requests that came while it was silent.
+    unanswered: Mutex<BTreeSet<String>>,
 }
 
 impl Stub {
@@ -52,6 +54,11 @@ impl Stub {
         self.shared.silent.store(false, Ordering::Relaxed);
     }
 
+    /// How many it has left without an answer, repeats of the same call not counted.
+    pub fn unanswered(&self) -> usize {
+        self.shared.unanswered.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Waits until it has answered so many requests of this method.
     pub fn await_requests(&self, method: &str, count: usize, limit: Duration) -> Outcome<()> {
         let seen = || self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).get(method).copied().unwrap_or(0);
@@ -74,12 +81,18 @@ impl Shared {
         while !self.ended.load(Ordering::Relaxed) {
             let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
             if self.silent.load(Ordering::Relaxed) {
+                self.pass_over(&buffer[..length]);
                 continue;
             }
             if let Some(reply) = self.answer(&buffer[..length]) {
                 let _ = socket.send_to(reply.as_bytes(), from);
             }
         }
+    }
+
+    fn pass_over(&self, datagram: &[u8]) {
+        let Some(id) = SipMessage::parse(datagram).ok().map(|message| message.header("Call-ID").to_string()) else { return };
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
     }
 
     fn answer(&self, datagram: &[u8]) -> Option<String> {

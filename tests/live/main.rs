@@ -11,3 +11,4 @@ mod registrar;
 mod restart;
 mod supervision;
 mod transports;
+mod trunks;
