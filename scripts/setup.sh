@@ -50,6 +50,7 @@ for_test() {
   need sipp sip-tester
   need chromium
   need kamailio
+  compgen -G '/usr/lib/*/kamailio/modules/presence.so' >/dev/null || want "Kamailio's presence server" kamailio-presence-modules
   need ip iproute2
   need openssl
   need svmap sipvicious

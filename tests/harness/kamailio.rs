@@ -1,4 +1,5 @@
-//! Kamailio as the hosted PBX: a registrar with digest and locations in memory, and a proxy to what is registered.
+//! Kamailio as the hosted PBX: a registrar with digest and locations in memory, a proxy to what is registered, and where it is wanted a
+//! presence server.
 
 use super::process::Process;
 use super::programs::require;
@@ -6,10 +7,14 @@ use super::site::password_of;
 use super::wait::{await_true, await_until, seconds};
 use super::{Context, Outcome, Scene};
 use std::net::UdpSocket;
+use std::path::Path;
 use std::process::Command;
 
 /// Memory of the pool that its processes share, and of each process, in megabytes: enough for a few phones.
 const MEMORY_MB: [&str; 2] = ["32", "8"];
+
+/// Empty tables for `db_text`, as Kamailio ships them.
+const TABLES: &str = "/usr/share/kamailio/dbtext/kamailio";
 
 /// A running Kamailio.
 #[derive(Debug)]
@@ -21,7 +26,17 @@ pub struct Kamailio {
 impl Kamailio {
     /// Starts it on this UDP port for this domain, and waits until it answers. What an earlier one knew is forgotten.
     pub fn start(scene: &Scene, port: u16, domain: &str) -> Outcome<Kamailio> {
-        Kamailio::play(scene, "kamailio", port, &configuration(port, domain))
+        Kamailio::play(scene, "kamailio", port, &configuration(port, domain, &Presence::default()))
+    }
+
+    /// The same with a presence server: presence, message-summary and dialog.
+    pub fn start_with_presence(scene: &Scene, port: u16, domain: &str) -> Outcome<Kamailio> {
+        let tables = scene.file("kamailio-tables");
+        std::fs::create_dir_all(&tables).during(tables.display())?;
+        for table in ["version", "presentity", "active_watchers", "watchers", "xcap"] {
+            std::fs::copy(Path::new(TABLES).join(table), tables.join(table)).during(format_args!("{TABLES}/{table}"))?;
+        }
+        Kamailio::play(scene, "kamailio", port, &configuration(port, domain, &Presence::new(&tables, port)))
     }
 
     /// The same as a carrier of this realm: a registrar, and a proxy that asks for credentials in every request but ACK and CANCEL, not
@@ -93,6 +108,35 @@ impl Kamailio {
     }
 }
 
+/// What a presence server adds to the configuration.
+#[derive(Default)]
+struct Presence {
+    modules: String,
+    /// Inside dialogs.
+    within: &'static str,
+    /// Outside of them.
+    outside: &'static str,
+}
+
+impl Presence {
+    fn new(tables: &Path, port: u16) -> Presence {
+        let names = ["db_text", "presence", "presence_xml", "presence_mwi", "presence_dialoginfo"];
+        let mut modules: String = names.iter().map(|name| format!("loadmodule \"{name}.so\"\n")).collect();
+        modules += &format!(
+            "modparam(\"presence\", \"db_url\", \"text://{}\")\nmodparam(\"presence\", \"server_address\", \"sip:127.0.0.1:{port}\")\n\
+             modparam(\"presence_xml\", \"force_active\", 1)\nmodparam(\"presence_xml\", \"db_url\", \"text://{}\")\n",
+            tables.display(),
+            tables.display()
+        );
+        Presence {
+            modules,
+            within: "if (is_method(\"SUBSCRIBE\")) { if (t_newtran()) { handle_subscribe(); t_release(); } exit; }",
+            outside: "if (is_method(\"SUBSCRIBE|PUBLISH\")) {\n        if (!t_newtran()) { sl_reply_error(); exit; }\n        \
+                      if (is_method(\"PUBLISH\")) { handle_publish(); } else { handle_subscribe(); }\n        t_release();\n        exit;\n    }",
+        }
+    }
+}
+
 /// What both configurations begin with.
 fn preamble(port: u16) -> String {
     format!(
@@ -132,19 +176,21 @@ modparam("auth", "nonce_expire", 300)
 }
 
 /// Every account's password follows from its name, by the rule of [`password_of`].
-fn configuration(port: u16, domain: &str) -> String {
+fn configuration(port: u16, domain: &str, presence: &Presence) -> String {
+    let Presence { modules, within, outside } = presence;
     // Kamailio joins strings by `+` and puts no variable into a quoted one.
     let password = format!("\"{}\" + $au", password_of(""));
     format!(
         r#"{}
 alias="{domain}"
-
+{modules}
 request_route {{
     if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
     if (is_method("OPTIONS") && uri == myself) {{ sl_send_reply("200", "OK"); exit; }}
     if (is_method("CANCEL")) {{ if (t_check_trans()) {{ t_relay(); }} exit; }}
     if (has_totag()) {{
         if (loose_route()) {{ t_relay(); exit; }}
+        {within}
         if (is_method("ACK")) {{ if (t_check_trans()) {{ t_relay(); }} exit; }}
         sl_send_reply("404", "Not Here");
         exit;
@@ -165,6 +211,7 @@ request_route {{
         t_relay();
         exit;
     }}
+    {outside}
     sl_send_reply("405", "Method Not Allowed");
 }}
 "#,

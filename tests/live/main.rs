@@ -7,6 +7,7 @@ mod configuration;
 mod flows;
 mod hostile;
 mod main_job;
+mod presence;
 mod registrar;
 mod restart;
 mod supervision;

@@ -247,7 +247,7 @@ impl Events {
             // A device's challenge is not for the cloud to answer.
             401 | 407 if !of_cloud => 403,
             // Nobody is named to whom the subscriber could turn.
-            300..400 => 480,
+            300..=399 => 480,
             // RFC 3261 16.7: it would be taken for a statement about the node.
             503 => 500,
             status => status,
