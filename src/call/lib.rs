@@ -35,4 +35,4 @@ pub const PRODUCT: &str = "Ringfort";
 pub const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY, PUBLISH";
 /// Extensions that the node takes part in.
-pub const SUPPORTED: &str = "timer, replaces, 100rel, from-change";
+pub const SUPPORTED: &str = "timer, replaces, 100rel, from-change, tdialog, norefersub";

@@ -446,8 +446,7 @@ impl Node {
                 let accept = (HeaderName::Accept, "application/sdp".into());
                 self.reply(id, &message, status, vec![(HeaderName::Allow, ALLOW.into()), accept]);
             }
-            // RFC 3515 2.4.4: only who is in a call refers it.
-            Method::Refer => self.reply(id, &message, 403, Vec::new()),
+            Method::Refer => self.on_call(|calls, env| calls.referred_aside(env, id, hop, message)),
             // RFC 3261 9.2, 15.1.2: nothing here matches them.
             Method::Bye | Method::Cancel => self.reply(id, &message, 481, Vec::new()),
             _ => self.on_events(|events, env| events.requested(env, Asked { id, hop, message })),
@@ -634,7 +633,7 @@ const UAS: Uas<'static> = Uas {
         Method::Notify,
         Method::Publish,
     ],
-    extensions: &["timer", "replaces", "100rel", "from-change"],
+    extensions: &["timer", "replaces", "100rel", "from-change", "tdialog", "norefersub"],
     content_types: &["application/sdp"],
     unread: &[Method::Info, Method::Message, Method::Refer, Method::Subscribe, Method::Notify, Method::Publish],
 };

@@ -10,6 +10,9 @@ pub(crate) struct Abilities {
     pub update: bool,
     /// Session timers (RFC 4028).
     pub timer: bool,
+    /// REFER (RFC 3515).
+    #[serde(default)]
+    pub refer: bool,
     /// A changed From within a dialog (RFC 4916).
     pub from_change: bool,
 }
@@ -20,6 +23,7 @@ impl Abilities {
         let says = |name: HeaderName| message.header(name).is_some();
         if says(HeaderName::Allow) {
             self.update = message.has_token(HeaderName::Allow, "UPDATE");
+            self.refer = message.has_token(HeaderName::Allow, "REFER");
         }
         if says(HeaderName::Supported) {
             self.timer = message.has_token(HeaderName::Supported, "timer");

@@ -6,6 +6,7 @@ use super::branch::Asking;
 use super::connected::Connected;
 use super::exchange::Exchange;
 use super::proof::Proving;
+use super::refer_on::Passed;
 use super::relayed::Relayed;
 use super::replace::Replaced;
 use super::session_timer::Session;
@@ -98,6 +99,8 @@ pub struct Call {
     pub(crate) relayed: Vec<Relayed>,
     #[serde(skip)]
     pub(crate) transfer: Option<Transfer>,
+    #[serde(skip)]
+    pub(crate) passed: Option<Passed>,
     #[serde(skip)]
     pub(crate) replaced: Option<Replaced>,
     /// RTP packets of legs that left the call, or were replaced.

@@ -3,7 +3,7 @@
 
 use super::call::{Call, Leg, Phase, Side};
 use super::exchange::Offer;
-use super::transfer::{Deferred, Replaces};
+use super::transfer::{Deferred, Dialled, Replaces};
 use super::{Calls, Env, ending, media, setup, write};
 use crate::route::Source;
 use ringfort_base::{CallId, Hop, PortId, Transport, limits};
@@ -19,7 +19,7 @@ impl Calls {
     pub(super) fn settle(&mut self, env: &mut Env<'_>) {
         while let Some(deferred) = self.tables.deferred.pop() {
             match deferred {
-                Deferred::Dial { call, number, source, from } => self.dial(env, call, &number, source, &from),
+                Deferred::Dial(call, dialled) => self.dial(env, call, dialled),
                 Deferred::Attend { call, dialog, asker } => self.attend(env, call, &dialog, asker),
                 Deferred::GiveUp(call) => {
                     self.tables.referrals.retain(|_, (_, target)| *target != call);
@@ -33,14 +33,15 @@ impl Calls {
     }
 
     /// Asks the target of a blind transfer, by a call whose caller is the node.
-    fn dial(&mut self, env: &mut Env<'_>, id: CallId, number: &str, source: Source, from: &str) {
+    fn dial(&mut self, env: &mut Env<'_>, id: CallId, dialled: Dialled) {
+        let Dialled { number, source, from, referred_by } = dialled;
         let Some(call) = self.live.get_mut(&id) else { return };
         let Some(remains) = call.transfer.as_ref().map(|t| t.referrer.other()) else { return };
         let described = call.media(remains).and_then(|m| m.described.clone()).unwrap_or_default();
         let hop = call.leg(remains).map(|leg| leg.hop);
         let (Some(hop), Some(sdp)) = (hop, offer_of(env, described)) else { return self.refuse_transfer(env, id, 488) };
         let internal = TransactionId::internal(self.tables.fresh_id().0);
-        let invite = write_invite(env, number, from, sdp);
+        let invite = write_invite(env, &number, &from, referred_by.as_deref(), sdp);
         let full = self.live.len() >= limits::CALLS_MAX;
         let hop = Hop { flow: None, ..hop };
         let Some(invite) = invite else { return self.refuse_transfer(env, id, 400) };
@@ -59,7 +60,7 @@ impl Calls {
         }
     }
 
-    fn refuse_transfer(&mut self, env: &mut Env<'_>, id: CallId, status: u16) {
+    pub(super) fn refuse_transfer(&mut self, env: &mut Env<'_>, id: CallId, status: u16) {
         let reason = ringfort_sip::status::reason(status);
         self.with(env, id, |call, env, tables| call.transfer_failed(env, tables, status, reason));
     }
@@ -92,7 +93,13 @@ impl Calls {
         let Some(remains) = self.live.get(&id).and_then(|call| call.transfer.as_ref()).map(|t| t.referrer.other()) else {
             return self.with(env, target, |call, env, tables| call.end(env, tables, ending::Cause::named(487, "cancelled")));
         };
-        self.join(env, (id, remains), (target, Side::Caller), false);
+        // A consultation call was made for the referrer: with a port that may stand elsewhere, and with what the referrer can.
+        let consulted = self.tables.group_of(id) != self.tables.group_of(target);
+        if consulted && !self.make_room(env, (id, remains), target) {
+            self.with(env, target, |call, env, tables| call.end(env, tables, ending::Cause::named(488, "incompatible")));
+            return self.refuse_transfer(env, id, 488);
+        }
+        self.join(env, (id, remains), (target, Side::Caller), consulted);
     }
 
     /// Attended transfer: the leg that Replaces names gives its place to the remaining party.
@@ -104,6 +111,9 @@ impl Calls {
             return self.refuse_transfer(env, id, 481);
         };
         let Some(call) = self.live.get_mut(&other) else { return self.refuse_transfer(env, id, 481) };
+        if side == Side::Caller && matches!(call.phase, Phase::Routing | Phase::Ringing) {
+            return self.adopt(env, id, other, asker.as_ref());
+        }
         if call.phase != Phase::Connected || call.exchange.is_some() {
             let status = if call.phase == Phase::Connected { 491 } else { 481 };
             return self.refuse_transfer(env, id, status);
@@ -230,7 +240,7 @@ impl Call {
 }
 
 /// An offer with these formats, for the INVITE of a transfer.
-fn offer_of(env: &mut Env<'_>, described: Description) -> Option<Vec<u8>> {
+pub(super) fn offer_of(env: &mut Env<'_>, described: Description) -> Option<Vec<u8>> {
     let described = Description { direction: Direction::SendRecv, ..described };
     let rtp = SocketAddr::new(env.cx.own.media_bind, 9);
     let address = MediaAddress { rtp, rtcp: None, advertised: env.cx.own.media_advertised };
@@ -239,7 +249,13 @@ fn offer_of(env: &mut Env<'_>, described: Description) -> Option<Vec<u8>> {
 }
 
 /// The INVITE by which the node calls itself on behalf of a referrer.
-fn write_invite(env: &mut Env<'_>, number: &str, from: &str, sdp: Vec<u8>) -> Option<Message> {
+pub(super) fn write_invite(
+    env: &mut Env<'_>,
+    number: &str,
+    from: &str,
+    referred_by: Option<&str>,
+    sdp: Vec<u8>,
+) -> Option<Message> {
     let domain = env.cx.snapshot.node.domain.clone();
     let (branch, tag, call_id) = (env.cx.branch(), env.cx.tag(), env.cx.entropy.token(20));
     let uri = format!("sip:{}@{domain}", write::user(number));
@@ -252,6 +268,7 @@ fn write_invite(env: &mut Env<'_>, number: &str, from: &str, sdp: Vec<u8>) -> Op
         .header(HeaderName::CallId, call_id)
         .header(HeaderName::CSeq, "1 INVITE")
         .header(HeaderName::Contact, format!("<sip:{sent_by}>"))
+        .header_if(HeaderName::ReferredBy, referred_by)
         .body("application/sdp", sdp)
         .build();
     Message::parse(octets).ok()

@@ -56,6 +56,9 @@ pub(crate) fn tell(cx: &Context, snapshot: &Snapshot, asked: &Request, invite: O
         let wished = invite.into_iter().flat_map(|invite| invite.headers(HeaderName::Privacy));
         told.fields.extend(wished.filter(|value| Wish::is_sound(value)).map(|value| (HeaderName::Privacy, value.to_string())));
         let asserted = invite.and_then(|invite| asserted(snapshot, asked, invite, caller));
+        // RFC 3892: who referred the caller, by the name alone; what a body would prove of it stays here.
+        let referrer = invite.and_then(|invite| invite.header(HeaderName::ReferredBy)).and_then(person);
+        told.fields.extend(referrer.map(|referrer| (HeaderName::ReferredBy, referrer.at(to.domain))));
         told.fields.extend(asserted.and_then(|person| identity(profile, &person, trusted, &wish, to.domain)));
     }
     if !hidden && (trusted || !wish.history) {

@@ -50,6 +50,7 @@ impl Call {
                     self.inside_over(id, status < 300);
                 }
                 let known = self.notify_over(env, tables, id, status)
+                    || self.passed_answered(env, tables, id, status)
                     || self.relay_answered(env, tables, id, response)
                     || self.refresh_answered(env, tables, id, response)
                     || self.alive_answered(env, tables, id, status);
@@ -295,6 +296,7 @@ impl Call {
         }
         self.inside_over(id, false);
         if self.notify_over(env, tables, id, 408)
+            || self.passed_answered(env, tables, id, 408)
             || self.relay_failed(env, id)
             || self.refresh_failed(env, tables, id)
             || self.alive_failed(env, tables, id)

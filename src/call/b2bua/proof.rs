@@ -195,6 +195,7 @@ impl Call {
     fn goes_on_as(&mut self, side: Side, old: TransactionId, new: TransactionId) {
         let follow = |id: &mut TransactionId| *id = if *id == old { new } else { *id };
         self.relayed.iter_mut().for_each(|relayed| follow(relayed.sent_by()));
+        self.passed.iter_mut().for_each(|passed| follow(passed.sent_by()));
         self.transfer.iter_mut().flat_map(|transfer| transfer.notified_by()).for_each(follow);
         let Some(leg) = self.leg(side) else { return };
         leg.session.refresh.iter_mut().chain(&mut leg.asked).for_each(follow);

@@ -161,6 +161,7 @@ fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: R
         exchange: None,
         relayed: Vec::new(),
         transfer: None,
+        passed: None,
         replaced: None,
         left: [0; 2],
         started: env.cx.now.wall,

@@ -7,9 +7,11 @@ use super::connected::party_of;
 use super::ending::Cause;
 use super::within::Asked;
 use super::{Env, Tables, media, write};
+use crate::config::Handling;
 use crate::context::Owner;
 use crate::route::Source;
 use ringfort_base::CallId;
+use ringfort_sip::dialog::Dialog;
 use ringfort_sip::message::{HeaderName, Message, Method, NameAddr};
 use ringfort_sip::transaction::TransactionId;
 use ringfort_sip::uri::{self, Scheme, Uri};
@@ -27,6 +29,8 @@ pub(crate) struct Transfer {
     pub target: Option<CallId>,
     /// The last NOTIFY.
     notified: Option<TransactionId>,
+    /// The dialog of a REFER that came outside the call's (RFC 4538): its NOTIFYs go there.
+    apart: Option<Dialog>,
     /// The parties are joined; the referrer is released as soon as it knows.
     pub done: bool,
 }
@@ -41,11 +45,22 @@ impl Transfer {
 /// What the tables do after the call was put back: it concerns two calls.
 pub(super) enum Deferred {
     /// Dial for the remaining party of this call.
-    Dial { call: CallId, number: String, source: Source, from: String },
+    Dial(CallId, Dialled),
     /// Join the remaining party of this call to the other side of that leg.
     Attend { call: CallId, dialog: Replaces, asker: Option<Source> },
     /// The call is wanted no more.
     GiveUp(CallId),
+}
+
+/// A target of a blind transfer.
+pub(super) struct Dialled {
+    pub number: String,
+    /// By whose rights.
+    pub source: Source,
+    /// The referrer's user part.
+    pub from: String,
+    /// Referred-By, where the referrer wants to be named (RFC 3892).
+    pub referred_by: Option<String>,
 }
 
 /// Replaces (RFC 3891 6.1), in a header field or in a URI.
@@ -95,6 +110,12 @@ fn refer_to(request: &Message) -> Result<(String, Option<Replaces>), u16> {
     if number.is_empty() && replaces.is_none() { Err(400) } else { Ok((number, replaces)) }
 }
 
+/// Event of the NOTIFYs about this REFER (RFC 3515 2.4.6). `None`: it wants none (RFC 4488).
+pub(super) fn event_of(refer: &Message) -> Option<String> {
+    let silent = refer.header(HeaderName::ReferSub).is_some_and(|v| v.trim().eq_ignore_ascii_case("false"));
+    (!silent).then(|| format!("refer;id={}", refer.cseq().map_or(0, |(number, _)| number)))
+}
+
 impl Call {
     /// Whom this leg belongs to.
     pub(super) fn party(&mut self, side: Side) -> Option<Source> {
@@ -108,23 +129,35 @@ impl Call {
 
     /// REFER from `side`.
     pub(super) fn referred(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side, asked: &Asked) {
+        self.refer(env, tables, side, asked, None);
+    }
+
+    /// The same, where the REFER may have a dialog of its own.
+    pub(super) fn refer(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side, asked: &Asked, apart: Option<Dialog>) {
         let (number, replaces) = match refer_to(&asked.request) {
             Ok(found) => found,
-            Err(status) => return asked.reply(env, status, &[]),
+            Err(status) => return asked.reply_within(env, status, apart.as_ref(), &[]),
         };
-        if self.phase != Phase::Connected || self.transfer.is_some() {
-            return asked.reply(env, 491, &[]);
+        if self.phase != Phase::Connected || self.transfer.is_some() || self.passed.is_some() {
+            return asked.reply_within(env, 491, apart.as_ref(), &[]);
+        }
+        let policy = env.cx.profile_at(&asked.hop, None).refer;
+        match policy {
+            Handling::Refuse => return asked.reply_within(env, 603, apart.as_ref(), &[]),
+            Handling::Pass if replaces.is_none() && apart.is_none() && self.pass_refer(env, side, asked, &number) => return,
+            Handling::Node | Handling::Pass => {}
         }
         let remains = self.leg(side.other()).is_some_and(|leg| leg.is_confirmed());
-        let Some(source) = self.party(side).filter(|_| remains) else { return asked.reply(env, 403, &[]) };
-        let silent = asked.request.header(HeaderName::ReferSub).is_some_and(|v| v.trim().eq_ignore_ascii_case("false"));
-        let number_of = asked.request.cseq().map_or(0, |(number, _)| number);
-        let event = (!silent).then(|| format!("refer;id={number_of}"));
+        let Some(source) = self.party(side).filter(|_| remains) else {
+            return asked.reply_within(env, 403, apart.as_ref(), &[]);
+        };
+        let event = event_of(&asked.request);
+        let silent = event.is_none();
         let hop = self.leg(side).map(|leg| leg.hop).unwrap_or(asked.hop);
         let mut headers = vec![(HeaderName::Contact, write::contact(env.cx, &hop))];
         headers.extend(silent.then(|| (HeaderName::ReferSub, "false".to_string())));
-        asked.reply(env, 202, &headers);
-        self.transfer = Some(Transfer { referrer: side, event, target: None, notified: None, done: false });
+        asked.reply_within(env, 202, apart.as_ref(), &headers);
+        self.transfer = Some(Transfer { referrer: side, event, target: None, notified: None, apart, done: false });
         self.tell_referrer(env, 100, "Trying");
         let from = match &source {
             Source::Account(user) => user.clone(),
@@ -132,7 +165,11 @@ impl Call {
         };
         tables.deferred.push(match replaces {
             Some(dialog) => Deferred::Attend { call: self.id, dialog, asker: Some(source) },
-            None => Deferred::Dial { call: self.id, number, source, from },
+            None => {
+                let wanted = asked.request.header(HeaderName::ReferredBy).is_some();
+                let referred_by = wanted.then(|| format!("<sip:{}@{}>", write::user(&from), env.cx.snapshot.node.domain));
+                Deferred::Dial(self.id, Dialled { number, source, from, referred_by })
+            }
         });
     }
 
@@ -147,15 +184,34 @@ impl Call {
     /// NOTIFY: what the target said, as a status line (RFC 3515 2.4.5). A final one ends the subscription.
     pub(super) fn tell_referrer(&mut self, env: &mut Env<'_>, status: u16, reason: &str) {
         let Some((side, Some(event))) = self.transfer.as_ref().map(|t| (t.referrer, t.event.clone())) else { return };
+        let sent = self.notify(env, side, &event, status >= 200, (status, reason));
+        if let Some(transfer) = &mut self.transfer {
+            transfer.notified = sent;
+        }
+    }
+
+    /// One NOTIFY to this side's peer, in the dialog that its REFER came by.
+    pub(super) fn notify(
+        &mut self,
+        env: &mut Env<'_>,
+        side: Side,
+        event: &str,
+        last: bool,
+        (status, reason): (u16, &str),
+    ) -> Option<TransactionId> {
         let owner = Owner::Call(self.id);
-        let state = match status {
-            ..200 => format!("active;expires={SUBSCRIPTION_S}"),
-            _ => "terminated;reason=noresource".to_string(),
+        let state = match last {
+            false => format!("active;expires={SUBSCRIPTION_S}"),
+            true => "terminated;reason=noresource".to_string(),
         };
-        let Some(leg) = self.leg(side) else { return };
-        let hop = leg.next_hop();
-        let Some(notify) = leg.inside(env.cx, &Method::Notify) else { return };
-        let octets = notify
+        let mut apart = self.transfer.as_mut().and_then(|transfer| transfer.apart.take());
+        let leg = self.leg(side)?;
+        let hop = apart.as_ref().map_or_else(|| leg.next_hop(), |dialog| dialog.hop);
+        let notify = match &mut apart {
+            Some(dialog) => Some(write::inside(env.cx, dialog, &Method::Notify)),
+            None => leg.inside(env.cx, &Method::Notify),
+        };
+        let octets = notify?
             .header(HeaderName::Contact, write::contact(env.cx, &hop))
             .header(HeaderName::Event, event)
             .header(HeaderName::SubscriptionState, state)
@@ -163,8 +219,9 @@ impl Call {
             .build();
         let sent = leg.send_inside(env.cx, hop, octets, owner);
         if let Some(transfer) = &mut self.transfer {
-            transfer.notified = sent;
+            transfer.apart = apart;
         }
+        sent
     }
 
     /// A NOTIFY was answered, or will not be. False: that was none.

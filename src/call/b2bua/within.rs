@@ -24,7 +24,14 @@ pub(super) struct Asked {
 impl Asked {
     /// Answers it without body.
     pub fn reply(&self, env: &mut Env<'_>, status: u16, headers: &[(HeaderName, String)]) {
-        let reply = Builder::reply(&self.request, status, None, None);
+        self.reply_within(env, status, None, headers);
+    }
+
+    /// The same; `dialog` is one that the request founds.
+    pub fn reply_within(&self, env: &mut Env<'_>, status: u16, dialog: Option<&Dialog>, headers: &[(HeaderName, String)]) {
+        let tag = dialog.map(|dialog| dialog.id.local_tag.as_str());
+        let reply = Builder::reply(&self.request, status, None, tag);
+        let reply = if tag.is_some() { reply.copy(&self.request, HeaderName::RecordRoute) } else { reply };
         let octets = headers.iter().fold(reply, |b, (name, value)| b.header(*name, value)).build();
         env.cx.respond(self.id, octets);
     }
@@ -67,7 +74,8 @@ impl Call {
                 ],
             ),
             Method::Refer => self.referred(env, tables, side, &asked),
-            // RFC 6665: the node has subscribed to nothing within this dialog, and nobody else can.
+            Method::Notify if self.passed_news(env, side, &asked) => {}
+            // RFC 6665: the node has subscribed to nothing else within this dialog, and nobody else can.
             Method::Notify => asked.reply(env, 481, &[]),
             Method::Subscribe => asked.reply(env, 489, &[(HeaderName::AllowEvents, crate::events::ALLOW_EVENTS.into())]),
             _ if relayed::is_passed(&method) => self.relay(env, side, asked),

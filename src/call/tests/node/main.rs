@@ -16,6 +16,7 @@ mod messages;
 mod people;
 mod profiles;
 mod redirect;
+mod refer;
 mod registrar;
 mod relayed;
 mod replace;
