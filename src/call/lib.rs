@@ -36,3 +36,5 @@ pub const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY, PUBLISH";
 /// Extensions that the node takes part in.
 pub const SUPPORTED: &str = "timer, replaces, 100rel, from-change, tdialog, norefersub";
+/// The same in a re-INVITE: nobody has to ring, so no provisional response of it need be reliable.
+pub const SUPPORTED_AGAIN: &str = "timer, replaces, from-change, tdialog, norefersub";

@@ -194,7 +194,7 @@ impl Call {
             return asked.reply(env, 481, &[]);
         };
         let sdp = progress::sdp_of(&asked.request).map(<[u8]>::to_vec);
-        let next = early.queue.pop_front();
+        let (next, settled) = (early.queue.pop_front(), early.exchanged);
         self.watch_reliable(env);
         if self.asking.delayed && reliable.has_sdp {
             // The response bore the node's offer: here is the answer (RFC 3262 5).
@@ -205,6 +205,11 @@ impl Call {
             asked.reply(env, 200, &[]);
         } else {
             match sdp {
+                // RFC 6337 table 1: not before the INVITE's own exchange is complete.
+                Some(_) if !settled => {
+                    let retry = (env.cx.entropy.u64() % 10 + 1).to_string();
+                    asked.reply(env, 500, &[(HeaderName::RetryAfter, retry)]);
+                }
                 Some(offer) => self.answer_offer(env, tables, Side::Caller, asked, &offer),
                 None => asked.reply(env, 200, &[]),
             }

@@ -155,7 +155,7 @@ impl Call {
         let request = request
             .header(HeaderName::Contact, contact)
             .header(HeaderName::Allow, crate::ALLOW)
-            .header(HeaderName::Supported, crate::SUPPORTED);
+            .header(HeaderName::Supported, crate::SUPPORTED_AGAIN);
         let request = connected::with(leg.refreshing(request), &who);
         let octets = match sdp {
             Some(sdp) => request.body("application/sdp", sdp).build(),

@@ -78,6 +78,8 @@ impl Call {
             // RFC 6665: the node has subscribed to nothing else within this dialog, and nobody else can.
             Method::Notify => asked.reply(env, 481, &[]),
             Method::Subscribe => asked.reply(env, 489, &[(HeaderName::AllowEvents, crate::events::ALLOW_EVENTS.into())]),
+            // RFC 3262 3: what it acknowledges is long settled.
+            Method::Prack => asked.reply(env, 481, &[]),
             _ if relayed::is_passed(&method) => self.relay(env, side, asked),
             _ => asked.reply(env, 405, &[(HeaderName::Allow, crate::ALLOW.into())]),
         }

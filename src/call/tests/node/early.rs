@@ -6,32 +6,32 @@ use std::time::Duration;
 
 const CONFIG: &str = "[[trunk]]\nname = \"carrier\"\naddress = \"198.51.100.1:5060\"\n\
     [[account]]\nuser = \"101\"\n[[route]]\nname = \"out\"\nnumber = \"0*\"\nto = [\"trunk:carrier\"]\n";
-const PHONE: &str = "203.0.113.5:5060";
-const TRUNK: &str = "198.51.100.1:5060";
-const CONTACT: &str = "Contact: <sip:101@203.0.113.5:5060>\r\n";
-const TRUNK_CONTACT: &str = "Contact: <sip:gw@198.51.100.1:5060>\r\n";
+pub const PHONE: &str = "203.0.113.5:5060";
+pub const TRUNK: &str = "198.51.100.1:5060";
+pub const CONTACT: &str = "Contact: <sip:101@203.0.113.5:5060>\r\n";
+pub const TRUNK_CONTACT: &str = "Contact: <sip:gw@198.51.100.1:5060>\r\n";
 
-fn dialled(more: &str, body: &str) -> Desk {
+pub fn dialled(more: &str, body: &str) -> Desk {
     let mut desk = Desk::new(CONFIG);
     assert_eq!(desk.register(PHONE, "101", CONTACT), 200);
     desk.request(PHONE, "INVITE", "sip:0123@ringfort.local", "101", &format!("{CONTACT}{more}"), body);
     desk
 }
 
-fn invite(desk: &Desk) -> Message {
+pub fn invite(desk: &Desk) -> Message {
     desk.requests(TRUNK, Method::Invite).remove(0)
 }
 
-fn answers(desk: &mut Desk, status: &str, more: &str, body: &str) {
+pub fn answers(desk: &mut Desk, status: &str, more: &str, body: &str) {
     let invite = invite(desk);
     desk.reply_to(TRUNK, &invite, status, "t", &format!("{TRUNK_CONTACT}{more}"), body);
 }
 
-fn trunk_sdp() -> String {
+pub fn trunk_sdp() -> String {
     SDP.replace("10.0.0.9", "198.51.100.1")
 }
 
-fn rack(response: &Message) -> String {
+pub fn rack(response: &Message) -> String {
     let rseq = response.header(HeaderName::RSeq).expect("a reliable response");
     format!("RAck: {rseq} {} INVITE\r\n", response.cseq().expect("sound").0)
 }

@@ -14,6 +14,7 @@ mod forking;
 mod forwarded;
 mod messages;
 mod people;
+mod places;
 mod profiles;
 mod redirect;
 mod refer;
