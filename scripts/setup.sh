@@ -51,6 +51,7 @@ for_test() {
   need chromium
   need kamailio
   compgen -G '/usr/lib/*/kamailio/modules/presence.so' >/dev/null || want "Kamailio's presence server" kamailio-presence-modules
+  need baresip baresip-core
   need ip iproute2
   need openssl
   need svmap sipvicious

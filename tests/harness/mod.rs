@@ -3,6 +3,7 @@
 //! A test is a [`scene::play`]: it has a folder of its own (`target/live/NAME`, kept for the curious), ports of its own, and
 //! children that end with it. Nothing sleeps for a fixed time; everything waits for what it needs, with a deadline.
 
+pub mod baresip;
 pub mod browser;
 pub mod digest;
 pub mod dns;

@@ -11,5 +11,7 @@ mod presence;
 mod registrar;
 mod restart;
 mod supervision;
+#[path = "../interop/mod.rs"]
+mod interop;
 mod transports;
 mod trunks;

@@ -1,0 +1,149 @@
+//! baresip as a desk phone: SIP over TLS and SRTP with keys in the description, which SIPp has not. It refuses the loopback interface, so
+//! each namespace gets a virtual one.
+
+use super::ports::PortBlock;
+use super::process::Process;
+use super::programs::require;
+use super::site::{DOMAIN, password_of};
+use super::tone::{self, Heard, WINDOW};
+use super::wait::await_until;
+use super::{Context, Failure, Outcome, Scene};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+/// The virtual interface, its other end, and its address.
+const INTERFACE: [&str; 2] = ["phones0", "phones1"];
+/// Address of every baresip.
+pub const ADDRESS: &str = "10.99.0.1";
+/// Octets before the first sample of a WAV file as baresip and this file write it.
+const WAV_HEAD: usize = 44;
+/// Length of the tone that a phone plays, seconds: longer than any test.
+const TONE_S: u64 = 90;
+
+/// How a phone is set up.
+pub struct Setup<'a> {
+    /// Account, with the password of [`password_of`].
+    pub user: &'a str,
+    /// The tone that it sends, hertz.
+    pub hz: f64,
+    /// Port of the node's TLS listener.
+    pub node_tls: u16,
+    /// `srtp-mand` (SDES, and nothing else), `srtp`, or empty.
+    pub media: &'a str,
+    /// Number that it dials at once; empty: none.
+    pub dials: &'a str,
+}
+
+/// A running phone.
+#[derive(Debug)]
+pub struct Baresip {
+    process: Process,
+    heard: PathBuf,
+}
+
+impl Baresip {
+    /// Starts it. It registers, answers every call, and dials where it is told to.
+    pub fn start(scene: &Scene, setup: &Setup<'_>) -> Outcome<Baresip> {
+        raise_interface()?;
+        let name = format!("baresip-{}", setup.user);
+        let (folder, heard) = (scene.file(&name), scene.file(&format!("{name}.wav")));
+        std::fs::create_dir_all(&folder).during(folder.display())?;
+        let tone = folder.join("tone.wav");
+        std::fs::write(&tone, wav(setup.hz)).during(tone.display())?;
+        let media = scene.ports().borrow_mut().take_block()?;
+        let (sip, config) = (scene.port()?, folder.join("config"));
+        let text = configuration(sip, &tone.to_string_lossy(), &heard.to_string_lossy(), &media);
+        std::fs::write(&config, text).during(config.display())?;
+        let accounts = folder.join("accounts");
+        std::fs::write(&accounts, account(setup)).during(accounts.display())?;
+        let mut command = Command::new(require("baresip")?);
+        command.arg("-f").arg(&folder);
+        if !setup.dials.is_empty() {
+            command.arg("-e").arg(format!("/dial {}", setup.dials));
+        }
+        let process = Process::start(&name, command, &scene.file(&format!("{name}.log")))?;
+        Ok(Baresip { process, heard })
+    }
+
+    /// Waits for a line of its log.
+    pub fn await_line(&self, text: &str, limit: Duration) -> Outcome<()> {
+        self.process.log().await_line(text, limit).map(drop)
+    }
+
+    /// Waits until the end of what it played is this tone.
+    pub fn await_tone(&self, hz: f64, limit: Duration) -> Outcome<()> {
+        await_until(&format!("a tone of {hz} Hz in {}", self.heard.display()), limit, || Ok(self.hears().is(hz).then_some(())))
+            .map_err(|failure| Failure::new(format!("{failure}; it hears {:?}", self.hears())))
+    }
+
+    fn hears(&self) -> Heard {
+        let octets = std::fs::read(&self.heard).unwrap_or_default();
+        let samples: Vec<i16> =
+            octets.get(WAV_HEAD..).unwrap_or_default().chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
+        match samples.len().checked_sub(WINDOW) {
+            Some(from) => tone::listen(&samples[from..]),
+            None => Heard::Silence,
+        }
+    }
+}
+
+/// Makes the interface unless another test has.
+fn raise_interface() -> Outcome<()> {
+    let [one, other] = INTERFACE;
+    let script = format!(
+        "ip link show {one} >/dev/null 2>&1 || ip link add {one} type veth peer name {other} || true
+         ip addr replace {ADDRESS}/24 dev {one} && ip link set {one} up && ip link set {other} up"
+    );
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("PATH=$PATH:/usr/sbin:/sbin; {script}")]);
+    let output = shell.output().during("running ip")?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(Failure::new(format!(
+            "no virtual interface can be made here, which baresip needs: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ))),
+    }
+}
+
+fn account(setup: &Setup<'_>) -> String {
+    let (user, password, port) = (setup.user, password_of(setup.user), setup.node_tls);
+    let media = if setup.media.is_empty() { String::new() } else { format!(";mediaenc={}", setup.media) };
+    format!(
+        "<sip:{user}@{DOMAIN};transport=tls>;auth_pass={password};outbound=\"sip:127.0.0.1:{port};transport=tls\";regint=60\
+         {media};answermode=auto;audio_codecs=pcmu/8000/1\n"
+    )
+}
+
+fn configuration(sip: u16, tone: &str, heard: &str, media: &PortBlock) -> String {
+    let interface = INTERFACE[0];
+    let modules = ["stdio", "g711", "aufile", "srtp"].map(|name| format!("module {name}.so\n")).concat();
+    let applications = ["account", "menu"].map(|name| format!("module_app {name}.so\n")).concat();
+    format!(
+        "sip_listen {ADDRESS}:{sip}\nnet_interface {interface}\naudio_source aufile,{tone}\naudio_player aufile,{heard}\n\
+         audio_alert aufile,/dev/null\nrtp_ports {}-{}\ndns_server 127.0.0.1:9\nmodule_path /usr/lib/baresip/modules\n\
+         {modules}{applications}",
+        media.first, media.last
+    )
+}
+
+/// A tone as WAV: 16 bits, one channel.
+fn wav(hz: f64) -> Vec<u8> {
+    let rate = tone::RATE as u32;
+    let samples = u64::from(rate) * TONE_S;
+    let data = (samples * 2) as u32;
+    let mut octets = Vec::with_capacity(WAV_HEAD + data as usize);
+    octets.extend(b"RIFF");
+    octets.extend((data + 36).to_le_bytes());
+    octets.extend(b"WAVEfmt ");
+    octets.extend(16_u32.to_le_bytes());
+    octets.extend([1, 0, 1, 0]);
+    octets.extend(rate.to_le_bytes());
+    octets.extend((rate * 2).to_le_bytes());
+    octets.extend([2, 0, 16, 0]);
+    octets.extend(b"data");
+    octets.extend(data.to_le_bytes());
+    octets.extend((0..samples).flat_map(|n| tone::sample(hz, n).to_le_bytes()));
+    octets
+}

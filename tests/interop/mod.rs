@@ -1,0 +1,3 @@
+//! Peers of other makers, each from Debian's packages, each doing what the node's own test peers cannot vouch for.
+
+mod phones;

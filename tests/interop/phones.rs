@@ -1,0 +1,58 @@
+//! baresip: registered over TLS, SRTP with keys in the description.
+
+use ringfort_tests::harness::baresip::{Baresip, Setup};
+use ringfort_tests::harness::node::Node;
+use ringfort_tests::harness::site::Site;
+use ringfort_tests::harness::sipp::Sipp;
+use ringfort_tests::harness::tone_peer::TonePeer;
+use ringfort_tests::harness::wait::{await_until, seconds};
+use ringfort_tests::harness::{Outcome, play};
+
+/// baresip is asked for SRTP, by its name.
+const SECURED: &str = "[[profile]]\nname = \"secured phone\"\nsrtp = \"required\"\n\
+    [[device]]\nuser_agent = \"baresip*\"\nprofile = \"secured phone\"\n";
+
+fn phone<'a>(node: &Node, user: &'a str, hz: f64, dials: &'a str) -> Setup<'a> {
+    Setup { user, hz, node_tls: node.site().tls, media: "srtp-mand", dials }
+}
+
+#[test]
+fn two_phones_over_tls_talk_by_srtp() -> Outcome<()> {
+    play("interop-phones", |scene| {
+        let site = Site::new(scene)?.account("101").account("102").section(SECURED);
+        let node = Node::start(scene, site)?;
+        let callee = Baresip::start(scene, &phone(&node, "102", 1_000.0, ""))?;
+        callee.await_line("200 OK", seconds(10))?;
+        let caller = Baresip::start(scene, &phone(&node, "101", 440.0, "102"))?;
+        callee.await_tone(440.0, seconds(15))?;
+        caller.await_tone(1_000.0, seconds(10))?;
+        let admin = node.admin()?;
+        let how = await_until("both legs secured", seconds(5), || {
+            let status = admin.json("/api/v1/status")?;
+            Ok(status.to_string().matches("sdes-srtp aes-cm-128-80").count().eq(&2).then_some(()))
+        });
+        how?;
+        drop(caller);
+        Ok(())
+    })
+}
+
+/// SRTP over TLS on one leg, plain RTP over UDP on the other.
+#[test]
+fn a_secured_phone_and_a_plain_trunk() -> Outcome<()> {
+    play("interop-phone-trunk", |scene| {
+        let trunk = scene.port()?;
+        let site = Site::new(scene)?.account("101").trunk("carrier", trunk).route("out", "0*", "trunk:carrier").section(SECURED);
+        let node = Node::start(scene, site)?;
+        let carrier = TonePeer::start(scene.port()?, 1_000.0)?;
+        let mut answers = Sipp::new("carrier", "answer", trunk).key("tone_port", carrier.port()).start(scene)?;
+        let phone = Baresip::start(scene, &phone(&node, "101", 440.0, "0301234"))?;
+        carrier.await_tone(440.0, seconds(15))?;
+        phone.await_tone(1_000.0, seconds(10))?;
+        let admin = node.admin()?;
+        let status = admin.json("/api/v1/status")?;
+        let call = status["calls"][0]["call"].as_str().unwrap_or_default().to_string();
+        admin.request("POST", &format!("/api/v1/calls/{call}/hangup"), None)?;
+        answers.finish(seconds(10))
+    })
+}
