@@ -14,6 +14,7 @@ mod io;
 mod journal;
 mod poller;
 mod records;
+mod route;
 mod rule;
 mod serve;
 mod start;
@@ -46,6 +47,9 @@ enum Command {
     /// Try the header rules of peer profiles.
     #[command(subcommand)]
     Rule(rule::RuleCommand),
+    /// Ask where calls go.
+    #[command(subcommand)]
+    Route(route::RouteCommand),
     /// Give the administrator `admin` a new one-time password.
     ResetAdmin(Where),
 }
@@ -75,6 +79,10 @@ fn main() -> ExitCode {
         Command::Run(place) => start::run(place.source()).map_err(|e| e.to_string()),
         Command::Check { file } => check(file),
         Command::Rule(command) => command.run().map(|text| print!("{text}")),
+        Command::Route(command) => match command.run(&mut std::io::stdout().lock()) {
+            Ok(route::Verdict::Changed) => return ExitCode::FAILURE,
+            done => done.map(|_| ()),
+        },
         Command::ResetAdmin(place) => reset_admin(&place.source()),
     };
     match done {

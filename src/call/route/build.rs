@@ -94,7 +94,7 @@ impl<T: Trace> Builder<'_, T> {
             false => number::written(&snapshot.numbers, trunk.format, number),
         };
         self.trace.note(|| {
-            let caller = super::presented(snapshot, name, self.asked.source, self.asked.question.caller);
+            let caller = super::presented(snapshot, name, self.asked.question.source, self.asked.question.caller);
             Note::yes(format!("trunk:{name}"), format!("{written}, caller {caller}{}", limited(trunk)))
         });
         let codes: Option<Codes> = group.and_then(|group| group.failover.clone()).or_else(|| trunk.failover.clone());

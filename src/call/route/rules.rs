@@ -91,7 +91,7 @@ fn configured<'a>(asked: &Asked<'a>, trace: &mut impl Trace) -> Option<Found<'a>
             }
         };
         if let Some(status) = route.deny {
-            trace.note(|| Note::yes(rule(), format!("`{}` fits {number}: refused with {status} {}", route.number, route.reason)));
+            trace.note(|| Note::yes(rule(), format!("`{}` fits {number}: refused with {status}", route.number)));
             return found(rule(), Way::Refuse(NoRoute::Denied { status, reason: route.reason.clone() }));
         }
         let stripped = number.get(usize::from(route.strip)..).unwrap_or_default();
