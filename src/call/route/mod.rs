@@ -5,7 +5,7 @@
 //! left while it owns the routes ([`rules`]). What a rule says becomes a [`plan`] of stages ([`build`]): groups in their order,
 //! forwards behind the devices that they stand in for.
 
-mod build;
+mod assemble;
 mod caller;
 mod plan;
 mod rules;
@@ -225,6 +225,6 @@ pub fn evaluate<T: Trace>(snapshot: &Snapshot, question: &Question<'_>, trace: &
     let asked = rules::Asked { snapshot, question, source: question.source, number: &number };
     let found = rules::find(&asked, trace);
     let (rule, emergency) = (found.rule.clone(), found.emergency);
-    let targets = build::plan(&asked, &found, trace);
+    let targets = assemble::plan(&asked, &found, trace);
     Decision { rule, targets, emergency }
 }

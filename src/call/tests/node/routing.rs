@@ -3,6 +3,7 @@
 use crate::fixture::{Desk, SDP};
 use ringfort_base::Event;
 use ringfort_sip::message::{HeaderName, Method};
+use std::time::Duration;
 
 const CONFIG: &str = r#"
     [numbers]
@@ -134,4 +135,41 @@ fn a_refusing_route_says_why() {
     call(&mut desk, PHONE, "101", "00033142000");
     let refusal = desk.last(PHONE);
     assert_eq!((refusal.status(), refusal.reason()), (Some(403), "No Calls Abroad"));
+}
+
+/// A caller from outside, so that both phones are free to ring.
+fn from_outside(desk: &mut Desk) {
+    desk.request(SPARE, "INVITE", "sip:030123402@192.0.2.10", "040555", "Contact: <sip:gw@198.51.100.2>\r\n", SDP);
+    assert_eq!(desk.last(OTHER).method(), Method::Invite);
+}
+
+#[test]
+fn who_is_busy_is_forwarded() {
+    let mut desk = site("");
+    from_outside(&mut desk);
+    let before = desk.sent.len();
+    desk.reply(OTHER, "486 Busy Here", "t", "", "");
+    assert!(desk.sent.iter().skip(before).any(|(to, m)| to.to_string() == PHONE && m.method() == Method::Invite && m.is_request()));
+}
+
+#[test]
+fn who_does_not_answer_is_forwarded_in_time() {
+    let mut desk = site("");
+    from_outside(&mut desk);
+    desk.reply(OTHER, "180 Ringing", "t", &contact(OTHER, "102"), "");
+    let before = desk.sent.len();
+    desk.pass(Duration::from_millis(9_900));
+    let rings = |desk: &Desk| desk.sent.iter().skip(before).any(|(to, m)| to.to_string() == PHONE && m.is_request());
+    assert!(!rings(&desk));
+    desk.pass(Duration::from_millis(200));
+    assert!(rings(&desk));
+    assert!(desk.sent.iter().skip(before).any(|(to, m)| to.to_string() == OTHER && m.method() == Method::Cancel));
+}
+
+#[test]
+fn who_declines_is_not_forwarded() {
+    let mut desk = site("");
+    from_outside(&mut desk);
+    desk.reply(OTHER, "603 Decline", "t", "", "");
+    assert_eq!(desk.answer(SPARE), 603);
 }
