@@ -63,6 +63,10 @@ live: setup-test ui ## Only the tests against real peers; TEST=name for some of 
 	cargo build --workspace
 	exec scripts/in-namespace.sh cargo test --offline --workspace --test live -- $(TEST)
 
+interop: setup-test ui ## Only the tests against other makers' peers; TEST=name for some of them
+	cargo build --workspace
+	exec scripts/in-namespace.sh cargo test --offline --workspace --test interop -- $(TEST)
+
 sim: ## Only the simulation, over SEEDS=n seeds
 	RINGFORT_SIM_SEEDS=$(SEEDS) cargo test --workspace --test sim -- --nocapture
 

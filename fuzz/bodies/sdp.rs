@@ -4,8 +4,8 @@ use ringfort_base::entropy::Seeded;
 use ringfort_base::{PortId, Time};
 use ringfort_media::description::Description;
 use ringfort_media::plan::Destination;
-use ringfort_media::sdp::Sdp;
 use ringfort_media::sdes::Sdes;
+use ringfort_media::sdp::Sdp;
 use ringfort_media::session::{LegKind, LegSession, MediaAddress};
 
 /// Reads octets as SDP, offers them to a leg and answers a leg's offer with them.

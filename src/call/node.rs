@@ -309,11 +309,10 @@ impl Node {
         let request = Request { hop, message, mode: self.survival.mode };
         let known = self.is_peer(&hop);
         let standing = if known { Standing::Known } else { self.shield.standing(&self.cx, &request) };
-        let standing = if standing == Standing::Unknown && (self.calls.knows(message) || self.events.knows(message)) {
-            Standing::Known
-        } else {
-            standing
-        };
+        // Whoever repeats what is being worked on has its one answer, even if the node would answer a new request otherwise by now.
+        let expected = standing == Standing::Unknown
+            && (self.calls.knows(message) || self.events.knows(message) || self.cx.transactions.holds(message));
+        let standing = if expected { Standing::Known } else { standing };
         if standing == Standing::Unknown
             && let verdict @ Verdict::Reply { .. } = UAS.screen(message)
         {

@@ -1,6 +1,6 @@
 //! HTTPS: the page, the API, and SIP over WebSocket for browsers on the same port, so that one certificate exception is enough.
 
-use crate::io::{Place, Signalling, websocket};
+use crate::io::{Place, Room, Signalling, websocket};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
@@ -29,7 +29,7 @@ pub fn serve(listener: std::net::TcpListener, web: Router, signalling: Signallin
         loop {
             match listener.accept().await {
                 Ok((stream, remote)) => {
-                    if let Some(place) = signalling.door.enter(remote.ip()) {
+                    if let Some(place) = signalling.door.enter(remote.ip(), Room::Page) {
                         tokio::spawn(connection(stream, remote, router.clone(), signalling.clone(), place));
                     }
                 }
@@ -74,7 +74,9 @@ async fn upgrade(
         return (StatusCode::UPGRADE_REQUIRED, "SIP over WebSocket: subprotocol sip, version 13").into_response();
     };
     let Ok(accept) = HeaderValue::from_str(&key) else { return StatusCode::BAD_REQUEST.into_response() };
-    let Some(place) = signalling.door.enter(remote.ip()) else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    let Some(place) = signalling.door.enter(remote.ip(), Room::Signalling) else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
     tokio::spawn(async move {
         if let Ok(upgraded) = hyper::upgrade::on(request).await {
             let socket = websocket::upgraded(TokioIo::new(upgraded)).await;

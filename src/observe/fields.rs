@@ -11,6 +11,46 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 /// Shortest run of digits that is taken for a telephone number in free text.
 const NUMBER_DIGITS: usize = 6;
 
+/// What an event is about: events about one thing share their names of fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The node and its peers.
+    Node,
+    /// Who is let in.
+    Access,
+    /// A call.
+    Call,
+}
+
+impl About {
+    /// What `event` is about.
+    pub fn of(event: &Event) -> About {
+        match event {
+            Event::Started { .. }
+            | Event::Reloaded { .. }
+            | Event::ModeChanged { .. }
+            | Event::PeerState { .. }
+            | Event::RuleSkipped { .. }
+            | Event::LimitReached { .. }
+            | Event::Overload { .. }
+            | Event::Impaired { .. } => About::Node,
+            Event::Registered { .. }
+            | Event::Unregistered { .. }
+            | Event::AuthFailed { .. }
+            | Event::SourceBanned { .. }
+            | Event::SourceUnbanned { .. }
+            | Event::MessageRejected { .. } => About::Access,
+            Event::CallEnded(_)
+            | Event::CallStarted { .. }
+            | Event::CallRouted { .. }
+            | Event::CallRerouted { .. }
+            | Event::CallAnswered { .. }
+            | Event::MediaReady { .. }
+            | Event::MediaFailed { .. } => About::Call,
+        }
+    }
+}
+
 /// Named texts of one event.
 #[derive(Debug, Default)]
 pub struct Fields {
@@ -51,28 +91,11 @@ impl Fields {
     }
 
     fn describe(&mut self, event: &Event) {
-        match event {
-            Event::Started { .. }
-            | Event::Reloaded { .. }
-            | Event::ModeChanged { .. }
-            | Event::PeerState { .. }
-            | Event::RuleSkipped { .. }
-            | Event::LimitReached { .. }
-            | Event::Overload { .. }
-            | Event::Impaired { .. } => self.node(event),
-            Event::Registered { .. }
-            | Event::Unregistered { .. }
-            | Event::AuthFailed { .. }
-            | Event::SourceBanned { .. }
-            | Event::SourceUnbanned { .. }
-            | Event::MessageRejected { .. } => self.access(event),
-            Event::CallEnded(record) => self.record(record),
-            Event::CallStarted { .. }
-            | Event::CallRouted { .. }
-            | Event::CallRerouted { .. }
-            | Event::CallAnswered { .. }
-            | Event::MediaReady { .. }
-            | Event::MediaFailed { .. } => self.call(event),
+        match (About::of(event), event) {
+            (About::Call, Event::CallEnded(record)) => self.record(record),
+            (About::Call, _) => self.call(event),
+            (About::Access, _) => self.access(event),
+            (About::Node, _) => self.node(event),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The log: every event as a `tracing` event with fields, for people or as JSON.
 
 use crate::bus::Subscriber;
-use crate::fields::Fields;
+use crate::fields::{About, Fields};
 use ringfort_base::event::Severity;
 use ringfort_base::{Event, Wall};
 use std::io::IsTerminal;
@@ -71,8 +71,8 @@ pub struct LogSubscriber {
 }
 
 /// `tracing` wants the level and the names of fields when it is compiled, so every name that [`Fields`] may hold
-/// stands here once; a name without a value is left out of the line. A test compares the two. `tracing` takes at most 32, the message
-/// included.
+/// stands here, by the kind of event; a name without a value is left out of the line. A test compares the two. `tracing` takes at most
+/// 32, the message included.
 macro_rules! line {
     ($level:expr, $event:expr, $reveal:expr; $($name:ident)*) => {
         if tracing::enabled!(target: TARGET, $level) {
@@ -83,10 +83,14 @@ macro_rules! line {
 }
 
 macro_rules! with_names {
-    ($then:ident!($($args:tt)*)) => {
-        $then!($($args)*; call from to route targets answered_by leg how cause status mode duration_ms reroutes
-            packets aor user source transport expires_s local refresh rule peer up reason limit effect part taken
-            version restored)
+    ($about:expr, $then:ident!($($args:tt)*)) => {
+        match $about {
+            About::Node => $then!($($args)*; from to peer up reason limit effect part taken version restored profile rule stage
+                queued lag_ms),
+            About::Access => $then!($($args)*; aor user source transport expires_s local refresh rule reason status seconds),
+            About::Call => $then!($($args)*; call from to route targets answered_by leg how cause status mode duration_ms reroutes
+                packets reason),
+        }
     };
 }
 
@@ -97,10 +101,10 @@ impl Subscriber for LogSubscriber {
 
     fn on(&mut self, _: Wall, event: &Event) {
         match event.severity() {
-            Severity::Error => with_names!(line!(Level::ERROR, event, self.reveal)),
-            Severity::Warning => with_names!(line!(Level::WARN, event, self.reveal)),
-            Severity::Info => with_names!(line!(Level::INFO, event, self.reveal)),
-            Severity::Debug => with_names!(line!(Level::DEBUG, event, self.reveal)),
+            Severity::Error => with_names!(About::of(event), line!(Level::ERROR, event, self.reveal)),
+            Severity::Warning => with_names!(About::of(event), line!(Level::WARN, event, self.reveal)),
+            Severity::Info => with_names!(About::of(event), line!(Level::INFO, event, self.reveal)),
+            Severity::Debug => with_names!(About::of(event), line!(Level::DEBUG, event, self.reveal)),
         }
     }
 }

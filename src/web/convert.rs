@@ -105,7 +105,7 @@ impl From<&CallStatus> for CallView {
 
 impl From<&CallRecord> for RecordView {
     fn from(record: &CallRecord) -> Self {
-        let CallRecord { call, from, to, route, mode, source: _, started, answered, ended, status, cause, reroutes, packets } =
+        let CallRecord { call, from, to, route, mode, source, started, answered, ended, status, cause, reroutes, packets } =
             record;
         RecordView {
             call: call.to_string(),
@@ -113,6 +113,7 @@ impl From<&CallRecord> for RecordView {
             to: to.reveal().clone(),
             route: route.clone(),
             mode: (*mode).into(),
+            source: source.clone(),
             started: started.0,
             answered: answered.map(|at| at.0),
             ended: ended.0,

@@ -160,6 +160,8 @@ pub struct RecordView {
     pub route: String,
     /// Mode of the node when the call began.
     pub mode: ModeView,
+    /// Who called, as routes name it: `account:101`, `trunk:carrier`, `cloud`.
+    pub source: String,
     /// When the INVITE came, milliseconds since 1970.
     pub started: u64,
     /// When it was answered, milliseconds since 1970.

@@ -79,8 +79,12 @@ impl Baresip {
 
     fn hears(&self) -> Heard {
         let octets = std::fs::read(&self.heard).unwrap_or_default();
-        let samples: Vec<i16> =
-            octets.get(WAV_HEAD..).unwrap_or_default().chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
+        let samples: Vec<i16> = octets
+            .get(WAV_HEAD..)
+            .unwrap_or_default()
+            .chunks_exact(2)
+            .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+            .collect();
         match samples.len().checked_sub(WINDOW) {
             Some(from) => tone::listen(&samples[from..]),
             None => Heard::Silence,
@@ -118,10 +122,10 @@ fn account(setup: &Setup<'_>) -> String {
 
 fn configuration(sip: u16, tone: &str, heard: &str, media: &PortBlock) -> String {
     let interface = INTERFACE[0];
-    let modules = ["stdio", "g711", "aufile", "srtp"].map(|name| format!("module {name}.so\n")).concat();
+    let modules = ["stdio", "g711", "aufile", "sndfile", "srtp"].map(|name| format!("module {name}.so\n")).concat();
     let applications = ["account", "menu"].map(|name| format!("module_app {name}.so\n")).concat();
     format!(
-        "sip_listen {ADDRESS}:{sip}\nnet_interface {interface}\naudio_source aufile,{tone}\naudio_player aufile,{heard}\n\
+        "sip_listen {ADDRESS}:{sip}\nnet_interface {interface}\naudio_source aufile,{tone}\naudio_player aufile,/dev/null\nsnd_path {heard}\n\
          audio_alert aufile,/dev/null\nrtp_ports {}-{}\ndns_server 127.0.0.1:9\nmodule_path /usr/lib/baresip/modules\n\
          {modules}{applications}",
         media.first, media.last

@@ -2,15 +2,15 @@
 
 use ringfort_tests::harness::baresip::{Baresip, Setup};
 use ringfort_tests::harness::node::Node;
-use ringfort_tests::harness::site::Site;
 use ringfort_tests::harness::sipp::Sipp;
+use ringfort_tests::harness::site::Site;
 use ringfort_tests::harness::tone_peer::TonePeer;
 use ringfort_tests::harness::wait::{await_until, seconds};
 use ringfort_tests::harness::{Outcome, play};
 
-/// baresip is asked for SRTP, by its name.
-const SECURED: &str = "[[profile]]\nname = \"secured phone\"\nsrtp = \"required\"\n\
-    [[device]]\nuser_agent = \"baresip*\"\nprofile = \"secured phone\"\n";
+/// baresip is asked for SRTP, by its name. It gives up at a challenge with another algorithm than MD5.
+const SECURED: &str = "[[profile]]\nname = \"secured-phone\"\ndigest = [\"MD5\"]\nsrtp = \"required\"\n\
+    [[device]]\nuser_agent = \"baresip*\"\nprofile = \"secured-phone\"\n";
 
 fn phone<'a>(node: &Node, user: &'a str, hz: f64, dials: &'a str) -> Setup<'a> {
     Setup { user, hz, node_tls: node.site().tls, media: "srtp-mand", dials }

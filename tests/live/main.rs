@@ -11,7 +11,5 @@ mod presence;
 mod registrar;
 mod restart;
 mod supervision;
-#[path = "../interop/mod.rs"]
-mod interop;
 mod transports;
 mod trunks;

@@ -67,10 +67,11 @@ fn a_nonce_grows_stale() {
     let mut leg = s.registering(&phone);
     s.send(&phone, &leg.register(&phone, Some(300)));
     let challenge = s.expect(&phone, "401");
-    s.run(Duration::from_secs(101));
+    // A challenge without memory is the same for half a minute.
+    s.run(Duration::from_secs(100 + 31));
     s.send(&phone, &leg.register(&phone, Some(300)).with("Authorization", phone.answer(&challenge, 1)));
     assert!(s.expect(&phone, "401").get("WWW-Authenticate").contains("stale=true"));
-    assert_eq!(refusals(&s), ["stale-nonce"]);
+    assert_eq!(refusals(&s), [""; 0], "it is no wrong password");
 }
 
 #[test]
@@ -128,7 +129,7 @@ fn nobody_registers_another_s_address() {
 fn another_domain_is_not_served() {
     let (mut s, phone) = stage();
     let mut leg = s.registering(&phone);
-    s.send(&phone, &leg.register(&phone, Some(300)).replace("To", "<sip:101@elsewhere.test>"));
+    ask(&mut s, &phone, &mut leg, |wire| wire.replace("To", "<sip:101@elsewhere.test>"));
     s.expect(&phone, "404");
 }
 

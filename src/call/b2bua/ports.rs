@@ -1,5 +1,6 @@
 //! Media port numbers: even for RTP, the next odd one for RTCP (RFC 3550 11). A number that was given back rests a while, so that
-//! late packets of an old call do not meet a new one.
+//! late packets of an old call do not meet a new one; when no other is left, the one that rested longest is taken: a call that is
+//! refused is worse than a stray packet, which the latch refuses anyway.
 
 use ringfort_base::{Time, limits};
 use std::collections::{HashSet, VecDeque};
@@ -28,7 +29,7 @@ impl PortAllocator {
         self.next = self.first;
     }
 
-    /// An even number whose successor is free too. `None`: all in use or resting.
+    /// An even number whose successor is free too. `None`: all in use.
     pub fn take(&mut self, now: Time) -> Option<u16> {
         while self.resting.front().is_some_and(|(until, _)| *until <= now) {
             if let Some((_, number)) = self.resting.pop_front() {
@@ -43,7 +44,13 @@ impl PortAllocator {
                 return Some(number);
             }
         }
-        None
+        self.longest_rested()
+    }
+
+    /// Ends the rest of a number within the range.
+    fn longest_rested(&mut self) -> Option<u16> {
+        let place = self.resting.iter().position(|(_, number)| (self.first..=self.last).contains(number))?;
+        self.resting.remove(place).map(|(_, number)| number)
     }
 
     /// This very number, for a call read back after a restart. False: in use.
@@ -78,11 +85,23 @@ mod tests {
 
     #[test]
     fn a_number_rests_before_it_is_given_out_again() {
-        let mut ports = PortAllocator::new(20_000, 20_001);
+        let mut ports = PortAllocator::new(20_000, 20_005);
         let number = ports.take(Time::ZERO).expect("free");
         ports.give_back(Time::ZERO, number);
         assert_eq!(ports.in_use(), 0);
-        assert_eq!(ports.take(Time::ZERO + limits::PORT_QUARANTINE / 2), None);
+        let early = Time::ZERO + limits::PORT_QUARANTINE / 2;
+        assert_eq!([ports.take(early), ports.take(early)], [Some(20_002), Some(20_004)]);
+        ports.give_back(early, 20_004);
         assert_eq!(ports.take(Time::ZERO + limits::PORT_QUARANTINE), Some(number));
+    }
+
+    #[test]
+    fn when_no_other_is_left_the_longest_rested_is_taken() {
+        let mut ports = PortAllocator::new(20_000, 20_005);
+        let taken: Vec<_> = std::iter::from_fn(|| ports.take(Time::ZERO)).collect();
+        [20_002, 20_000].into_iter().for_each(|number| ports.give_back(Time::ZERO, number));
+        assert_eq!(taken.len(), 3);
+        assert_eq!([ports.take(Time::ZERO), ports.take(Time::ZERO), ports.take(Time::ZERO)], [Some(20_002), Some(20_000), None]);
+        assert_eq!(ports.in_use(), 3);
     }
 }

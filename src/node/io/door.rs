@@ -16,6 +16,15 @@ const SHARDS: usize = 16;
 /// One message of a banned source in this time goes to the core: it may prove itself by it.
 const TRICKLE: Duration = Duration::from_secs(1);
 
+/// What a connection is for. Each is counted by itself: idle connections of phones do not shut the page to who would look into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Room {
+    /// SIP, over WebSocket too.
+    Signalling,
+    /// The page.
+    Page,
+}
+
 /// The table.
 #[derive(Default)]
 pub struct Door {
@@ -31,7 +40,7 @@ struct Shard {
     /// Sources where somebody proved himself.
     known: HashSet<SourceNet>,
     /// Connections of each source that have not proved themselves.
-    open: HashMap<SourceNet, usize>,
+    open: HashMap<(SourceNet, Room), usize>,
     /// Connections that have a place among them.
     guests: HashMap<FlowId, SourceNet>,
 }
@@ -79,7 +88,7 @@ impl Door {
     }
 
     /// A connection comes from there. `None`: it is banned, or has too many; the connection is closed at once.
-    pub fn enter(self: &Arc<Door>, address: IpAddr) -> Option<Place> {
+    pub fn enter(self: &Arc<Door>, address: IpAddr, room: Room) -> Option<Place> {
         if self.refuses(address) {
             return None;
         }
@@ -89,12 +98,12 @@ impl Door {
             true => limits::CONNECTIONS_PER_KNOWN_SOURCE_MAX,
             false => limits::CONNECTIONS_PER_SOURCE_MAX,
         };
-        let open = shard.open.entry(source).or_default();
+        let open = shard.open.entry((source, room)).or_default();
         if *open >= max {
             return None;
         }
         *open += 1;
-        Some(Place { door: self.clone(), source, flow: None })
+        Some(Place { door: self.clone(), source, room, flow: None })
     }
 
     fn shard(&self, source: SourceNet) -> MutexGuard<'_, Shard> {
@@ -107,15 +116,15 @@ impl Door {
 impl Shard {
     fn leave(&mut self, flow: FlowId) {
         if let Some(source) = self.guests.remove(&flow) {
-            self.close(source);
+            self.close(source, Room::Signalling);
         }
     }
 
-    fn close(&mut self, source: SourceNet) {
-        if let Some(open) = self.open.get_mut(&source) {
+    fn close(&mut self, source: SourceNet, room: Room) {
+        if let Some(open) = self.open.get_mut(&(source, room)) {
             *open -= 1;
             if *open == 0 {
-                self.open.remove(&source);
+                self.open.remove(&(source, room));
             }
         }
     }
@@ -125,6 +134,7 @@ impl Shard {
 pub struct Place {
     door: Arc<Door>,
     source: SourceNet,
+    room: Room,
     flow: Option<FlowId>,
 }
 
@@ -141,7 +151,7 @@ impl Drop for Place {
         let mut shard = self.door.shard(self.source);
         match self.flow {
             Some(flow) => shard.leave(flow),
-            None => shard.close(self.source),
+            None => shard.close(self.source, self.room),
         }
     }
 }
@@ -169,15 +179,18 @@ mod tests {
     fn one_source_has_so_many_connections_until_they_prove_themselves() {
         let door = Arc::new(Door::default());
         let from = address("2001:db8::1");
-        let mut places: Vec<Place> = (0..limits::CONNECTIONS_PER_SOURCE_MAX).filter_map(|_| door.enter(from)).collect();
+        let mut places: Vec<Place> =
+            (0..limits::CONNECTIONS_PER_SOURCE_MAX).filter_map(|_| door.enter(from, Room::Signalling)).collect();
         assert_eq!(places.len(), limits::CONNECTIONS_PER_SOURCE_MAX);
-        assert!(door.enter(address("2001:db8::2")).is_none(), "the same /64");
-        assert!(door.enter(address("192.0.2.1")).is_some());
+        assert!(door.enter(address("2001:db8::2"), Room::Signalling).is_none(), "the same /64");
+        assert!(door.enter(from, Room::Page).is_some(), "the page is another room");
+        assert!(door.enter(address("192.0.2.1"), Room::Signalling).is_some());
         places.pop();
-        let mut place = door.enter(from).expect("one ended");
+        let mut place = door.enter(from, Room::Signalling).expect("one ended");
         place.named(FlowId(7));
         door.perform(ShieldCommand::Trust { source: SourceNet::of(from), flow: Some(FlowId(7)) });
-        let more: Vec<Place> = (0..limits::CONNECTIONS_PER_KNOWN_SOURCE_MAX).filter_map(|_| door.enter(from)).collect();
+        let more: Vec<Place> =
+            (0..limits::CONNECTIONS_PER_KNOWN_SOURCE_MAX).filter_map(|_| door.enter(from, Room::Signalling)).collect();
         assert_eq!(more.len() + places.len(), limits::CONNECTIONS_PER_KNOWN_SOURCE_MAX);
         drop((places, more, place));
         assert!(door.shard(SourceNet::of(from)).open.is_empty());

@@ -9,7 +9,7 @@ mod stun;
 pub mod udp;
 pub mod websocket;
 
-pub use door::{Door, Place};
+pub use door::{Door, Place, Room};
 pub use flows::Flows;
 pub use names::Names;
 pub(crate) use stream::bind as bind_stream;

@@ -1,6 +1,6 @@
 //! SIP over TCP and TLS: accepting, framing, writing. WebSocket listeners are accepted here too and served by [`super::websocket`].
 
-use super::door::Place;
+use super::door::{Place, Room};
 use super::{Signalling, websocket};
 use crate::tls;
 use bytes::Bytes;
@@ -41,7 +41,7 @@ pub(super) fn serve(listener: std::net::TcpListener, transport: Transport, signa
         loop {
             match listener.accept().await {
                 Ok((stream, remote)) => {
-                    if let Some(place) = signalling.door.enter(remote.ip()) {
+                    if let Some(place) = signalling.door.enter(remote.ip(), Room::Signalling) {
                         tokio::spawn(accepted(stream, remote, transport, signalling.clone(), place));
                     }
                 }

@@ -325,6 +325,12 @@ impl Transactions {
         result
     }
 
+    /// Whether a request is a repeat of one that has a transaction here, or its ACK.
+    pub fn holds(&mut self, request: &Message) -> bool {
+        let method = request.method();
+        self.keyring.server(request, &method).is_ok_and(|key| self.store.by_key(key).is_some())
+    }
+
     /// Answers a request without a transaction (RFC 3261 8.2.7), as it came by `hop`: nothing is remembered, and a repeat has the same
     /// answer when `headers` are the same.
     pub fn reply_statelessly(&mut self, hop: Hop, request: &Message, status: u16, headers: &[(HeaderName, String)]) {

@@ -300,5 +300,5 @@ fn what_transactions_remember_is_weighed_and_bounded() {
 
 #[test]
 fn a_transaction_is_small() {
-    assert!(size_of::<Transaction>() <= 384, "{}", size_of::<Transaction>());
+    assert!(size_of::<Transaction>() <= 392, "{}", size_of::<Transaction>());
 }

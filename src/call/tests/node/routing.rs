@@ -149,7 +149,9 @@ fn who_is_busy_is_forwarded() {
     from_outside(&mut desk);
     let before = desk.sent.len();
     desk.reply(OTHER, "486 Busy Here", "t", "", "");
-    assert!(desk.sent.iter().skip(before).any(|(to, m)| to.to_string() == PHONE && m.method() == Method::Invite && m.is_request()));
+    assert!(
+        desk.sent.iter().skip(before).any(|(to, m)| to.to_string() == PHONE && m.method() == Method::Invite && m.is_request())
+    );
 }
 
 #[test]

@@ -68,6 +68,7 @@ export interface CallRecord {
   to: string;
   route: string;
   mode: Mode;
+  source: string;
   started: number;
   answered: number | null;
   ended: number;
