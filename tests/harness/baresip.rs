@@ -39,6 +39,7 @@ pub struct Setup<'a> {
 #[derive(Debug)]
 pub struct Baresip {
     process: Process,
+    /// Where it writes what it hears.
     heard: PathBuf,
 }
 
@@ -47,8 +48,9 @@ impl Baresip {
     pub fn start(scene: &Scene, setup: &Setup<'_>) -> Outcome<Baresip> {
         raise_interface()?;
         let name = format!("baresip-{}", setup.user);
-        let (folder, heard) = (scene.file(&name), scene.file(&format!("{name}.wav")));
-        std::fs::create_dir_all(&folder).during(folder.display())?;
+        let folder = scene.file(&name);
+        let heard = folder.join("heard");
+        std::fs::create_dir_all(&heard).during(heard.display())?;
         let tone = folder.join("tone.wav");
         std::fs::write(&tone, wav(setup.hz)).during(tone.display())?;
         let media = scene.ports().borrow_mut().take_block()?;
@@ -78,7 +80,10 @@ impl Baresip {
     }
 
     fn hears(&self) -> Heard {
-        let octets = std::fs::read(&self.heard).unwrap_or_default();
+        // Named by the time, what was heard ends so.
+        let files = std::fs::read_dir(&self.heard).into_iter().flatten().flatten().map(|entry| entry.path());
+        let heard = files.filter(|path| path.to_string_lossy().ends_with("-dec.wav")).max();
+        let octets = heard.and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
         let samples: Vec<i16> = octets
             .get(WAV_HEAD..)
             .unwrap_or_default()
@@ -122,10 +127,10 @@ fn account(setup: &Setup<'_>) -> String {
 
 fn configuration(sip: u16, tone: &str, heard: &str, media: &PortBlock) -> String {
     let interface = INTERFACE[0];
-    let modules = ["stdio", "g711", "aufile", "sndfile", "srtp"].map(|name| format!("module {name}.so\n")).concat();
+    let modules = ["stdio", "g711", "aufile", "aubridge", "sndfile", "srtp"].map(|name| format!("module {name}.so\n")).concat();
     let applications = ["account", "menu"].map(|name| format!("module_app {name}.so\n")).concat();
     format!(
-        "sip_listen {ADDRESS}:{sip}\nnet_interface {interface}\naudio_source aufile,{tone}\naudio_player aufile,/dev/null\nsnd_path {heard}\n\
+        "sip_listen {ADDRESS}:{sip}\nnet_interface {interface}\naudio_source aufile,{tone}\naudio_player aubridge,nowhere\nsnd_path {heard}\n\
          audio_alert aufile,/dev/null\nrtp_ports {}-{}\ndns_server 127.0.0.1:9\nmodule_path /usr/lib/baresip/modules\n\
          {modules}{applications}",
         media.first, media.last
