@@ -170,6 +170,7 @@ impl Node {
         }
         let snapshot = self.cx.snapshot.clone();
         self.peers.configure(&mut self.cx, &snapshot);
+        self.shield.peers_at(&mut self.cx, self.peers.addresses().map(|(_, at)| at.ip()));
         self.clients.restore(registrations);
         self.clients.configure(&mut self.cx, &snapshot);
         if mode == Some(Mode::Survivable) {
@@ -239,7 +240,10 @@ impl Node {
                 let (calls, mut env) = self.parts();
                 calls.relayed(&mut env, event);
             }
-            Input::Resolved { question, answer } => self.peers.resolved(&mut self.cx, question, answer),
+            Input::Resolved { question, answer } => {
+                self.peers.resolved(&mut self.cx, question, answer);
+                self.shield.peers_at(&mut self.cx, self.peers.addresses().map(|(_, at)| at.ip()));
+            }
             Input::Load(load) => self.loaded(load),
             Input::Unban(source) => drop(self.shield.unban(&mut self.cx, source)),
             Input::Reload(snapshot) => self.reload(snapshot),
@@ -572,6 +576,7 @@ impl Node {
     fn reload(&mut self, snapshot: Arc<Snapshot>) {
         self.cx.snapshot = snapshot.clone();
         self.peers.configure(&mut self.cx, &snapshot);
+        self.shield.peers_at(&mut self.cx, self.peers.addresses().map(|(_, at)| at.ip()));
         self.clients.configure(&mut self.cx, &snapshot);
         self.registrar.reloaded(&mut self.cx);
         self.calls.set_ports(snapshot.media.port_first, snapshot.media.port_last);

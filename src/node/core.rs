@@ -207,12 +207,22 @@ impl Performer {
         let Some((local, socket)) = self.udp.get(number) else { return };
         for _ in 0..DATAGRAMS {
             match udp::receive(socket, *local, &self.signalling.door, &mut arrivals.buffer) {
-                Ok(Some(input)) if arrivals.waiting.len() < limits::CORE_QUEUE_MAX => arrivals.waiting.push_back(input),
+                Ok(Some(input)) if self.has_room(arrivals, &input) => arrivals.waiting.push_back(input),
                 Ok(Some(_)) => self.signalling.core.drop_one(),
                 Ok(None) => {}
                 Err(_) => return,
             }
         }
+    }
+
+    /// The second half of the queue is for sources that are known: a flood of strangers does not push them out.
+    fn has_room(&self, arrivals: &Arrivals, input: &Input) -> bool {
+        let waiting = arrivals.waiting.len();
+        let known = || match input {
+            Input::Message { hop, .. } | Input::Unparsed { hop, .. } => self.signalling.door.trusts(hop.remote.ip()),
+            _ => true,
+        };
+        waiting < limits::CORE_QUEUE_MAX / 2 || (waiting < limits::CORE_QUEUE_MAX && known())
     }
 
     fn patience(&self, node: &Node, status_due: Option<Instant>) -> Duration {

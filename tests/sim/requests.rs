@@ -15,8 +15,6 @@ fn stage() -> (Script, Party) {
 /// Sends one request and yields the status, and the field value of a header of the answer.
 fn ask(method: &str, to_tag: &str, more: &[(&str, &str)], header: &str) -> (u16, String) {
     let (mut s, party) = stage();
-    // Who is unknown is challenged first.
-    s.register(&party);
     let mut leg = s.leg(&party, &at_node("101"), &format!("<sip:101@ringfort.test>{to_tag}"));
     let request = more.iter().fold(leg.request(method), |wire, (name, value)| wire.replace(name, value));
     s.send(&party, &request);

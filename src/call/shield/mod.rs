@@ -24,7 +24,8 @@ use kind::Kind;
 use known::Known;
 use ringfort_base::{FlowId, Hop, SourceNet, Transport, limits};
 use sources::Sources;
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 pub(crate) use judge::Request;
@@ -52,6 +53,8 @@ pub(crate) struct Shield {
     listeners: Vec<((Transport, Option<SocketAddr>), [Bucket; Kind::COUNT])>,
     /// Wrong answers to challenges, by account.
     accounts: Vec<Bucket>,
+    /// Sources of peers that the sockets have been told.
+    peers: BTreeSet<SourceNet>,
 }
 
 impl Shield {
@@ -63,6 +66,7 @@ impl Shield {
             bans: Bans::default(),
             listeners: Vec::new(),
             accounts: vec![Bucket::default(); limits::SHIELD_ACCOUNTS_MAX],
+            peers: BTreeSet::new(),
         };
         known.into_iter().for_each(|known| shield.known.restore(known));
         for source in shield.known.sources() {
@@ -70,6 +74,19 @@ impl Shield {
         }
         shield.turn(cx);
         shield
+    }
+
+    /// Where the peers are, as configured or found: the sockets keep room for them.
+    pub fn peers_at(&mut self, cx: &mut Context, addresses: impl Iterator<Item = IpAddr>) {
+        let now: BTreeSet<SourceNet> = addresses.map(SourceNet::of).collect();
+        for source in now.difference(&self.peers) {
+            cx.outputs.push_back(Output::Shield(ShieldCommand::Trust { source: *source, flow: None }));
+        }
+        let gone: Vec<SourceNet> = self.peers.difference(&now).copied().filter(|source| !self.known.harbours(*source)).collect();
+        self.peers = now;
+        for source in gone {
+            cx.outputs.push_back(Output::Shield(ShieldCommand::Distrust { source }));
+        }
     }
 
     /// Takes over who proved himself. A ban of his source ends: that is how a new phone gets in behind a banned address.
@@ -129,7 +146,9 @@ impl Shield {
 
     fn distrust(&self, cx: &mut Context, source: SourceNet) {
         cx.persist(KnownSource::key(source), None);
-        cx.outputs.push_back(Output::Shield(ShieldCommand::Distrust { source }));
+        if !self.peers.contains(&source) {
+            cx.outputs.push_back(Output::Shield(ShieldCommand::Distrust { source }));
+        }
     }
 
     /// For the page: the bans, the one that ends first before the others.

@@ -37,7 +37,7 @@ pub struct Door {
 struct Shard {
     /// Banned sources, and when one of their messages was let through.
     banned: HashMap<SourceNet, Instant>,
-    /// Sources where somebody proved himself.
+    /// Sources where somebody proved himself, or a peer is.
     known: HashSet<SourceNet>,
     /// Connections of each source that have not proved themselves.
     open: HashMap<(SourceNet, Room), usize>,
@@ -85,6 +85,12 @@ impl Door {
             *passed = now;
         }
         !passes
+    }
+
+    /// Whether somebody there is known: a peer, or a device that proved itself.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let source = SourceNet::of(address);
+        self.shard(source).known.contains(&source)
     }
 
     /// A connection comes from there. `None`: it is banned, or has too many; the connection is closed at once.

@@ -180,6 +180,24 @@ fn a_phone_that_began_anew_behind_an_attacked_address_registers() {
 }
 
 #[test]
+fn the_sockets_are_told_where_the_peers_are() {
+    let trunk = |at: &str| format!("{CONFIG}\n[[trunk]]\nname = \"gw\"\naddress = \"{at}:5060\"\n");
+    let mut desk = Desk::new(&trunk("198.51.100.2"));
+    let told = |desk: &Desk| desk.shielded.iter().filter_map(trusted).collect::<Vec<_>>();
+    assert_eq!(told(&desk), [(true, net("198.51.100.1:1")), (true, net("198.51.100.2:1"))]);
+    desk.input(Input::Reload(crate::fixture::snapshot(&trunk("198.51.100.3"))));
+    assert_eq!(told(&desk)[2..], [(true, net("198.51.100.3:1")), (false, net("198.51.100.2:1"))]);
+}
+
+fn trusted(command: &ShieldCommand) -> Option<(bool, SourceNet)> {
+    match command {
+        ShieldCommand::Trust { source, .. } => Some((true, *source)),
+        ShieldCommand::Distrust { source } => Some((false, *source)),
+        _ => None,
+    }
+}
+
+#[test]
 fn who_was_known_is_known_after_a_restart_and_forgotten_after_days() {
     let mut desk = Desk::new(CONFIG);
     assert_eq!(desk.register(PHONE, "101", CONTACT), 200);
