@@ -82,7 +82,8 @@ impl Shield {
             cx.totals.dropped_unknown += 1;
             return false;
         }
-        self.answer(cx, auth, request)
+        // What was let in before has the answer of its transaction, and no other one.
+        cx.transactions.is_repeat(request.message) || self.answer(cx, auth, request)
     }
 
     /// What known devices are refused when the node is behind: first what is no call, last REGISTER. True: it goes on.

@@ -27,6 +27,12 @@ impl Transactions {
         }
     }
 
+    /// Whether this request came before and its transaction is alive: it has the answer that the first one has.
+    pub fn is_repeat(&mut self, request: &Message) -> bool {
+        let key = self.keyring.server(request, &request.method());
+        key.is_ok_and(|key| self.store.by_key(key).is_some())
+    }
+
     /// A new server transaction for a request whose key was built last. `None` when there is no room for it.
     fn begin_server(&mut self, now: Time, machine: Machine, hop: Hop, request: Message) -> Option<TransactionId> {
         let request = request.received_from(hop.remote);

@@ -67,6 +67,32 @@ fn a_repeat_has_the_same_answer() {
     assert_eq!((answers(&desk, STRANGER), desk.residue()[2]), (2, 0));
 }
 
+/// A REGISTER that waits for the cloud is repeated when the cloud has just been lost: only its transaction answers it.
+#[test]
+fn a_repeat_of_what_waits_is_not_challenged() {
+    let mut desk =
+        Desk::new("[cloud]\naddress = \"198.51.100.1:5060\"\noptions_interval_ms = 3600000\n[[account]]\nuser = \"103\"\n");
+    desk.pass(SECOND / 100);
+    desk.reply(TRUNK, "200 OK", "o", "", "");
+    for (at, user, ms) in [("203.0.113.1:5060", "101", 600), ("203.0.113.2:5060", "102", 600)] {
+        desk.request(at, "REGISTER", "sip:ringfort.local", user, CONTACT, "");
+        desk.pass(Duration::from_millis(ms));
+    }
+    let text = format!(
+        "REGISTER sip:ringfort.local SIP/2.0\r\nVia: SIP/2.0/UDP {STRANGER};branch=z9hG4bKwaits;rport\r\nFrom: <sip:103@ringfort.local>;tag=f\r\n\
+         To: <sip:103@ringfort.local>\r\nCall-ID: c\r\nCSeq: 1 REGISTER\r\n{CONTACT}Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+    );
+    desk.receive(STRANGER, &text);
+    desk.pass(Duration::from_millis(500));
+    assert_eq!(desk.status().mode, ringfort_base::event::Mode::Survivable);
+    desk.receive(STRANGER, &text);
+    assert_eq!(answers(&desk, STRANGER), 0);
+    desk.pass(SECOND);
+    desk.receive(STRANGER, &text);
+    let all: Vec<_> = desk.responses(STRANGER, 401).iter().map(|m| m.octets().clone()).collect();
+    assert!(all.len() == 2 && all[0] == all[1] && answers(&desk, STRANGER) == 2, "{all:?}");
+}
+
 #[test]
 fn the_right_digest_goes_on() {
     let mut desk = Desk::new(CONFIG);
