@@ -19,6 +19,8 @@ pub struct Temper {
     pub dials: Vec<String>,
     /// Cancels when nobody answered for so long, milliseconds.
     pub patience_ms: u64,
+    /// Time between two requests that are no calls, milliseconds; 0: never sends any.
+    pub speak_ms: u64,
     /// Refuses at once.
     pub reject: u64,
     /// Rings and never answers.
@@ -49,6 +51,7 @@ impl Temper {
         dial_ms: 0,
         dials: Vec::new(),
         patience_ms: 60_000,
+        speak_ms: 0,
         reject: 0,
         deaf: 0,
         mute: 0,
@@ -66,6 +69,7 @@ impl Temper {
 #[derive(Clone, Copy, Debug)]
 enum Errand {
     Dial,
+    Speak,
     Register,
     Answer(CallNo),
     AnswerChange(CallNo),
@@ -116,6 +120,9 @@ impl Actor {
         if actor.temper.dial_ms > 0 {
             actor.plan(start + Duration::from_secs(3), Errand::Dial);
         }
+        if actor.temper.speak_ms > 0 {
+            actor.plan(start + Duration::from_secs(4), Errand::Speak);
+        }
         actor
     }
 
@@ -144,6 +151,10 @@ impl Actor {
                     let reply = wire.reply(200, "options");
                     self.ua.answer_request(now, &wire, reply);
                 }
+                Notice::Request(wire) if matches!(wire.method(), "MESSAGE" | "NOTIFY") => {
+                    let status = if self.ua.dice.chance(self.temper.reject) { 486 } else { 200 };
+                    self.ua.answer_request(now, &wire, wire.reply(status, "spoken"));
+                }
                 Notice::Request(wire) => left.push(wire),
                 Notice::Due(token) => {
                     if let Some(errand) = self.errands.remove(&token) {
@@ -158,6 +169,7 @@ impl Actor {
     fn run(&mut self, now: Time, errand: Errand) {
         match errand {
             Errand::Dial => self.dial(now),
+            Errand::Speak => self.speak(now),
             Errand::Register => self.register(now),
             Errand::Answer(no) if self.ua.calls[no].state == State::Early => {
                 self.ua.accept(now, no);
@@ -188,6 +200,26 @@ impl Actor {
             let pick = self.ua.dice.below(self.temper.dials.len() as u64) as usize;
             let uri = self.temper.dials[pick].clone();
             self.call(now, &uri);
+        }
+    }
+
+    /// Says or asks something that is no call.
+    fn speak(&mut self, now: Time) {
+        if self.quiet {
+            return;
+        }
+        let pause = self.within((self.temper.speak_ms / 2, self.temper.speak_ms * 2));
+        self.plan(now + pause, Errand::Speak);
+        let pick = self.ua.dice.below(self.temper.dials.len() as u64) as usize;
+        let uri = self.temper.dials[pick].clone();
+        let event = ["dialog", "message-summary", "presence", "conference"][self.ua.dice.below(4) as usize];
+        match self.ua.dice.below(10) {
+            0..4 => self.ua.speak(now, "MESSAGE", &uri, ""),
+            4 => {
+                let own = format!("sip:{}@ringfort.test", self.ua.user);
+                self.ua.speak(now, "PUBLISH", &own, "presence");
+            }
+            _ => self.ua.speak(now, "SUBSCRIBE", &uri, event),
         }
     }
 
@@ -335,6 +367,9 @@ impl Actor {
         self.plan(now + Duration::from_secs(2), Errand::Register);
         if self.temper.dial_ms > 0 {
             self.plan(now + Duration::from_secs(10), Errand::Dial);
+        }
+        if self.temper.speak_ms > 0 {
+            self.plan(now + Duration::from_secs(12), Errand::Speak);
         }
     }
 

@@ -281,6 +281,7 @@ fn phone(dice: &mut Seeded) -> Temper {
         dial_ms: 8_000 + dice.below(40_000),
         dials: numbers.map(|n| format!("sip:{n}@ringfort.test")).into(),
         patience_ms: 20_000,
+        speak_ms: 5_000 + dice.below(30_000),
         reject: dice.below(200),
         deaf: dice.below(100),
         mute: dice.below(30),

@@ -63,6 +63,8 @@ impl Cloud {
         for wire in self.actor.act(now) {
             let reply = match wire.method() {
                 "REGISTER" => self.registrar(now, &wire),
+                "SUBSCRIBE" => self.presence(now, &wire),
+                "PUBLISH" => wire.reply(200, "cloud").with("SIP-ETag", "etag").with("Expires", wire.get("Expires")),
                 _ => wire.reply(405, "cloud").with("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER"),
             };
             self.actor.ua.answer_request(now, &wire, reply);
@@ -76,7 +78,9 @@ impl Cloud {
             let target = if known { self.target(now, wire.dialled()) } else { Some(wire.uri().to_string()) };
             return self.forward(&wire, target);
         }
-        let target = self.target(now, wire.dialled()).filter(|_| wire.method() == "INVITE" && wire.to_tag().is_empty());
+        let target = self
+            .target(now, wire.dialled())
+            .filter(|_| matches!(wire.method(), "INVITE" | "MESSAGE") && wire.to_tag().is_empty());
         match target {
             Some(target) => {
                 self.proxied.insert(wire.branch().to_string());
@@ -122,6 +126,18 @@ impl Cloud {
         }
         out.headers.retain(|(name, _)| name != "Content-Length");
         self.actor.ua.outbox.push_back(out.octets());
+    }
+
+    /// Grants a subscription; its NOTIFY may overtake the answer.
+    fn presence(&mut self, now: Time, wire: &Wire) -> Wire {
+        if self.actor.ua.dice.chance(100) {
+            return wire.reply(403, "cloud");
+        }
+        if self.actor.ua.dice.chance(900) {
+            self.actor.ua.notify(now, wire, "cloud");
+        }
+        let contact = format!("<sip:presence@{}>", self.actor.ua.address);
+        wire.reply(200, "cloud").with("Contact", contact).with("Expires", wire.get("Expires"))
     }
 
     fn registrar(&mut self, now: Time, wire: &Wire) -> Wire {

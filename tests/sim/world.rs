@@ -413,11 +413,14 @@ impl World {
     pub fn ensure_empty(&mut self) {
         let residue = self.node.residue();
         self.checks.ensure(residue == [0, 0, 0], || format!("left over: [calls, ports, transactions] = {residue:?}"));
+        let watchers = self.node.watchers();
+        self.checks.ensure(watchers == [0, 0], || format!("left over: [subscriptions, requests] = {watchers:?}"));
         let open = self.relay.open();
         self.checks.ensure(open == 0, || format!("{open} ports of the relay are still open"));
         let unrecorded = self.checks.unrecorded();
         self.checks.ensure(unrecorded == 0, || format!("{unrecorded} calls have no record"));
-        let kept: Vec<String> = self.journal.keys().filter(|k| k.starts_with("call/")).cloned().collect();
+        let kept: Vec<String> =
+            self.journal.keys().filter(|k| k.starts_with("call/") || k.starts_with("subscription/")).cloned().collect();
         self.checks.ensure(kept.is_empty(), || format!("journal still holds {kept:?}"));
     }
 
@@ -430,8 +433,11 @@ impl World {
         let bindings = self.journal.keys().filter(|k| k.starts_with("binding/")).count();
         let registered = status.registrations.len();
         self.checks.ensure(bindings == registered, || format!("journal holds {bindings} bindings of {registered}"));
+        let subscriptions = self.journal.keys().filter(|k| k.starts_with("subscription/")).count();
+        let watched = self.node.watchers()[0];
+        self.checks.ensure(subscriptions <= watched, || format!("journal holds {subscriptions} subscriptions of {watched}"));
         let strange = self.journal.keys().find(|k| {
-            !["call/", "binding/", "known/", "bye/"].iter().any(|kind| k.starts_with(kind))
+            !["call/", "binding/", "known/", "bye/", "subscription/"].iter().any(|kind| k.starts_with(kind))
                 && !["mode", "gruu-seal"].contains(&k.as_str())
         });
         self.checks.ensure(strange.is_none(), || format!("journal key {strange:?}"));

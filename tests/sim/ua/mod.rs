@@ -3,6 +3,7 @@
 
 mod client;
 mod server;
+mod watch;
 
 use crate::wire::{Secret, Wire};
 use ringfort_base::Time;
@@ -165,6 +166,8 @@ pub struct Ua {
     /// Answers challenges of REGISTER and INVITE.
     pub secret: Option<Secret>,
     register: (String, u32),
+    /// Call-IDs of its subscriptions.
+    watching: Vec<String>,
 }
 
 impl Ua {
@@ -189,6 +192,7 @@ impl Ua {
             complaints: Vec::new(),
             secret: None,
             register,
+            watching: Vec::new(),
         }
     }
 

@@ -65,6 +65,9 @@ impl Ua {
     }
 
     pub(super) fn within(&mut self, now: Time, key: String, wire: Wire) {
+        if let Some(status) = self.told(&wire) {
+            return self.respond(now, &key, wire.reply(status, ""));
+        }
         let fits = |c: &Call| {
             c.invite.get("Call-ID") == wire.get("Call-ID") && c.local_tag == wire.to_tag() && c.remote_tag == wire.tag_of_from()
         };
