@@ -29,6 +29,7 @@ pub(crate) mod outcome;
 mod own;
 pub(crate) mod passing;
 pub(crate) mod people;
+mod pickup;
 mod places;
 mod ports;
 pub(crate) mod progress;

@@ -198,7 +198,7 @@ impl Call {
     }
 
     /// The caller's answer, unless a reliable response bore it already; after the PRACK that it has to wait for (RFC 3262 3).
-    fn tell_answer(&mut self, env: &mut Env<'_>, tables: &mut Tables, key: (u32, String), described: &Description) {
+    pub(super) fn tell_answer(&mut self, env: &mut Env<'_>, tables: &mut Tables, key: (u32, String), described: &Description) {
         let place = self.claim(env, tables, key);
         let exchanged = self.asking.earlies.get(place).is_some_and(|early| early.exchanged);
         let body = match exchanged && self.asking.delayed {

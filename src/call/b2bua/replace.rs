@@ -29,7 +29,11 @@ impl Calls {
             Ok(source) => source,
             Err(stranger) => return drop(setup::turn_away(env, &incoming, stranger)),
         };
-        let found = self.replaceable(&incoming, &source);
+        let rings = self.ringing(&incoming);
+        let found = match rings {
+            Some((id, _)) => Ok((id, Side::Callee)),
+            None => self.replaceable(&incoming, &source),
+        };
         let refusal = match found {
             Ok((id, side)) => {
                 let tag = env.cx.tag();
@@ -50,7 +54,16 @@ impl Calls {
                 leg.connected = connected::of_newcomer(&env.cx.snapshot, &source, &incoming.invite);
                 (leg.party, leg.outbound) = (Some(source), Some(false));
                 leg.abilities.learn(&incoming.invite);
-                self.with(env, id, |call, env, tables| call.take_over_leg(env, tables, side, leg, incoming));
+                let mut refused = None;
+                self.with(env, id, |call, env, tables| match rings {
+                    Some((_, no)) => {
+                        refused = call.picked_up(env, tables, no, leg, &incoming).err().map(|status| (status, incoming))
+                    }
+                    None => call.take_over_leg(env, tables, side, leg, incoming),
+                });
+                if let Some((status, incoming)) = refused {
+                    setup::refuse(env, &incoming, status, None, &[]);
+                }
             }
         }
     }
@@ -64,7 +77,7 @@ impl Calls {
         let call = self.live.get_mut(&id).ok_or(481u16)?;
         let own = call.party(side).as_ref() == Some(source);
         match call.phase {
-            // An early dialog that the peer began cannot be replaced, and one that the node began is not yet.
+            // An early dialog that the peer began cannot be replaced.
             Phase::Routing | Phase::Ringing => Err(481),
             Phase::Ending | Phase::Over => Err(603),
             Phase::Connected if wanted.early_only => Err(486),

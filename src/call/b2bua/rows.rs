@@ -10,7 +10,7 @@ impl Calls {
     pub fn rows(&self) -> Vec<Row> {
         let mut rows: Vec<Row> = self.live.values().flat_map(Call::rows).collect();
         rows.sort_by(|a, b| (a.call, &a.user, a.initiator).cmp(&(b.call, &b.user, b.initiator)));
-        rows.dedup();
+        rows.dedup_by(|a, b| (a.call, &a.user, a.initiator) == (b.call, &b.user, b.initiator));
         rows
     }
 
@@ -28,7 +28,7 @@ impl Call {
             Phase::Connected => (Some("confirmed"), Some("confirmed")),
             Phase::Ending | Phase::Over => (None, None),
         };
-        let row = |user: &String, initiator, state| Row { user: user.clone(), call: self.id, initiator, state };
+        let row = |user: &String, initiator, state| Row { user: user.clone(), call: self.id, initiator, state, dialog: None };
         let caller = self.caller.party.as_ref().unwrap_or(&self.asked.source);
         let mut rows = Vec::new();
         if let (Source::Account(user), Some(state)) = (caller, calling) {
@@ -40,9 +40,19 @@ impl Call {
         }
         for target in self.targets().filter(|_| party.is_none()) {
             if let (Target::Device { user, .. }, Some(state)) = (target, called) {
-                rows.push(row(user, false, state));
+                rows.push(Row { dialog: self.ringing_at(target), ..row(user, false, state) });
             }
         }
         rows
+    }
+
+    /// The early dialog of a device that rings, as the device has it.
+    fn ringing_at(&self, target: &Target) -> Option<[String; 3]> {
+        let branch = self.asking.branches.iter().find(|branch| branch.target == *target)?;
+        let id = &branch.forks.first()?.dialog.id;
+        // A word with one of these would be two, or another one.
+        let sound = |word: &String| !word.contains([';', ' ', '\r', '\n']);
+        let words = [id.call_id.clone(), id.remote_tag.clone(), id.local_tag.clone()];
+        words.iter().all(sound).then_some(words)
     }
 }

@@ -22,6 +22,8 @@ pub struct AccountSection {
     /// Numbers that ring together with its devices: a mobile phone.
     #[serde(default)]
     pub also_ring: Vec<String>,
+    /// Accounts of the same group may take each other's ringing calls.
+    pub pickup_group: Option<String>,
 }
 
 /// `account.forward`: numbers as this account would dial them. In normal mode the cloud's own forwards come first.
@@ -72,4 +74,6 @@ pub struct Account {
     pub forward: ForwardSection,
     /// Numbers that ring together with its devices.
     pub also_ring: Vec<String>,
+    /// Accounts of the same group may take each other's ringing calls.
+    pub pickup_group: Option<String>,
 }

@@ -81,8 +81,8 @@ impl Snapshot {
                 return Err(ConfigError::in_section(name, text, "account", index, message));
             };
             let ha1 = Ha1::new(&section.user, &realm, &password);
-            let AccountSection { display_name, forward, also_ring, .. } = section;
-            let account = Account { user: section.user.clone(), display_name, ha1, forward, also_ring };
+            let AccountSection { display_name, forward, also_ring, pickup_group, .. } = section;
+            let account = Account { user: section.user.clone(), display_name, ha1, forward, also_ring, pickup_group };
             accounts.insert(section.user, account);
         }
         let snapshot = Snapshot {

@@ -18,6 +18,8 @@ pub struct Row {
     pub initiator: bool,
     /// `trying`, `early` or `confirmed`.
     pub state: &'static str,
+    /// Call-ID, own tag and the node's tag of a device that rings, for whoever picks the call up (RFC 3891).
+    pub dialog: Option<[String; 3]>,
 }
 
 /// What is said of each user: his calls, a line each.
@@ -30,7 +32,11 @@ pub(super) fn by_user(rows: &[Row]) -> Said {
         let direction = if row.initiator { "initiator" } else { "recipient" };
         let CallId(call) = row.call;
         // Writing to a String cannot fail.
-        let _ = writeln!(said.entry(row.user.clone()).or_default(), "{call:x} {direction} {}", row.state);
+        let line = said.entry(row.user.clone()).or_default();
+        let _ = match &row.dialog {
+            Some(dialog) => writeln!(line, "{call:x} {direction} {};{}", row.state, dialog.join(";")),
+            None => writeln!(line, "{call:x} {direction} {}", row.state),
+        };
     }
     said
 }
@@ -47,9 +53,13 @@ pub(super) fn with_ended(told: &str, rows: &str) -> String {
     all
 }
 
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+}
+
 /// The document. `rows` as [`by_user`] writes them.
 pub(super) fn document(entity: &str, version: u32, rows: &str) -> String {
-    let entity = entity.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+    let entity = escaped(entity);
     let mut document = format!(
         "<?xml version=\"1.0\"?>\r\n<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\" version=\"{version}\" \
          state=\"full\" entity=\"{entity}\">\r\n"
@@ -57,7 +67,11 @@ pub(super) fn document(entity: &str, version: u32, rows: &str) -> String {
     for row in rows.lines() {
         let mut parts = row.split(' ');
         if let (Some(id), Some(direction), Some(state)) = (parts.next(), parts.next(), parts.next()) {
-            let _ = write!(document, "<dialog id=\"{id}\" direction=\"{direction}\"><state>{state}</state></dialog>\r\n");
+            let mut words = state.split(';');
+            let state = words.next().unwrap_or_default();
+            let names = ["call-id", "local-tag", "remote-tag"].into_iter().zip(words);
+            let dialog: String = names.map(|(name, value)| format!(" {name}=\"{}\"", escaped(value))).collect();
+            let _ = write!(document, "<dialog id=\"{id}\"{dialog} direction=\"{direction}\"><state>{state}</state></dialog>\r\n");
         }
     }
     document + "</dialog-info>\r\n"
@@ -69,7 +83,7 @@ mod tests {
 
     #[test]
     fn what_ended_is_said_once() {
-        let row = |call, initiator, state| Row { user: "101".into(), call: CallId(call), initiator, state };
+        let row = |call, initiator, state| Row { user: "101".into(), call: CallId(call), initiator, state, dialog: None };
         let before = by_user(&[row(1, true, "confirmed"), row(1, false, "confirmed"), row(2, false, "early")]);
         let after = by_user(&[row(1, true, "confirmed")]);
         let rows = with_ended(&before["101"], &after["101"]);

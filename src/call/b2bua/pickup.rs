@@ -1,0 +1,109 @@
+//! Call pickup (RFC 5359 2.16): INVITE with Replaces of a dialog that still rings takes the call away from the device that rings. It is
+//! for whoever is called, and for accounts of the same `pickup_group`.
+
+use super::call::{Awaited, Call, Leg, Phase, Side};
+use super::transfer::Replaces;
+use super::{Calls, Env, Tables, connected, media, progress, setup, write};
+use crate::config::Snapshot;
+use crate::route::{Source, Target};
+use crate::wake::Wake;
+use ringfort_base::CallId;
+use ringfort_media::description::Description;
+use ringfort_media::sdp::Sdp;
+use ringfort_media::session::{LegKind, kind_of_offer};
+use ringfort_sip::message::{Builder, HeaderName};
+
+impl Calls {
+    /// The call whose ringing device Replaces names, and that device's branch.
+    pub(super) fn ringing(&mut self, incoming: &setup::Incoming) -> Option<(CallId, u32)> {
+        let wanted = Replaces::parse(incoming.invite.header(HeaderName::Replaces)?)?;
+        let (id, side) = self.tables.dialogs.get(&(wanted.call_id.clone(), wanted.to_tag.clone())).copied()?;
+        let call = self.live.get_mut(&id).filter(|call| side == Side::Callee && call.phase == Phase::Ringing)?;
+        let branch = call.asking.branches.iter_mut().find(|branch| branch.leg.call_id == wanted.call_id)?;
+        branch.fork_tagged(&wanted.from_tag)?;
+        Some((id, branch.no))
+    }
+}
+
+/// Whether this account may have what rings at that target.
+fn may_pick_up(snapshot: &Snapshot, source: &Source, target: &Target) -> bool {
+    let (Source::Account(own), Target::Device { user, .. }) = (source, target) else { return false };
+    let group = |user: &str| snapshot.accounts.get(user).and_then(|account| account.pickup_group.as_deref());
+    own == user || group(own).is_some_and(|own| group(user) == Some(own))
+}
+
+impl Call {
+    /// The new leg answers the call in the place of whoever rings. The refusal's status, if it may not or cannot.
+    pub(super) fn picked_up(
+        &mut self,
+        env: &mut Env<'_>,
+        tables: &mut Tables,
+        no: u32,
+        mut leg: Leg,
+        incoming: &setup::Incoming,
+    ) -> Result<(), u16> {
+        let snapshot = self.snapshot.clone().unwrap_or_else(|| env.cx.snapshot.clone());
+        let target = self.asking.branch(no).map(|branch| branch.target.clone()).ok_or(481u16)?;
+        if !leg.party.as_ref().is_some_and(|source| may_pick_up(&snapshot, source, &target)) {
+            return Err(403);
+        }
+        if self.invite.is_none() || self.callee.is_some() || self.asking.held.is_some() {
+            return Err(481);
+        }
+        // Whom the offer would have to come from is not yet known to take the call.
+        let offer = progress::sdp_of(&incoming.invite).map(<[u8]>::to_vec).ok_or(488u16)?;
+        let kind = Sdp::parse(&offer).map_or(LegKind::Rtp, |sdp| kind_of_offer(&sdp));
+        let mut media = media::open(env, tables, self.id, kind).ok_or(503u16)?;
+        let before = self.caller.media.as_ref().and_then(|media| media.described.clone()).unwrap_or_else(Description::g711);
+        let now = env.cx.now.mono;
+        let agreed = media.session.receive_offer(now, &offer);
+        let agreed = agreed.and_then(|described| Ok((media.session.make_answer(now, &before)?, described)));
+        let (answer, described) = match agreed {
+            Ok(agreed) => agreed,
+            Err(error) => {
+                media::close(env, tables, &media);
+                tables.ports.remove(&media.port);
+                return Err(error.status());
+            }
+        };
+        media.described = Some(described.clone());
+        leg.media = Some(media);
+        self.settle_pickup(env, tables, target, leg);
+        self.accept_pickup(env, tables, incoming, (&offer, answer));
+        let key = (self.asking.number(), String::new());
+        self.tell_answer(env, tables, key, &described);
+        Ok(())
+    }
+
+    fn settle_pickup(&mut self, env: &mut Env<'_>, tables: &mut Tables, target: Target, leg: Leg) {
+        env.cx.timers.stop(Wake::TargetSilent(self.id));
+        env.cx.timers.stop(Wake::RingEnd(self.id));
+        self.asking.completed_elsewhere(env, tables);
+        tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (self.id, Side::Callee));
+        self.target = Some(target);
+        self.callee = Some(leg);
+    }
+
+    /// 200 to whoever picks the call up.
+    fn accept_pickup(&mut self, env: &mut Env<'_>, tables: &mut Tables, incoming: &setup::Incoming, sdp: (&[u8], Vec<u8>)) {
+        let Some(leg) = self.callee.as_mut() else { return };
+        if let Some(media) = &mut leg.media {
+            media.remember(sdp.0);
+        }
+        if let Some(dialog) = &mut leg.dialog {
+            dialog.confirm();
+        }
+        let (hop, tag) = (leg.hop, leg.tag.clone());
+        let cseq = incoming.invite.cseq().map_or(0, |(number, _)| number);
+        self.invites.push(Awaited { id: incoming.id, side: Side::Callee, cseq });
+        tables.invites.insert(incoming.id, self.id);
+        let reply = Builder::reply(&incoming.invite, 200, None, Some(&tag))
+            .copy(&incoming.invite, HeaderName::RecordRoute)
+            .header(HeaderName::Contact, write::contact(env.cx, &hop))
+            .header(HeaderName::Allow, crate::ALLOW)
+            .header(HeaderName::Supported, crate::SUPPORTED);
+        let reply = connected::with(reply, &self.told_of_other(env.cx, Side::Callee));
+        let reply = self.grant_session(env, Side::Callee, &incoming.invite, reply);
+        env.cx.respond(incoming.id, reply.body("application/sdp", sdp.1).build());
+    }
+}
