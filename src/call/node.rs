@@ -600,6 +600,7 @@ impl Node {
             cloud,
             trunks,
             registrations: self.registrar.status(&self.cx.snapshot.node.domain),
+            subscriptions: self.events.residue()[0],
             calls: self.calls.status(),
             recent: self.calls.recent(),
             bans: self.shield.status(),

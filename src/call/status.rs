@@ -21,6 +21,9 @@ pub struct Status {
     pub trunks: Vec<PeerStatus>,
     /// Registrations, sorted by address of record.
     pub registrations: Vec<RegistrationStatus>,
+    /// Subscriptions alive.
+    #[serde(default)]
+    pub subscriptions: usize,
     /// Calls live, oldest first.
     pub calls: Vec<CallStatus>,
     /// Calls that ended, newest first, at most `limits::RECENT_CALLS_MAX`.

@@ -115,6 +115,7 @@ impl Backend for NodeBackend {
             mode: status.mode,
             calls: status.calls.len(),
             registrations: status.registrations.len(),
+            subscriptions: status.subscriptions,
             peers,
             messages_in: status.totals.messages_in,
             messages_out: status.totals.messages_out,

@@ -43,6 +43,8 @@ pub struct Gauges {
     pub calls: usize,
     /// Bindings.
     pub registrations: usize,
+    /// Subscriptions alive.
+    pub subscriptions: usize,
     /// The cloud and the trunks.
     pub peers: Vec<PeerGauge>,
     /// SIP messages received since the start.
@@ -97,6 +99,7 @@ impl Metrics {
             gauge!("ringfort_uptime_seconds").set(now.uptime_s as f64);
             gauge!("ringfort_calls").set(now.calls as f64);
             gauge!("ringfort_registrations").set(now.registrations as f64);
+            gauge!("ringfort_subscriptions").set(now.subscriptions as f64);
             for mode in [Mode::Standalone, Mode::Normal, Mode::Survivable] {
                 gauge!("ringfort_mode", "mode" => mode.as_str()).set(f64::from(u8::from(mode == now.mode)));
             }
@@ -244,6 +247,7 @@ fn describe(recorder: &PrometheusRecorder) {
         ("ringfort_uptime_seconds", "Seconds since the process started"),
         ("ringfort_calls", "Calls live"),
         ("ringfort_registrations", "Bindings"),
+        ("ringfort_subscriptions", "Subscriptions alive"),
         ("ringfort_banned_sources", "Sources banned now"),
         ("ringfort_mode", "1 for the mode the node is in"),
         ("ringfort_peer_up", "1 when the cloud or trunk is reachable"),
@@ -273,6 +277,7 @@ mod tests {
             mode: Mode::Survivable,
             calls: 3,
             registrations: 7,
+            subscriptions: 5,
             peers: vec![peer("cloud", false), peer("carrier", true)],
             messages_in: 100,
             events_dropped: vec![("log", 5)],
@@ -296,6 +301,7 @@ mod tests {
             "ringfort_call_setup_seconds_bucket{le=\"1\"} 2",
             "ringfort_call_talk_seconds_sum 120",
             "ringfort_messages_rejected_total{rule=\"bad-content-length\",transport=\"UDP\"} 2",
+            "ringfort_subscriptions 5",
             "ringfort_mode{mode=\"survivable\"} 1",
             "ringfort_mode{mode=\"normal\"} 0",
             "ringfort_calls 3",

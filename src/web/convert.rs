@@ -11,7 +11,7 @@ use ringfort_call::status::{BanStatus, CallStatus, PeerStatus, RegistrationStatu
 impl StatusView {
     /// The view of `status` with the process's own facts. Lists are cut at [`STATUS_LIST_MAX`]; counts are whole.
     pub fn new(status: &Status, version: String, uptime_s: u64) -> StatusView {
-        let Status { node, mode, mode_since, mode_reason, cloud, trunks, registrations, calls, recent, bans, totals, limits: _ } =
+        let Status { node, mode, mode_since, mode_reason, cloud, trunks, registrations, calls, recent, bans, totals, .. } =
             status;
         StatusView {
             node: node.clone(),

@@ -6,6 +6,7 @@ mod connected;
 mod credentials;
 mod devices;
 mod early;
+mod event_rules;
 mod event_states;
 mod exchange;
 mod failover;
