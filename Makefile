@@ -77,7 +77,8 @@ fuzz: ## New octets against a target, on nightly with cargo-fuzz; TARGET=message
 	  -max_total_time=$(FUZZ_S) -max_len=4096
 
 bench: setup-test ui ## What a packet and a call cost, release build, into bench/results/
-	cargo build --release -p ringfort-node -p ringfort-bench
+	scripts/setup.sh build test bench
+	CARGO_PROFILE_RELEASE_STRIP=none cargo build --release -p ringfort-node -p ringfort-bench
 	$(TARGET_DIR)/release/ringfort-bench
 
 clean: ## Remove everything that was built or downloaded into this folder

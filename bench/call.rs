@@ -2,6 +2,7 @@
 //! the peers are made and parsed outside the measured time; sockets, the relay and the journal's file are not in it.
 
 use crate::allocations;
+use crate::instructions::counted;
 use crate::report::{Report, Row, Table};
 use bytes::Bytes;
 use ringfort_base::entropy::Seeded;
@@ -105,10 +106,12 @@ fn time(case: &str, mut work: impl FnMut()) -> Row {
     Row { case: case.into(), values: vec![times[times.len() / 2], times[0], allocated] }
 }
 
-const CALLER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5060);
+/// The trunk that calls.
+pub const CALLER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5060);
 const CALLEE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 5060);
 const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
-const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 6000 RTP/AVP 8 0 101\r\n\
+/// Its description.
+pub const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 6000 RTP/AVP 8 0 101\r\n\
     a=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\n";
 const CONFIGURATION: &str = r#"
 [[trunk]]
@@ -125,13 +128,15 @@ number = "*"
 to = ["trunk:out"]
 "#;
 
-struct Cost {
+/// What one call cost.
+pub struct Cost {
     spent: Duration,
     allocations: u64,
     messages_out: u64,
 }
 
-struct World {
+/// A node between two trunks.
+pub struct World {
     node: Node,
     now: Now,
     gap: Duration,
@@ -146,7 +151,8 @@ struct Wanted {
 }
 
 impl World {
-    fn new(rate: u64) -> World {
+    /// With `rate` calls a second of virtual time.
+    pub fn new(rate: u64) -> World {
         let snapshot = match Snapshot::load("bench", CONFIGURATION, &mut |_| None) {
             Ok(snapshot) => snapshot,
             Err(error) => panic!("the benchmark's own configuration: {error}"),
@@ -164,7 +170,7 @@ impl World {
     }
 
     /// One whole call.
-    fn call(&mut self) -> Cost {
+    pub fn call(&mut self) -> Cost {
         self.calls += 1;
         self.now.mono = self.now.mono + self.gap;
         self.now.wall = self.now.wall.plus(self.gap);
@@ -188,7 +194,7 @@ impl World {
         let hop = Hop { transport: Transport::Udp, remote: from, local: None, flow: None };
         let octets = Bytes::from(text);
         let (start, before) = (Instant::now(), allocations::count());
-        let message = Message::parse(octets);
+        let message = counted(|| Message::parse(octets));
         cost.spent += start.elapsed();
         cost.allocations += allocations::count() - before;
         match message {
@@ -199,7 +205,7 @@ impl World {
 
     fn input(&mut self, cost: &mut Cost, input: Input) -> Wanted {
         let (start, before) = (Instant::now(), allocations::count());
-        self.node.handle(self.now, input);
+        counted(|| self.node.handle(self.now, input));
         cost.spent += start.elapsed();
         cost.allocations += allocations::count() - before;
         self.drain(cost)
@@ -208,7 +214,7 @@ impl World {
     fn timeout(&mut self, cost: &mut Cost) {
         let (start, before) = (Instant::now(), allocations::count());
         if self.node.next_timeout() <= self.now.mono {
-            self.node.handle_timeout(self.now);
+            counted(|| self.node.handle_timeout(self.now));
         }
         cost.spent += start.elapsed();
         cost.allocations += allocations::count() - before;
@@ -242,7 +248,8 @@ fn find(wanted: &Wanted, start: &str) -> Message {
     }
 }
 
-fn invite(call: u64) -> String {
+/// The INVITE of a call.
+pub fn invite(call: u64) -> String {
     format!(
         "INVITE sip:030123456@192.0.2.9:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKi{call}\r\nMax-Forwards: 70\r\n\
          From: \"Bench Caller\" <sip:4711@192.0.2.1>;tag=f{call}\r\nTo: <sip:030123456@192.0.2.9>\r\nCall-ID: {call}@192.0.2.1\r\n\
@@ -274,5 +281,14 @@ fn inside(method: &str, cseq: u32, call: u64, accepted: &Message) -> String {
          Max-Forwards: 70\r\nFrom: \"Bench Caller\" <sip:4711@192.0.2.1>;tag=f{call}\r\nTo: {}\r\nCall-ID: {call}@192.0.2.1\r\n\
          CSeq: {cseq} {method}\r\nContent-Length: 0\r\n\r\n",
         accepted.header(HeaderName::To).unwrap_or_default()
+    )
+}
+
+/// A request outside any call.
+pub fn outside(method: &str, number: u64) -> String {
+    format!(
+        "{method} sip:192.0.2.9:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKo{number}\r\nMax-Forwards: 70\r\n\
+         From: <sip:4711@192.0.2.1>;tag=o{number}\r\nTo: <sip:192.0.2.9>\r\nCall-ID: o{number}@192.0.2.1\r\n\
+         CSeq: 1 {method}\r\nContent-Length: 0\r\n\r\n"
     )
 }

@@ -6,12 +6,14 @@
 mod allocations;
 mod call;
 mod core;
+mod instructions;
 mod load;
 mod machine;
 mod media;
 mod peers;
 mod process;
 mod product;
+mod register;
 mod relay;
 mod report;
 mod sockets;
@@ -40,6 +42,8 @@ enum What {
     Relay(relay::Options),
     /// One call through the B2BUA, without sockets
     Call(call::Options),
+    /// Instructions of the core's parts, by callgrind
+    Instructions(instructions::Options),
     /// Beside Kamailio, in turns, under the same load
     Peers(peers::Options),
     /// The whole process under load from SIPp
@@ -51,11 +55,13 @@ fn main() -> ExitCode {
     let reports = match &arguments.what {
         Some(What::Relay(options)) => vec![relay::run(options)],
         Some(What::Call(options)) => vec![call::run(options)],
+        Some(What::Instructions(options)) => vec![instructions::run(options)],
         Some(What::Peers(options)) => vec![peers::run(options)],
         Some(What::Process(options)) => vec![process::run(options)],
         None => vec![
             relay::run(&relay::Options::default()),
             call::run(&call::Options::default()),
+            instructions::run(&instructions::Options::default()),
             process::run(&process::Options::default()),
             peers::run(&peers::Options::default()),
         ],

@@ -49,12 +49,17 @@ for_build() {
 for_test() {
   need sipp sip-tester
   need chromium
+  need firefox-esr
   need kamailio
   compgen -G '/usr/lib/*/kamailio/modules/presence.so' >/dev/null || want "Kamailio's presence server" kamailio-presence-modules
   need baresip baresip-core
   need ip iproute2
   need openssl
   need svmap sipvicious
+}
+
+for_bench() {
+  need valgrind
 }
 
 as_root() {
@@ -91,8 +96,8 @@ install_missing() {
 
 for purpose in "$@"; do
   case $purpose in
-    build | test) "for_$purpose" ;;
-    *) echo "setup: nothing is known of \`$purpose\`; known: build, test" >&2; exit 2 ;;
+    build | test | bench) "for_$purpose" ;;
+    *) echo "setup: nothing is known of \`$purpose\`; known: build, test, bench" >&2; exit 2 ;;
   esac
 done
 

@@ -1,15 +1,11 @@
-// Drives Chromium for the live tests: a wish a line on standard input, an answer a line on standard output, both JSON.
-// A wish: {"id": 1, "do": "click", "tab": "a", "limit_ms": 5000, ...}; its answer: {"id": 1, "value": ...} or {"id": 1, "error": "..."}.
+// Drives Chromium for the live tests, by Playwright.
 // usage: node driver.mjs CHROMIUM FOLDER
 
 import { chromium } from "playwright-core";
-import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { note, pageScript, serve } from "./serve.mjs";
 
 const [executablePath, folder] = process.argv.slice(2);
-const pageScript = readFileSync(join(dirname(fileURLToPath(import.meta.url)), "page.js"), "utf8");
 
 // Chromium must say nothing to the world, take the loopback interface for a network, and ask nobody for anything.
 const ARGS = [
@@ -40,10 +36,6 @@ const ARGS = [
 let browser = null;
 const tabs = new Map();
 const scripts = [];
-
-function note(text) {
-  process.stderr.write(`${new Date().toISOString()} ${text}\n`);
-}
 
 function tabOf({ tab }) {
   const page = tabs.get(tab);
@@ -148,22 +140,6 @@ const acts = {
   },
 };
 
-async function answer(line) {
-  const wish = JSON.parse(line);
-  try {
-    const act = acts[wish.do];
-    if (act === undefined) throw new Error(`nothing is known of ${wish.do}`);
-    return { id: wish.id, value: (await act(wish)) ?? null };
-  } catch (error) {
-    return { id: wish.id, error: String(error.message ?? error) };
-  }
-}
-
-for await (const line of createInterface({ input: process.stdin })) {
-  const reply = await answer(line);
-  note(`${line} -> ${JSON.stringify(reply)}`);
-  process.stdout.write(`${JSON.stringify(reply)}\n`);
-  if (JSON.parse(line).do === "quit") break;
-}
+await serve(acts);
 await browser?.close();
 process.exit(0);

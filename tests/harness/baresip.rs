@@ -1,6 +1,7 @@
 //! baresip as a desk phone: SIP over TLS and SRTP with keys in the description, which SIPp has not. It refuses the loopback interface, so
 //! each namespace gets a virtual one.
 
+use super::interface::{self, ADDRESS, INTERFACE};
 use super::ports::PortBlock;
 use super::process::Process;
 use super::programs::require;
@@ -12,10 +13,6 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-/// The virtual interface, its other end, and its address.
-const INTERFACE: [&str; 2] = ["phones0", "phones1"];
-/// Address of every baresip.
-pub const ADDRESS: &str = "10.99.0.1";
 /// Octets before the first sample of a WAV file as baresip and this file write it.
 const WAV_HEAD: usize = 44;
 /// Length of the tone that a phone plays, seconds: longer than any test.
@@ -46,7 +43,7 @@ pub struct Baresip {
 impl Baresip {
     /// Starts it. It registers, answers every call, and dials where it is told to.
     pub fn start(scene: &Scene, setup: &Setup<'_>) -> Outcome<Baresip> {
-        raise_interface()?;
+        interface::raise()?;
         let name = format!("baresip-{}", setup.user);
         let folder = scene.file(&name);
         let heard = folder.join("heard");
@@ -97,25 +94,6 @@ impl Baresip {
     }
 }
 
-/// Makes the interface unless another test has.
-fn raise_interface() -> Outcome<()> {
-    let [one, other] = INTERFACE;
-    let script = format!(
-        "ip link show {one} >/dev/null 2>&1 || ip link add {one} type veth peer name {other} || true
-         ip addr replace {ADDRESS}/24 dev {one} && ip link set {one} up && ip link set {other} up"
-    );
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("PATH=$PATH:/usr/sbin:/sbin; {script}")]);
-    let output = shell.output().during("running ip")?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(Failure::new(format!(
-            "no virtual interface can be made here, which baresip needs: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ))),
-    }
-}
-
 fn account(setup: &Setup<'_>) -> String {
     let (user, password, port) = (setup.user, password_of(setup.user), setup.node_tls);
     let media = if setup.media.is_empty() { String::new() } else { format!(";mediaenc={}", setup.media) };
@@ -126,11 +104,10 @@ fn account(setup: &Setup<'_>) -> String {
 }
 
 fn configuration(sip: u16, tone: &str, heard: &str, media: &PortBlock) -> String {
-    let interface = INTERFACE[0];
     let modules = ["stdio", "g711", "aufile", "aubridge", "sndfile", "srtp"].map(|name| format!("module {name}.so\n")).concat();
     let applications = ["account", "menu"].map(|name| format!("module_app {name}.so\n")).concat();
     format!(
-        "sip_listen {ADDRESS}:{sip}\nnet_interface {interface}\naudio_source aufile,{tone}\naudio_player aubridge,nowhere\nsnd_path {heard}\n\
+        "sip_listen {ADDRESS}:{sip}\nnet_interface {INTERFACE}\naudio_source aufile,{tone}\naudio_player aubridge,nowhere\nsnd_path {heard}\n\
          audio_alert aufile,/dev/null\nrtp_ports {}-{}\ndns_server 127.0.0.1:9\nmodule_path /usr/lib/baresip/modules\n\
          {modules}{applications}",
         media.first, media.last

@@ -1,4 +1,5 @@
-//! Chromium with the web phone, driven over lines of JSON by `browser/driver.mjs` and Playwright.
+//! A browser with the web phone, driven over lines of JSON: Chromium by `browser/driver.mjs` and Playwright, Firefox by
+//! `browser/firefox.mjs` and WebDriver BiDi.
 
 use super::ports::exclusive;
 use super::process::Process;
@@ -12,34 +13,56 @@ use std::process::{ChildStdout, Command};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// One Chromium runs at a time: two of them on two cores would measure each other.
+/// One test has browsers at a time: those of two tests on two cores would measure each other.
 const TURN: Duration = Duration::from_secs(600);
 /// What is asked of the driver is done in this time, beside the time that the wish itself gives.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A Chromium. Each tab is a person with cookies of their own.
+/// A browser. Each tab is a person with cookies of their own.
 #[derive(Debug)]
 pub struct Browser {
     process: Process,
     answers: Receiver<String>,
     next: u64,
-    _turn: UnixListener,
+    _turn: Option<UnixListener>,
 }
+
+/// Which browser, and what drives it.
+struct Kind {
+    program: &'static str,
+    driver: &'static str,
+    package: &'static str,
+}
+
+const CHROMIUM: Kind = Kind { program: "chromium", driver: "driver.mjs", package: "playwright-core" };
+const FIREFOX: Kind = Kind { program: "firefox-esr", driver: "firefox.mjs", package: "puppeteer-core" };
 
 impl Browser {
     /// Starts Chromium.
     pub fn start(scene: &Scene) -> Outcome<Browser> {
         let turn = exclusive("the browser", TURN)?;
+        Browser::driven(scene, &CHROMIUM, Some(turn))
+    }
+
+    /// Starts Firefox beside this browser, for the same test.
+    pub fn firefox(&self, scene: &Scene) -> Outcome<Browser> {
+        Browser::driven(scene, &FIREFOX, None)
+    }
+
+    fn driven(scene: &Scene, kind: &Kind, turn: Option<UnixListener>) -> Outcome<Browser> {
         let folder = data_folder().join("browser");
-        if !folder.join("node_modules/playwright-core").is_dir() {
-            return Err(Failure::new("Playwright is not installed: run `make setup-test`"));
+        if !folder.join("node_modules").join(kind.package).is_dir() {
+            return Err(Failure::new(format!("{} is not installed: run `make setup-test`", kind.package)));
         }
         let mut command = Command::new(require("node")?);
-        command.arg(folder.join("driver.mjs")).arg(require("chromium")?).arg(scene.folder());
-        let mut process = Process::start_piped("the browser's driver", command, &scene.file("browser.log"))?;
+        command.arg(folder.join(kind.driver)).arg(require(kind.program)?).arg(scene.folder());
+        // Firefox wants a home that is its own.
+        command.env("HOME", scene.folder());
+        let log = scene.file(&format!("{}.log", kind.program));
+        let mut process = Process::start_piped("the browser's driver", command, &log)?;
         let output = process.child().stdout.take().during("the driver has no output")?;
         let mut browser = Browser { process, answers: lines_of(output), next: 1, _turn: turn };
-        browser.ask(json!({ "do": "start" }), seconds(20))?;
+        browser.ask(json!({ "do": "start" }), seconds(30))?;
         Ok(browser)
     }
 

@@ -9,6 +9,7 @@ pub mod digest;
 pub mod dns;
 pub mod g711;
 pub mod http;
+pub mod interface;
 pub mod kamailio;
 pub mod log_file;
 pub mod node;

@@ -56,6 +56,14 @@ impl Site {
         self
     }
 
+    /// Media at another address than loopback.
+    pub fn media_at(mut self, address: &str) -> Site {
+        self.head = self
+            .head
+            .replace("[media]\nbind = \"127.0.0.1\"", &format!("[media]\nbind = \"{address}\"\nadvertise = \"{address}\""));
+        self
+    }
+
     /// An account whose password is [`password_of`] it.
     pub fn account(self, user: &str) -> Site {
         let password = password_of(user);
