@@ -158,12 +158,7 @@ impl World {
             Err(error) => panic!("the benchmark's own configuration: {error}"),
         };
         let now = Now { mono: Time::from_millis(1), wall: Wall(1_800_000_000_000) };
-        let own = OwnAddresses {
-            listeners: vec![(Transport::Udp, SocketAddr::new(NODE, 5060))],
-            advertised: NODE,
-            media_bind: NODE,
-            media_advertised: NODE,
-        };
+        let own = OwnAddresses::plain(vec![(Transport::Udp, SocketAddr::new(NODE, 5060))], NODE);
         let entropy = Box::new(Seeded::new(1));
         let setup = NodeSetup { snapshot, own, entropy, saved: Vec::new(), version: "bench".into() };
         World { node: Node::new(now, setup), now, gap: Duration::from_micros(1_000_000 / rate.max(1)), calls: 0 }

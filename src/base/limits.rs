@@ -120,6 +120,8 @@ pub const CONNECTION_KEEP_ALIVE: Duration = Duration::from_secs(95);
 pub const CHALLENGES_ANSWERED_MAX: u32 = 3;
 /// Requests within one leg to a carrier that are kept until they are answered, to be sent again with credentials.
 pub const PROVABLE_MAX: usize = 16;
+/// Networks that the node stands in, beside the first one.
+pub const REALMS_MAX: usize = 16;
 /// Servers of one peer that one request tries.
 pub const SERVERS_TRIED_MAX: usize = 4;
 /// A REGISTER to a trunk without any answer is given up after this time.

@@ -1,7 +1,7 @@
-//! Admission: how many calls the node, each trunk and each user may have at once, how many may begin in a second, and how much
+//! Admission: how many calls the node, each realm, each trunk and each user may have at once, how many may begin in a second, and how much
 //! bandwidth they may take. An emergency call is counted like every other and never refused.
 
-use crate::config::{LimitsSection, Snapshot, TrunkSection};
+use crate::config::{LimitsSection, RealmSection, Snapshot, TrunkSection};
 use crate::route::Source;
 use crate::status::LimitStatus;
 use ringfort_base::{Time, limits};
@@ -14,6 +14,8 @@ use std::fmt;
 pub enum Holder {
     /// The node as a whole.
     Node,
+    /// A realm by name, for the legs in it.
+    Realm(String),
     /// A trunk by name, in both directions.
     Trunk(String),
     /// An extension, for the calls that it makes and takes.
@@ -35,6 +37,7 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Holder::Node => f.write_str("node"),
+            Holder::Realm(name) => write!(f, "realm:{name}"),
             Holder::Trunk(name) => write!(f, "trunk:{name}"),
             Holder::User(user) => write!(f, "account:{user}"),
         }
@@ -59,8 +62,13 @@ impl Allowance {
         match holder {
             Holder::Node => Allowance { calls: calls_max, per_second: calls_per_second, kbit: kbit_max },
             Holder::User(_) => Allowance { calls: user_calls_max, per_second: user_calls_per_second, kbit: 0 },
+            Holder::Realm(name) => snapshot.realm(name).map(Allowance::of_realm).unwrap_or_default(),
             Holder::Trunk(name) => snapshot.trunk(name).map(Allowance::of_trunk).unwrap_or_default(),
         }
+    }
+
+    fn of_realm(realm: &RealmSection) -> Allowance {
+        Allowance { calls: realm.calls_max, per_second: realm.calls_per_second, kbit: realm.kbit_max }
     }
 
     fn of_trunk(trunk: &TrunkSection) -> Allowance {

@@ -2,6 +2,7 @@
 //! and the list of outputs that the driver performs in order.
 
 use crate::config::{Direction, LargeByTcp, PeerProfile, Snapshot};
+use crate::interface::OwnAddresses;
 use crate::overload::Stage;
 use crate::rules::border::{self, Shaped};
 use crate::rules::{Border, Scene};
@@ -54,42 +55,6 @@ pub enum Output {
         /// The domain that was looked for.
         name: String,
     },
-}
-
-/// The node's own addresses as peers are told.
-#[derive(Clone, Debug)]
-pub struct OwnAddresses {
-    /// Listening sockets: their real ports, and the advertised address.
-    pub listeners: Vec<(Transport, SocketAddr)>,
-    /// Address in Via and Contact.
-    pub advertised: IpAddr,
-    /// Address that media sockets are bound to.
-    pub media_bind: IpAddr,
-    /// Address in SDP.
-    pub media_advertised: IpAddr,
-}
-
-impl OwnAddresses {
-    /// The advertised address as a URI host.
-    pub fn advertised_host(&self) -> String {
-        match self.advertised {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-        }
-    }
-
-    /// Address for Via and Contact towards a peer on this transport. WebSocket peers reach the node only by the connection they
-    /// opened, so any address does for them (RFC 7118 5).
-    pub fn address(&self, transport: Transport) -> SocketAddr {
-        let port = self.listeners.iter().find(|(t, _)| *t == transport).map(|(_, a)| a.port());
-        let default = if transport.is_secure() { 5061 } else { 5060 };
-        SocketAddr::new(self.advertised, port.unwrap_or(default))
-    }
-
-    /// The same as text, `host:port`.
-    pub fn sent_by(&self, transport: Transport) -> String {
-        self.address(transport).to_string()
-    }
 }
 
 /// Who is told the outcome of a transaction.
@@ -268,7 +233,7 @@ impl Context {
     }
 
     fn scene(&self, hop: &Hop) -> Scene {
-        let (host, domain) = (self.own.advertised_host(), self.snapshot.node.domain.clone());
+        let (host, domain) = (self.own.at(hop).host(), self.snapshot.node.domain.clone());
         let peer = match hop.remote.ip() {
             IpAddr::V4(ip) => ip.to_string(),
             IpAddr::V6(ip) => format!("[{ip}]"),
@@ -284,15 +249,15 @@ impl Context {
         let wanted = match self.snapshot.sip.large_by_tcp {
             LargeByTcp::None => false,
             // What was received from somewhere names the socket that it came by; a device behind NAT takes no connection.
-            LargeByTcp::Peers => hop.local.is_none(),
+            LargeByTcp::Peers => hop.local.is_none() || self.border.is_server(hop),
             LargeByTcp::All => true,
         };
         let refused = self.without_tcp.get(&hop.remote).is_some_and(|at| self.now.mono.since(*at) < limits::WITHOUT_TCP);
-        let via = format!("Via: SIP/2.0/UDP {};", self.own.sent_by(Transport::Udp));
+        let via = format!("Via: SIP/2.0/UDP {};", self.own.sent_by(hop));
         let at = octets.windows(2).position(|w| w == b"\r\n")? + 2;
         let below = octets[at..].strip_prefix(via.as_bytes()).filter(|_| wanted && !refused)?;
-        let worded = format!("Via: SIP/2.0/TCP {};", self.own.sent_by(Transport::Tcp));
-        let tcp = Hop { transport: Transport::Tcp, local: None, flow: None, ..*hop };
+        let tcp = self.own.other_transport(hop, Transport::Tcp);
+        let worded = format!("Via: SIP/2.0/TCP {};", self.own.sent_by(&tcp));
         Some((tcp, [&octets[..at], worded.as_bytes(), below].concat().into()))
     }
 

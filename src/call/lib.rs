@@ -9,6 +9,7 @@ pub mod b2bua;
 pub mod config;
 pub mod context;
 pub mod events;
+pub mod interface;
 pub mod node;
 pub mod number;
 pub mod overload;
@@ -25,7 +26,8 @@ pub mod survive;
 mod timers;
 mod wake;
 
-pub use context::{Output, OwnAddresses};
+pub use context::Output;
+pub use interface::{Interface, OwnAddresses};
 pub use node::{Input, Node, NodeSetup};
 pub use restore::Saved;
 

@@ -6,8 +6,9 @@ use crate::ALLOW;
 use crate::auth::Authenticator;
 use crate::b2bua::{Calls, Env, Incoming, PortAllocator};
 use crate::config::Snapshot;
-use crate::context::{Context, Output, OwnAddresses, Owner};
+use crate::context::{Context, Output, Owner};
 use crate::events::{Asked, Events, single};
+use crate::interface::OwnAddresses;
 use crate::overload::{Load, Stage};
 use crate::peers::{PeerName, Peers};
 use crate::registrar::{Registrar, Surroundings};
@@ -279,7 +280,7 @@ impl Node {
     /// Whether cloud or a trunk speaks over this hop: by its address, or by its certificate.
     fn is_peer(&self, hop: &Hop) -> bool {
         let proved = hop.flow.and_then(|flow| self.cx.proved.get(&flow));
-        proved.and_then(|names| self.peers.by_certificate(names)).or_else(|| self.peers.by_source(hop)).is_some()
+        proved.and_then(|names| self.peers.by_certificate(names)).or_else(|| self.peers.by_source(&self.cx.own, hop)).is_some()
     }
 
     fn received(&mut self, hop: Hop, message: Message) {
@@ -312,6 +313,14 @@ impl Node {
     fn is_let_in(&mut self, hop: Hop, message: &Message) -> bool {
         let request = Request { hop, message, mode: self.survival.mode };
         let known = self.is_peer(&hop);
+        if !known && self.is_out_of_bounds(&hop, message) {
+            if self.shield.tolerates_malformed(&mut self.cx, &hop) {
+                let (tag, stamped) = (self.cx.tag(), message.received_from(hop.remote));
+                let verdict = Verdict::Reply { rule: "realm-without-users", status: 403, reason: "Forbidden".into() };
+                self.rejected(hop, verdict, |status, reason| Some(UAS.refuse(&stamped, status, reason, &tag).build()));
+            }
+            return false;
+        }
         let standing = if known { Standing::Known } else { self.shield.standing(&self.cx, &request) };
         // Whoever repeats what is being worked on has its one answer, even if the node would answer a new request otherwise by now.
         let expected = standing == Standing::Unknown
@@ -330,6 +339,13 @@ impl Node {
             return true;
         }
         self.shield.judge(&mut self.cx, &self.auth, standing, &request)
+    }
+
+    /// Whether a request outside any dialog came by a realm where only cloud and trunks are.
+    fn is_out_of_bounds(&self, hop: &Hop, message: &Message) -> bool {
+        let realm = self.cx.snapshot.realm(&self.cx.own.at(hop).realm);
+        let outside = message.is_request() && message.method() != Method::Ack && message.to().is_ok_and(|to| to.tag().is_none());
+        outside && realm.is_some_and(|realm| !realm.users)
     }
 
     /// The driver told how far it is behind.

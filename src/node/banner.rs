@@ -14,14 +14,15 @@ use std::path::Path;
 #[derive(Serialize)]
 struct Addresses<'a> {
     pid: u32,
-    sip: &'a [(Transport, SocketAddr)],
+    sip: Vec<&'a (Transport, SocketAddr)>,
     web: SocketAddr,
     advertised: std::net::IpAddr,
 }
 
 /// Writes the addresses down. They are a convenience: without them the node runs all the same.
 pub fn write_addresses(dir: &Path, own: &OwnAddresses, web: SocketAddr) {
-    let addresses = Addresses { pid: std::process::id(), sip: &own.listeners, web, advertised: own.advertised };
+    let sip = own.all().flat_map(|interface| &interface.listeners).collect();
+    let addresses = Addresses { pid: std::process::id(), sip, web, advertised: own.first().advertised };
     let json = serde_json::to_vec(&addresses).unwrap_or_default();
     if let Err(error) = write_atomic(&dir.join("addresses.json"), &json, 0o644) {
         tracing::warn!(%error, "addresses.json");
@@ -31,7 +32,7 @@ pub fn write_addresses(dir: &Path, own: &OwnAddresses, web: SocketAddr) {
 /// The text printed at start.
 pub fn text(loaded: &Loaded, own: &OwnAddresses, web: SocketAddr, admin: Option<&OneTimePassword>, self_signed: bool) -> String {
     let mut text = String::new();
-    let host = SocketAddr::new(if web.ip().is_unspecified() { own.advertised } else { web.ip() }, web.port());
+    let host = SocketAddr::new(if web.ip().is_unspecified() { own.first().advertised } else { web.ip() }, web.port());
     // Writing to a String cannot fail.
     let _ = writeln!(text, "\n  Ringfort {} is running as `{}`.\n", env!("CARGO_PKG_VERSION"), loaded.snapshot.node.name);
     let _ = writeln!(text, "  Page and web phone   https://{host}/");
@@ -52,8 +53,10 @@ pub fn text(loaded: &Loaded, own: &OwnAddresses, web: SocketAddr, admin: Option<
     if loaded.passwords.is_file() {
         let _ = writeln!(text, "                       (passwords that were made are kept in {})", loaded.passwords.display());
     }
-    for (transport, address) in &own.listeners {
-        let _ = writeln!(text, "  SIP over {:<4}        {}:{}", transport.via_token(), own.advertised_host(), address.port());
+    for interface in own.all() {
+        for (transport, address) in &interface.listeners {
+            let _ = writeln!(text, "  SIP over {:<4}        {}:{}", transport.via_token(), interface.host(), address.port());
+        }
     }
     let echo = &loaded.snapshot.services.echo;
     if !echo.is_empty() {

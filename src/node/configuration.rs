@@ -121,12 +121,15 @@ fn read_passwords(path: &Path) -> BTreeMap<String, Zeroizing<String>> {
 /// Keys of `new` that differ from what the process began with and that only its next start follows.
 pub fn needs_restart(first: &Snapshot, new: &Snapshot) -> Vec<&'static str> {
     let (node, sip, web, media) = (&first.node, &first.sip, &first.web, &first.media);
+    let same_number = first.realms.len() == new.realms.len();
+    let realms_moved = !same_number || first.realms.iter().zip(&new.realms).any(|(old, new)| !old.is_where(new));
     let changed = [
         ("node.state_dir", node.state_dir != new.node.state_dir),
         ("node.run_dir", node.run_dir != new.node.run_dir),
         ("sip.listen", sip.listen != new.sip.listen),
         ("sip.advertise", sip.advertise != new.sip.advertise),
         ("sip.t1_ms", sip.t1_ms != new.sip.t1_ms),
+        ("realm", realms_moved),
         ("web.listen", web.listen != new.web.listen),
         ("media.bind", media.bind != new.media.bind),
         ("media.advertise", media.advertise != new.media.advertise),

@@ -48,7 +48,7 @@ impl RuleCommand {
         let read = std::io::stdin().take(limits::SIP_MESSAGE_MAX as u64 + 1).read_to_end(&mut octets);
         read.map_err(|error| format!("standard input: {error}"))?;
         let message = Message::parse(with_line_ends(octets)).map_err(|error| format!("this is no SIP message: {error}"))?;
-        let host = snapshot.sip.advertise.map_or("192.0.2.10".to_string(), |ip| ip.to_string());
+        let host = snapshot.sip.advertise.any().map_or("192.0.2.10".to_string(), |ip| ip.to_string());
         let scene = Scene { host, domain: snapshot.node.domain.clone(), peer: "203.0.113.1".into() };
         let direction = match direction {
             Way::Receive => Direction::Receive,

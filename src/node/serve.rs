@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use ringfort_base::{Transport, limits};
+use ringfort_base::{Hop, Transport, limits};
 use std::io;
 use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpStream};
@@ -80,7 +80,8 @@ async fn upgrade(
     tokio::spawn(async move {
         if let Ok(upgraded) = hyper::upgrade::on(request).await {
             let socket = websocket::upgraded(TokioIo::new(upgraded)).await;
-            websocket::serve(socket, remote, Transport::Wss, signalling, place).await;
+            let hop = Hop::to(Transport::Wss, remote);
+            websocket::serve(socket, hop, signalling, place).await;
         }
     });
     let fields = [

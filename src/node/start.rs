@@ -14,6 +14,7 @@ use crate::{banner, serve};
 use arc_swap::ArcSwap;
 use ringfort_base::Transport;
 use ringfort_call::config::{ListenAddress, Snapshot};
+use ringfort_call::interface::loopback;
 use ringfort_call::status::Status;
 use ringfort_call::{Input, Node, NodeSetup, OwnAddresses};
 use ringfort_observe::log::{LogFormat, LogOptions, LogSubscriber};
@@ -23,7 +24,7 @@ use ringfort_relay::{Relay, RelayConfig};
 use ringfort_store::{FileError, StateDir};
 use ringfort_web::{Admins, Hasher, WebOptions, WebState};
 use rustix::process::{Resource, getrlimit, setrlimit};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::signal::unix::{SignalKind, signal};
@@ -111,7 +112,11 @@ impl Started {
         let listeners = Listeners::bind(&snapshot)?;
         let own = listeners.own.clone();
         let web_address = listeners.web.local_addr()?;
-        let tls = Tls::open(&snapshot, &state, &[own.advertised, Ipv4Addr::LOCALHOST.into()])?;
+        let tls = Tls::open(
+            &snapshot,
+            &state,
+            &own.all().map(|interface| interface.advertised).chain([Ipv4Addr::LOCALHOST.into()]).collect::<Vec<_>>(),
+        )?;
         let metrics = Metrics::new().map_err(|e| StartError::Metrics(e.to_string()))?;
         let subscribers: Vec<Box<dyn Subscriber>> =
             vec![Box::new(LogSubscriber::default()), Box::new(metrics.clone()), Box::new(RecordWriter::open(&state))];
@@ -225,7 +230,13 @@ impl Listeners {
             let what = || format!("{} {}", wanted.transport, wanted.address);
             Bound::bind(wanted).map_err(|source| StartError::Listen { what: what(), source })
         };
-        let sip: Vec<Bound> = snapshot.sip.listen.iter().map(bind).collect::<Result<_, _>>()?;
+        let mut sip: Vec<Bound> = snapshot.sip.listen.iter().map(bind).collect::<Result<_, _>>()?;
+        let mut realms = Vec::new();
+        for realm in &snapshot.realms {
+            let bound: Vec<Bound> = realm.listen.iter().map(bind).collect::<Result<_, _>>()?;
+            realms.push(bound.iter().map(Bound::address).collect());
+            sip.extend(bound);
+        }
         let web = crate::io::bind_stream(snapshot.web.listen)
             .map_err(|source| StartError::Listen { what: format!("HTTPS {}", snapshot.web.listen), source })?;
         let mut udp = Vec::new();
@@ -234,23 +245,25 @@ impl Listeners {
                 udp.push((listener.address().1, socket));
             }
         }
-        let mut listeners: Vec<(Transport, SocketAddr)> = sip.iter().map(Bound::address).collect();
+        let own = sip.iter().take(snapshot.sip.listen.len());
+        let mut listeners: Vec<(Transport, SocketAddr)> = own.map(Bound::address).collect();
         if !listeners.iter().any(|(t, _)| *t == Transport::Wss) {
             listeners.push((Transport::Wss, web.local_addr()?));
         }
-        let advertised = snapshot.sip.advertise.unwrap_or_else(default_address);
-        let media_advertised = snapshot.media.advertise.unwrap_or(advertised);
-        let media_bind = snapshot.media.bind.unwrap_or(media_advertised);
-        let own = OwnAddresses { listeners, advertised, media_bind, media_advertised };
+        let own = OwnAddresses::configured(snapshot, listeners, realms, default_address);
         Ok(Listeners { sip, web, own, udp })
     }
 }
 
-/// Address of the interface with the default route; loopback when there is none. Connecting a UDP socket sends nothing.
-fn default_address() -> IpAddr {
-    let found = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
-        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
+/// Address of a family of the interface with the default route; loopback when there is none. Connecting a UDP socket sends nothing.
+fn default_address(v4: bool) -> IpAddr {
+    let (any, far): (IpAddr, IpAddr) = match v4 {
+        true => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into()),
+        false => (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()),
+    };
+    let found = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((far, 9))?;
         socket.local_addr()
     });
-    found.map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip())
+    found.map_or_else(|_| loopback(v4), |address| address.ip())
 }

@@ -82,12 +82,7 @@ pub fn password(user: &str) -> String {
 
 fn own() -> OwnAddresses {
     let address: SocketAddr = NODE.parse().expect("constant");
-    OwnAddresses {
-        listeners: vec![(Transport::Udp, address), (Transport::Tcp, address)],
-        advertised: address.ip(),
-        media_bind: address.ip(),
-        media_advertised: address.ip(),
-    }
+    OwnAddresses::plain(vec![(Transport::Udp, address), (Transport::Tcp, address)], address.ip())
 }
 
 fn civil(now: Time) -> Now {

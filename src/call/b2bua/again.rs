@@ -100,7 +100,7 @@ pub(super) fn reworded(cx: &Context, before: &Message, anew: &Anew<'_>) -> Bytes
     let (method, transport) = (before.method(), anew.hop.transport);
     let contact = before.header(HeaderName::Contact).map(|_| write::contact(cx, anew.hop));
     let request = Builder::request(&method, before.request_uri().unwrap_or_default());
-    let request = request.via(transport, cx.own.sent_by(transport), anew.via, true);
+    let request = request.via(transport, cx.own.sent_by(anew.hop), anew.via, true);
     let stays = |name: HeaderName| !OTHERS.contains(&name) && !anew.fields.iter().any(|(field, _)| *field == name);
     let request = before.lines().filter(|(name, _)| stays(*name)).fold(request, |request, (_, line)| request.line(line));
     let request =

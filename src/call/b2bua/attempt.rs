@@ -6,6 +6,7 @@ use super::branch::Branch;
 use super::call::{Call, Failure, Leg, Phase, Side};
 use super::connected::Connected;
 use super::destination::{destination, peer_of};
+use super::media::At;
 use super::proof::Proving;
 use super::write::Outgoing;
 use super::{Env, Tables, ending, media, outcome, write};
@@ -125,14 +126,14 @@ impl Call {
         let device = |failure: Failure| Failure { of_device, ..failure };
         let snapshot = self.snapshot.clone().unwrap_or_else(|| env.cx.snapshot.clone());
         let destination = destination(env, &snapshot, &target).map_err(device)?;
-        self.enter_target(env, tables, &target)?;
+        self.enter_target(env, tables, &target, &destination.hop)?;
         let (call_id, tag) = (env.cx.entropy.token(20), env.cx.tag());
         let mut leg = Leg::new(destination.hop, destination.by_target, call_id, tag);
         (leg.device, leg.route, leg.placed) = (destination.device.clone(), destination.route.clone(), env.cx.now.mono);
         if let Target::Trunk { name, .. } = &target {
             leg.proving = Proving::of(&Source::Trunk(name.clone()));
         }
-        let media = media::open(env, tables, self.id, destination.kind);
+        let media = media::open(env, tables, self.id, destination.kind, At { hop: &destination.hop, audio: None });
         let mut media = media.ok_or(Failure::new(503, "No Media Port"))?;
         media.session.set_sdes(destination.sdes);
         leg.media = Some(media);

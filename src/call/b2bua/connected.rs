@@ -118,7 +118,7 @@ fn telling(cx: &Context, snapshot: &Snapshot, who: &Connected, of: Option<&Sourc
     }
     let address = NameAddr::parse(to.local).ok().and_then(|address| Uri::parse(address.uri).ok());
     let host = address.map(|uri| uri.host.to_string()).filter(|host| host != NOWHERE);
-    let from = who.person(snapshot, of, to.party).at(&host.unwrap_or_else(|| cx.own.advertised_host()));
+    let from = who.person(snapshot, of, to.party).at(&host.unwrap_or_else(|| cx.own.at(to.hop).host()));
     let believed = (trusted && who.asserted) || device;
     let field = match profile.identity {
         IdentityField::Pai if believed => Some((HeaderName::PAssertedIdentity, from.clone())),

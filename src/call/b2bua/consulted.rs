@@ -26,7 +26,8 @@ impl Call {
     fn change_caller(&mut self, env: &mut Env<'_>, tables: &mut Tables, internal: TransactionId) -> bool {
         let described = self.caller.media.as_ref().and_then(|media| media.described.clone()).unwrap_or_default();
         let (number, from) = (self.asked.number.clone(), self.asked.from.clone());
-        let invite = offer_of(env, described).and_then(|sdp| write_invite(env, &number, &from, None, sdp));
+        let hop = self.caller.hop;
+        let invite = offer_of(env, &hop, described).and_then(|sdp| write_invite(env, &hop, &number, &from, None, sdp));
         let (Some(message), Some(dialog)) = (invite, self.caller.dialog.clone()) else { return false };
         if let Some(before) = self.invite.as_ref().map(|invite| invite.id) {
             tables.invites.remove(&before);

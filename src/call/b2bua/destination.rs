@@ -53,12 +53,18 @@ pub(crate) fn destination(env: &Env<'_>, snapshot: &Snapshot, target: &Target) -
             let section = snapshot.trunk(name).ok_or(Failure::new(503, "Peer Not Configured"))?;
             let (host, port) = section.named();
             let uri = Uri::sip(Some(number), host, port).to_string();
-            let domain = section.domain.as_ref().map_or_else(|| env.cx.own.advertised_host(), |domain| domain.to_string());
+            let domain = section.domain.as_ref().map_or_else(|| own_host(env, name), |domain| domain.to_string());
             let to = peer(env, snapshot, &PeerName::Trunk(name.clone()), uri, domain)?;
             Ok(Destination { by_target: !section.nat, ..to })
         }
         Target::Echo | Target::Extension(_) => Err(Failure::new(500, "Not A Destination")),
     }
+}
+
+/// The node's address as a trunk without domain reads it.
+pub(crate) fn own_host(env: &Env<'_>, trunk: &str) -> String {
+    let hop = env.peers.find(&PeerName::Trunk(trunk.to_string())).and_then(|peer| peer.hop());
+    hop.map_or_else(|| env.cx.own.agent(), |hop| env.cx.own.at(&hop).host())
 }
 
 fn device(env: &Env<'_>, snapshot: &Snapshot, token: &str) -> Result<Destination, Failure> {

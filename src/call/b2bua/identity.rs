@@ -19,7 +19,7 @@ pub(crate) enum Stranger {
 /// The cloud or the trunk that speaks over this hop.
 pub(crate) fn peer_at(env: &Env<'_>, hop: &Hop) -> Option<Source> {
     let proved = hop.flow.and_then(|flow| env.cx.proved.get(&flow));
-    let peer = proved.and_then(|names| env.peers.by_certificate(names)).or_else(|| env.peers.by_source(hop))?;
+    let peer = proved.and_then(|names| env.peers.by_certificate(names)).or_else(|| env.peers.by_source(&env.cx.own, hop))?;
     Some(match peer {
         PeerName::Cloud => Source::Cloud,
         PeerName::Trunk(name) => Source::Trunk(name.clone()),

@@ -3,6 +3,7 @@
 
 use super::call::{Call, Leg, Phase, Side};
 use super::exchange::Offer;
+use super::media::At;
 use super::transfer::{Deferred, Dialled, Replaces};
 use super::{Calls, Env, ending, media, setup, write};
 use crate::route::Source;
@@ -39,9 +40,10 @@ impl Calls {
         let Some(remains) = call.transfer.as_ref().map(|t| t.referrer.other()) else { return };
         let described = call.media(remains).and_then(|m| m.described.clone()).unwrap_or_default();
         let hop = call.leg(remains).map(|leg| leg.hop);
-        let (Some(hop), Some(sdp)) = (hop, offer_of(env, described)) else { return self.refuse_transfer(env, id, 488) };
+        let sdp = hop.as_ref().and_then(|hop| offer_of(env, hop, described));
+        let (Some(hop), Some(sdp)) = (hop, sdp) else { return self.refuse_transfer(env, id, 488) };
         let internal = TransactionId::internal(self.tables.fresh_id().0);
-        let invite = write_invite(env, &number, &from, referred_by.as_deref(), sdp);
+        let invite = write_invite(env, &hop, &number, &from, referred_by.as_deref(), sdp);
         let full = self.live.len() >= limits::CALLS_MAX;
         let hop = Hop { flow: None, ..hop };
         let Some(invite) = invite else { return self.refuse_transfer(env, id, 400) };
@@ -143,9 +145,10 @@ impl Calls {
         if self.tables.group_of(leg.0) == group {
             return true;
         }
-        let Some(call) = self.live.get_mut(&leg.0) else { return false };
-        let Some(media) = call.media(leg.1).filter(|media| media.session.kind() == LegKind::Rtp) else { return false };
-        let Some(fresh) = media::open(env, &mut self.tables, into, LegKind::Rtp) else { return false };
+        let Some(Leg { hop, media, .. }) = self.live.get_mut(&leg.0).and_then(|call| call.leg(leg.1)) else { return false };
+        let Some(media) = media.as_mut().filter(|media| media.session.kind() == LegKind::Rtp) else { return false };
+        let at = At { hop, audio: Some(media.session.address().advertised) };
+        let Some(fresh) = media::open(env, &mut self.tables, into, LegKind::Rtp, at) else { return false };
         media::close(env, &mut self.tables, media);
         self.tables.ports.remove(&media.port);
         media.session.move_to(fresh.port, fresh.session.address());
@@ -240,10 +243,11 @@ impl Call {
 }
 
 /// An offer with these formats, for the INVITE of a transfer.
-pub(super) fn offer_of(env: &mut Env<'_>, described: Description) -> Option<Vec<u8>> {
+pub(super) fn offer_of(env: &mut Env<'_>, hop: &Hop, described: Description) -> Option<Vec<u8>> {
     let described = Description { direction: Direction::SendRecv, ..described };
-    let rtp = SocketAddr::new(env.cx.own.media_bind, 9);
-    let address = MediaAddress { rtp, rtcp: None, advertised: env.cx.own.media_advertised };
+    let own = env.cx.own.at(hop);
+    let (rtp, advertised) = (SocketAddr::new(own.media_bind, 9), own.media_advertised);
+    let address = MediaAddress { rtp, rtcp: None, advertised };
     let mut session = LegSession::new(LegKind::Rtp, PortId(0), address, &mut *env.cx.entropy);
     session.make_offer(env.cx.now.mono, &described).ok()
 }
@@ -251,6 +255,7 @@ pub(super) fn offer_of(env: &mut Env<'_>, described: Description) -> Option<Vec<
 /// The INVITE by which the node calls itself on behalf of a referrer.
 pub(super) fn write_invite(
     env: &mut Env<'_>,
+    hop: &Hop,
     number: &str,
     from: &str,
     referred_by: Option<&str>,
@@ -259,7 +264,7 @@ pub(super) fn write_invite(
     let domain = env.cx.snapshot.node.domain.clone();
     let (branch, tag, call_id) = (env.cx.branch(), env.cx.tag(), env.cx.entropy.token(20));
     let uri = format!("sip:{}@{domain}", write::user(number));
-    let sent_by = env.cx.own.sent_by(Transport::Udp);
+    let sent_by = env.cx.own.sent_by(&env.cx.own.other_transport(hop, Transport::Udp));
     let octets = Builder::request(&Method::Invite, &uri)
         .via(Transport::Udp, &sent_by, &branch, false)
         .header(HeaderName::MaxForwards, 70)

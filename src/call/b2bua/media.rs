@@ -4,24 +4,46 @@ use super::call::{Call, Failure, Media, Phase, Side};
 use super::ending::Cause;
 use super::{Env, Tables};
 use crate::wake::Wake;
-use ringfort_base::{CallId, Event, PortId, Time, limits};
+use ringfort_base::{CallId, Event, Hop, PortId, Time, limits};
 use ringfort_media::description::Description;
 use ringfort_media::plan::{Destination, DiscardReason, PortCounters, RelayCommand, RelayEvent};
+use ringfort_media::sdp::{Connection, Sdp};
 use ringfort_media::session::{LegKind, LegOutput, LegSession, MediaAddress};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// The shortest pause between two turns of a leg's session.
 const TICK: Duration = Duration::from_millis(1);
 
+/// Where a leg's peer is.
+#[derive(Clone, Copy)]
+pub(super) struct At<'a> {
+    pub hop: &'a Hop,
+    /// An address of the family in which its audio is, where it has said so.
+    pub audio: Option<IpAddr>,
+}
+
+/// Where the audio of a description is. `None`: it does not say so by an address.
+pub(super) fn address_of(sdp: &[u8]) -> Option<IpAddr> {
+    let sdp = Sdp::parse(sdp).ok()?;
+    let of_media = || sdp.media_section(0).and_then(|section| section.connection().ok().flatten());
+    match of_media().or_else(|| sdp.session_section().connection().ok().flatten())? {
+        // An unspecified address is an old way to hold.
+        Connection::Address(address) if !address.is_unspecified() => Some(address),
+        _ => None,
+    }
+}
+
 /// A port and a session for a leg. `None`: every port is in use.
-pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, kind: LegKind) -> Option<Media> {
+pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, kind: LegKind, at: At<'_>) -> Option<Media> {
+    let own = env.cx.own.for_media(at.hop, at.audio);
+    let (bind, advertised) = (own.media_bind, own.media_advertised);
     let number = tables.allocator.take(env.cx.now.mono)?;
     let port = PortId(tables.fresh_id().0);
-    let rtp = SocketAddr::new(env.cx.own.media_bind, number);
+    let rtp = SocketAddr::new(bind, number);
     // A browser multiplexes for sure (RFC 8834 4.5); a phone may not.
-    let rtcp = (kind == LegKind::Rtp).then(|| SocketAddr::new(env.cx.own.media_bind, number + 1));
-    let address = MediaAddress { rtp, rtcp, advertised: env.cx.own.media_advertised };
+    let rtcp = (kind == LegKind::Rtp).then(|| SocketAddr::new(bind, number + 1));
+    let address = MediaAddress { rtp, rtcp, advertised };
     let session = LegSession::new(kind, port, address, &mut *env.cx.entropy);
     tables.ports.insert(port, call);
     env.cx.relay(RelayCommand::Open { port, call: tables.group_of(call), rtp, rtcp });

@@ -176,7 +176,7 @@ impl Calls {
         }
         if incoming.invite.header(HeaderName::Join).is_some() {
             // RFC 3911 4: a call of two parties cannot become one of three.
-            let warning = format!("399 {} \"Join is not possible\"", env.cx.own.advertised_host());
+            let warning = format!("399 {} \"Join is not possible\"", env.cx.own.agent());
             return drop(setup::refuse(env, &incoming, 488, None, &[(HeaderName::Warning, warning)]));
         }
         let full = self.live.len() >= limits::CALLS_MAX;

@@ -94,7 +94,8 @@ impl Inside {
         hosts.extend(addresses.filter_map(|value| Some(Uri::parse(NameAddr::parse(value).ok()?.uri).ok()?.host.to_string())));
         hosts.extend(invite.values(HeaderName::Via).filter_map(sent_by));
         hosts.extend(invite.call_id().ok().and_then(|id| id.split_once('@')).map(|(_, host)| host.to_string()));
-        let own = [cx.own.advertised_host(), cx.snapshot.node.domain.to_ascii_lowercase()];
+        let own = cx.own.all().map(|own| own.advertised.to_string());
+        let own: Vec<String> = own.chain([cx.snapshot.node.domain.to_ascii_lowercase()]).collect();
         hosts.iter_mut().for_each(|host| *host = host.trim_matches(['[', ']']).to_ascii_lowercase());
         hosts.retain(|host| host.len() > 2 && !own.contains(host));
         Inside(hosts)

@@ -53,7 +53,8 @@ impl Call {
         // Whom the offer would have to come from is not yet known to take the call.
         let offer = progress::sdp_of(&incoming.invite).map(<[u8]>::to_vec).ok_or(488u16)?;
         let kind = Sdp::parse(&offer).map_or(LegKind::Rtp, |sdp| kind_of_offer(&sdp));
-        let mut media = media::open(env, tables, self.id, kind).ok_or(503u16)?;
+        let at = media::At { hop: &incoming.hop, audio: media::address_of(&offer) };
+        let mut media = media::open(env, tables, self.id, kind, at).ok_or(503u16)?;
         let before = self.caller.media.as_ref().and_then(|media| media.described.clone()).unwrap_or_else(Description::g711);
         let now = env.cx.now.mono;
         let agreed = media.session.receive_offer(now, &offer);

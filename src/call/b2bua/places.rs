@@ -1,11 +1,11 @@
-//! The places that a call takes: of the node, of whoever calls, of the trunks and people it goes to. A trunk that is full is passed over
+//! The places that a call takes: of the node, of the realms of its legs, of whoever calls, of the trunks and people it goes to. A trunk that is full is passed over
 //! for the next target; a person who has too many calls is busy; a caller who has too many is told when to come back.
 
 use super::call::{Call, Failure, Phase};
 use super::{Env, Tables};
 use crate::admission::{Allowance, Full, Holder, Place, kbit_of};
 use crate::route::{Outcome, Target};
-use ringfort_base::Event;
+use ringfort_base::{Event, Hop};
 use ringfort_sip::message::HeaderName;
 
 impl Call {
@@ -15,7 +15,8 @@ impl Call {
             return;
         }
         let caller = Holder::of(&self.asked.source);
-        for holder in [Some(Holder::Node), caller].into_iter().flatten() {
+        let realm = realm_at(env, &self.caller.hop);
+        for holder in [Some(Holder::Node), realm, caller].into_iter().flatten() {
             if let Err(full) = self.take_place(env, tables, holder.clone()) {
                 tell(env, &holder, full, "INVITE answered 503");
                 let wait = env.cx.snapshot.limits.retry_after_s.max(1).to_string();
@@ -25,7 +26,19 @@ impl Call {
     }
 
     /// The place of a target that is about to be asked. Several devices of one person are one call.
-    pub(super) fn enter_target(&mut self, env: &mut Env<'_>, tables: &mut Tables, target: &Target) -> Result<(), Failure> {
+    pub(super) fn enter_target(
+        &mut self,
+        env: &mut Env<'_>,
+        tables: &mut Tables,
+        target: &Target,
+        hop: &Hop,
+    ) -> Result<(), Failure> {
+        if let Some(realm) = realm_at(env, hop) {
+            self.take_place(env, tables, realm.clone()).map_err(|full| {
+                tell(env, &realm, full, "target passed over");
+                Failure { outcome: Outcome::Unreachable, ..Failure::new(503, "Realm Full") }
+            })?;
+        }
         let (holder, status, reason) = match target {
             Target::Trunk { name, .. } => (Holder::Trunk(name.clone()), 503, "Trunk Full"),
             Target::Device { user, .. } => (Holder::User(user.clone()), 486, "Busy Here"),
@@ -43,13 +56,15 @@ impl Call {
     }
 
     /// The call was answered: the places of targets that did not take it are free.
-    pub(super) fn leave_others(&mut self, tables: &mut Tables) {
+    pub(super) fn leave_others(&mut self, env: &Env<'_>, tables: &mut Tables) {
+        let realms = [Some(&self.caller), self.callee.as_ref()].map(|leg| leg.and_then(|leg| realm_at(env, &leg.hop)));
         let taken = match &self.target {
             Some(Target::Trunk { name, .. }) => Some(Holder::Trunk(name.clone())),
             Some(Target::Device { user, .. }) => Some(Holder::User(user.clone())),
             _ => None,
         };
-        let mut keep: Vec<Holder> = [Some(Holder::Node), Holder::of(&self.asked.source), taken].into_iter().flatten().collect();
+        let keep = [Some(Holder::Node), Holder::of(&self.asked.source), taken];
+        let mut keep: Vec<Holder> = keep.into_iter().chain(realms).flatten().collect();
         for place in std::mem::take(&mut self.places) {
             match keep.iter().position(|holder| *holder == place.holder) {
                 Some(at) => {
@@ -73,7 +88,8 @@ impl Call {
             Some(Target::Device { user, .. }) => Some(Holder::User(user.clone())),
             _ => None,
         };
-        for holder in [Some(Holder::Node), Holder::of(&self.asked.source), target].into_iter().flatten() {
+        let realms = [Some(&self.caller), self.callee.as_ref()].map(|leg| leg.and_then(|leg| realm_at(env, &leg.hop)));
+        for holder in [Some(Holder::Node), Holder::of(&self.asked.source), target].into_iter().chain(realms).flatten() {
             let place = tables.admission.enter(env.cx.now.mono, holder, Allowance::default(), self.kbit(), true);
             self.places.extend(place);
         }
@@ -91,6 +107,12 @@ impl Call {
         let described = self.caller.media.as_ref().and_then(|media| media.described.as_ref());
         described.map_or_else(|| kbit_of(&Default::default()), kbit_of)
     }
+}
+
+/// The realm of a leg; the one of `[sip]` has no limits of its own.
+fn realm_at(env: &Env<'_>, hop: &Hop) -> Option<Holder> {
+    let realm = &env.cx.own.at(hop).realm;
+    (!realm.is_empty()).then(|| Holder::Realm(realm.clone()))
 }
 
 fn tell(env: &mut Env<'_>, holder: &Holder, full: Full, effect: &str) {

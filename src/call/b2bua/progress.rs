@@ -249,7 +249,7 @@ impl Call {
         };
         env.cx.respond(invite.id, octets);
         self.phase = Phase::Connected;
-        self.leave_others(tables);
+        self.leave_others(env, tables);
         self.answered = Some(env.cx.now.wall);
         env.cx.totals.calls_answered += 1;
         env.cx.event(Event::CallAnswered { call: self.id, target: self.target_name() });

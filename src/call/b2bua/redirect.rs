@@ -63,7 +63,7 @@ impl Call {
         uri.scheme == Scheme::Tel
             || is(&snapshot.node.domain)
             || is(snapshot.cloud_domain())
-            || is(&own.advertised_host())
+            || own.all().any(|own| is(&own.host()))
             || of_peer
     }
 

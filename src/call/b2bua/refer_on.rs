@@ -33,7 +33,7 @@ impl Call {
         let (owner, referrer) = (Owner::Call(self.id), self.name_of(side));
         let Some(leg) = self.leg(side.other()).filter(|leg| leg.is_confirmed() && leg.abilities.refer) else { return false };
         let host = leg.dialog.as_ref().and_then(|dialog| host_of(&dialog.local));
-        let host = host.unwrap_or_else(|| env.cx.own.advertised_host());
+        let host = host.unwrap_or_else(|| env.cx.own.at(&leg.hop).host());
         let hop = leg.next_hop();
         let contact = write::contact(env.cx, &hop);
         let Some(refer) = leg.inside(env.cx, &Method::Refer) else { return false };

@@ -3,6 +3,7 @@
 
 use super::call::{Awaited, Call, Leg, Phase, Side};
 use super::exchange::{Exchange, Offer};
+use super::media::At;
 use super::proof::Proving;
 use super::transfer::Replaces;
 use super::within::Asked;
@@ -92,7 +93,8 @@ impl Call {
     /// The new leg stands in the place of the old one while the other party is asked.
     fn take_over_leg(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side, mut leg: Leg, incoming: setup::Incoming) {
         let kind = Sdp::parse(incoming.invite.body()).map_or(LegKind::Rtp, |sdp| kind_of_offer(&sdp));
-        leg.media = media::open(env, tables, self.id, kind);
+        leg.media =
+            media::open(env, tables, self.id, kind, At { hop: &incoming.hop, audio: media::address_of(incoming.invite.body()) });
         if leg.media.is_none() {
             return drop(setup::refuse(env, &incoming, 503, None, &[]));
         }

@@ -6,6 +6,7 @@ use super::connected::Connected;
 use super::early::Early;
 use super::identity::{self, Stranger};
 use super::loops::breadth;
+use super::media::At;
 use super::proof::Proving;
 use super::{Env, Tables, device, media, people, progress, session_timer, write};
 use crate::config::{PeerRef, Snapshot};
@@ -187,7 +188,8 @@ fn take_offer(env: &mut Env<'_>, tables: &mut Tables, call: &mut Call) {
         // Without an offer the way tells what sits at its end.
         None => kind_behind(&call.caller.hop),
     };
-    let Some(mut media) = media::open(env, tables, call.id, kind) else {
+    let at = At { hop: &call.caller.hop, audio: body.as_deref().and_then(media::address_of) };
+    let Some(mut media) = media::open(env, tables, call.id, kind, at) else {
         return call.refuse(env, tables, 503, "no-media-port", Vec::new());
     };
     media.session.set_sdes(keys_wanted(&env.cx.snapshot, &call.asked.source, &invite.message));

@@ -23,13 +23,13 @@ use std::net::SocketAddr;
 /// The node's Contact towards a peer.
 pub(crate) fn contact(cx: &Context, hop: &Hop) -> String {
     let user = cx.border.trunk(&cx.snapshot, hop).and_then(|trunk| trunk.contact_user()).unwrap_or("ringfort");
-    format!("<sip:{user}@{};transport={}>", cx.own.sent_by(hop.transport), hop.transport.uri_token())
+    format!("<sip:{user}@{};transport={}>", cx.own.sent_by(hop), hop.transport.uri_token())
 }
 
 /// Why a description was refused, for Warning (RFC 3261 20.43).
 pub(super) fn warning(cx: &Context, error: &MediaError) -> String {
     let (code, text) = error.warning();
-    format!("{code} {} \"{}\"", cx.own.advertised_host(), text.replace(['\\', '"'], ""))
+    format!("{code} {} \"{}\"", cx.own.agent(), text.replace(['\\', '"'], ""))
 }
 
 /// A peer's warning told as the node's: code and text stay, the agent would name an inside host (RFC 3261 20.43), as some texts do.
@@ -37,7 +37,7 @@ pub(super) fn own_warning(cx: &Context, value: &str) -> Option<String> {
     let mut parts = value.splitn(3, ' ');
     let (code, _agent, text) = (parts.next()?, parts.next()?, parts.next()?);
     let text = if names_a_host(text) { "\"Miscellaneous warning\"" } else { text };
-    Some(format!("{code} {} {text}", cx.own.advertised_host()))
+    Some(format!("{code} {} {text}", cx.own.agent()))
 }
 
 /// A reason phrase as the other leg may read it; `None`: the standard one.
@@ -101,7 +101,7 @@ pub(super) fn invite(cx: &Context, call: &Call, leg: &Leg, out: &Outgoing<'_>, s
     let called = Some(out.target).filter(|target| matches!(target, Target::Trunk { .. })).and_then(Target::number);
     let to = format!("<sip:{}@{domain}>", user(called.unwrap_or(&asked.number)));
     let mut builder = Builder::request(&Method::Invite, uri)
-        .via(leg.hop.transport, cx.own.sent_by(leg.hop.transport), out.branch, true)
+        .via(leg.hop.transport, cx.own.sent_by(&leg.hop), out.branch, true)
         .header(HeaderName::MaxForwards, asked.max_forwards.saturating_sub(1))
         .raw("Max-Breadth", &out.breadth.to_string())
         .header(HeaderName::From, format!("{};tag={}", told.from, leg.tag))
@@ -139,14 +139,14 @@ pub(crate) fn credentials(snapshot: &Snapshot, builder: Builder, source: &Source
 /// A request inside a dialog, with a new CSeq.
 pub(crate) fn inside(cx: &mut Context, dialog: &mut Dialog, method: &Method) -> Builder {
     let (transport, branch) = (dialog.hop.transport, cx.branch());
-    let via = NewVia { transport, sent_by: &cx.own.sent_by(transport), branch: &branch, rport: true };
+    let via = NewVia { transport, sent_by: &cx.own.sent_by(&dialog.hop), branch: &branch, rport: true };
     dialog.request(method, via).header(HeaderName::UserAgent, crate::PRODUCT)
 }
 
 /// ACK to the last INVITE's 2xx. `None`: this side sent no INVITE.
 pub(super) fn ack(cx: &mut Context, dialog: &Dialog) -> Option<Builder> {
     let (transport, branch) = (dialog.hop.transport, cx.branch());
-    let via = NewVia { transport, sent_by: &cx.own.sent_by(transport), branch: &branch, rport: true };
+    let via = NewVia { transport, sent_by: &cx.own.sent_by(&dialog.hop), branch: &branch, rport: true };
     dialog.ack(via)
 }
 

@@ -12,6 +12,7 @@ mod numbers;
 mod peer;
 mod place;
 mod profile;
+mod realm;
 mod route;
 mod rule;
 mod sections;
@@ -33,6 +34,7 @@ pub use profile::{
     AgentPattern, DeviceSection, DigestName, Extension, ForwardingField, Handling, IdentityField, PeerProfile, PeerRef, Privacy,
     ProfileFiles, Profiles, SHIPPED, find as find_profile,
 };
+pub use realm::{Addresses, RealmSection};
 pub use route::{ModeFilter, Pattern, RouteSection, RouteSource, TargetName};
 pub(crate) use rule::{Action, Condition, Test};
 pub use rule::{Direction, Rule};
@@ -80,6 +82,9 @@ pub struct Config {
     /// Which devices are of which kind.
     #[serde(default)]
     pub device: Vec<DeviceSection>,
+    /// Further networks.
+    #[serde(default)]
+    pub realm: Vec<RealmSection>,
     /// People and devices.
     #[serde(default)]
     pub account: Vec<AccountSection>,

@@ -106,6 +106,8 @@ pub struct CloudSection {
     pub address: PeerAddress,
     /// Transport: udp, tcp or tls. Absent: what the DNS says, else UDP.
     pub transport: Option<Transport>,
+    /// Realm by whose addresses it is spoken to; absent: those of `[sip]`.
+    pub realm: Option<String>,
     /// Domain that the cloud knows its users by; absent: `node.domain`.
     pub domain: Option<String>,
     /// What is done with its 3xx.
@@ -136,6 +138,8 @@ pub struct CloudSection {
 pub struct TrunkSection {
     /// Name in routes: `trunk:NAME`.
     pub name: String,
+    /// Realm by whose addresses it is spoken to; absent: those of `[sip]`.
+    pub realm: Option<String>,
     /// What is done with its 3xx.
     #[serde(default)]
     pub redirect: Redirect,

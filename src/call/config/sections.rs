@@ -1,6 +1,6 @@
 //! Sections that stand alone: node, signalling, page, names, audio, emergency, services.
 
-use super::{Redirect, TargetName, Zone};
+use super::{Addresses, Redirect, TargetName, Zone};
 use ringfort_base::Transport;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
@@ -42,8 +42,8 @@ impl Default for NodeSection {
 pub struct SipSection {
     /// `transport:address:port` each. Port 0 asks the system for one.
     pub listen: Vec<ListenAddress>,
-    /// Address in Via and Contact; absent: the address of the interface with the default route.
-    pub advertise: Option<IpAddr>,
+    /// Addresses in Via and Contact; absent: that of the listeners, or the address of the interface with the default route.
+    pub advertise: Addresses,
     /// Shortest registration granted, seconds.
     pub expires_min_s: u32,
     /// Longest registration granted, seconds.
@@ -71,7 +71,7 @@ impl Default for SipSection {
         let any = |transport, port| ListenAddress { transport, address: (Ipv4Addr::UNSPECIFIED, port).into() };
         SipSection {
             listen: vec![any(Transport::Udp, 5060), any(Transport::Tcp, 5060), any(Transport::Tls, 5061)],
-            advertise: None,
+            advertise: Addresses::default(),
             expires_min_s: 60,
             expires_max_s: 600,
             nonce_s: 300,
@@ -170,9 +170,9 @@ pub enum ClientAuth {
 #[serde(deny_unknown_fields, default)]
 pub struct MediaSection {
     /// Address that sockets are bound to; absent: as advertised.
-    pub bind: Option<IpAddr>,
+    pub bind: Addresses,
     /// Address in SDP; absent: as `sip.advertise`.
-    pub advertise: Option<IpAddr>,
+    pub advertise: Addresses,
     /// First port; RTP takes the even, RTCP the odd ones.
     pub port_first: u16,
     /// Last port.
@@ -183,7 +183,13 @@ pub struct MediaSection {
 
 impl Default for MediaSection {
     fn default() -> Self {
-        MediaSection { bind: None, advertise: None, port_first: 20_000, port_last: 29_999, workers: 0 }
+        MediaSection {
+            bind: Addresses::default(),
+            advertise: Addresses::default(),
+            port_first: 20_000,
+            port_last: 29_999,
+            workers: 0,
+        }
     }
 }
 

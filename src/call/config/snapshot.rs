@@ -2,8 +2,8 @@
 
 use super::{
     Account, AccountSection, CloudSection, Config, ConfigError, DidSection, DnsSection, EmergencySection, GroupSection,
-    LimitsSection, MediaSection, NodeSection, NumbersSection, PeerProfile, PeerRef, ProfileFiles, Profiles, RouteSection,
-    ServicesSection, ShieldSection, SipSection, TlsSection, TrunkSection, WebSection,
+    LimitsSection, MediaSection, NodeSection, NumbersSection, PeerProfile, PeerRef, ProfileFiles, Profiles, RealmSection,
+    RouteSection, ServicesSection, ShieldSection, SipSection, TlsSection, TrunkSection, WebSection,
 };
 use ringfort_base::{Transport, limits};
 use ringfort_sip::digest::Ha1;
@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub media: MediaSection,
     /// The hosted PBX.
     pub cloud: Option<CloudSection>,
+    /// Further networks.
+    pub realms: Vec<RealmSection>,
     /// Carriers.
     pub trunks: Vec<TrunkSection>,
     /// Accounts by extension.
@@ -93,6 +95,7 @@ impl Snapshot {
             tls: config.tls,
             media: config.media,
             cloud: config.cloud,
+            realms: config.realm,
             trunks: config.trunk,
             accounts,
             numbers: config.numbers,
@@ -107,6 +110,11 @@ impl Snapshot {
         };
         super::expect::check(name, text, &config.expect, &snapshot)?;
         Ok(Arc::new(snapshot))
+    }
+
+    /// The realm of this name.
+    pub fn realm(&self, name: &str) -> Option<&RealmSection> {
+        self.realms.iter().find(|realm| realm.name == name)
     }
 
     /// The trunk of this name.
@@ -156,6 +164,7 @@ impl Check<'_> {
         self.ranges()?;
         self.unique()?;
         self.peers()?;
+        self.realms()?;
         self.routing()
     }
 

@@ -5,7 +5,7 @@ use super::document;
 use super::subscription::Party;
 use crate::b2bua::Env;
 use crate::b2bua::call::Request;
-use crate::b2bua::destination::Destination;
+use crate::b2bua::destination::{Destination, own_host};
 use crate::b2bua::passing::{self, Came};
 use crate::b2bua::people::{self, Listener};
 use crate::b2bua::{setup, write};
@@ -49,7 +49,7 @@ pub(super) fn initial(env: &mut Env<'_>, asked: &Asked, request: &Request, out: 
     let told = people::tell(cx, &snapshot, request, Some(message), &listener);
     let called = out.target.number().unwrap_or(&request.number);
     let mut builder = Builder::request(&method, &out.to.uri)
-        .via(hop.transport, cx.own.sent_by(hop.transport), &branch, true)
+        .via(hop.transport, cx.own.sent_by(&hop), &branch, true)
         .header(HeaderName::MaxForwards, request.max_forwards.saturating_sub(1))
         .header(HeaderName::From, format!("{};tag={}", told.from, out.tag))
         .header(HeaderName::To, format!("<sip:{}@{}>", write::user(called), out.to.domain))
@@ -107,7 +107,7 @@ pub(super) fn domain_at(env: &Env<'_>, target: &Target) -> String {
 
 fn domain_of_trunk(env: &Env<'_>, name: &str) -> String {
     let domain = env.cx.snapshot.trunk(name).and_then(|trunk| trunk.domain.as_ref().map(ToString::to_string));
-    domain.unwrap_or_else(|| env.cx.own.advertised_host())
+    domain.unwrap_or_else(|| own_host(env, name))
 }
 
 /// The media types that somebody takes, without their parameters.

@@ -14,6 +14,7 @@ pub use way::Way;
 
 use crate::config::{PeerAddress, Snapshot, Supervision, TrunkSection};
 use crate::context::{Context, Owner};
+use crate::interface::OwnAddresses;
 use crate::status::PeerStatus;
 use crate::wake::Wake;
 use ringfort_base::{Event, Hop, Time, Transport, Wall};
@@ -44,6 +45,7 @@ pub struct Peer {
     pub name: PeerName,
     address: PeerAddress,
     target: Target,
+    realm: Option<String>,
     supervision: Supervision,
     servers: Servers,
     way: Way,
@@ -78,14 +80,20 @@ impl Peers {
     /// Takes a configuration over: a peer whose address stays keeps its state.
     pub fn configure(&mut self, cx: &mut Context, snapshot: &Snapshot) {
         let mut old = std::mem::take(&mut self.list);
-        let cloud = snapshot.cloud.iter().map(|c| (PeerName::Cloud, &c.address, c.target(), c.supervision(), Way::of_cloud(c)));
+        let cloud =
+            snapshot.cloud.iter().map(|c| (PeerName::Cloud, &c.address, c.target(), &c.realm, c.supervision(), Way::of_cloud(c)));
         let named = |t: &TrunkSection| PeerName::Trunk(t.name.clone());
-        let trunks = snapshot.trunks.iter().map(|t| (named(t), &t.address, t.target(), t.supervision(), Way::of_trunk(t)));
-        for (name, address, target, supervision, way) in cloud.chain(trunks) {
-            let known = old.iter().position(|p| p.name == name && p.address == *address && p.target == target);
+        let trunks =
+            snapshot.trunks.iter().map(|t| (named(t), &t.address, t.target(), &t.realm, t.supervision(), Way::of_trunk(t)));
+        for (name, address, target, realm, supervision, way) in cloud.chain(trunks) {
+            let known =
+                old.iter().position(|p| p.name == name && p.address == *address && p.target == target && p.realm == *realm);
             let mut peer = match known {
                 Some(place) => old.swap_remove(place),
-                None => Peer::new(name, address.clone(), target, supervision, way.clone(), cx.now.wall),
+                None => Peer {
+                    realm: realm.clone(),
+                    ..Peer::new(name, address.clone(), target, supervision, way.clone(), cx.now.wall)
+                },
             };
             peer.way.follow(way);
             peer.supervision = supervision;
@@ -131,12 +139,14 @@ impl Peers {
     /// The peer that sends from this address, by IP address: carriers send from other ports than they listen on. The server and the
     /// connection that the node registered by are the carrier's however they are called by now, and so are its `sources`. One that is
     /// reached by TLS is believed by TLS only: anybody can write its address into a datagram.
-    pub fn by_source(&self, hop: &Hop) -> Option<&PeerName> {
+    /// By a listener of its realm only: what comes by another network is somebody else's.
+    pub fn by_source(&self, own: &OwnAddresses, hop: &Hop) -> Option<&PeerName> {
         let believed = |p: &&Peer| hop.transport.is_secure() || !p.is_secure();
         let same_port = |p: &&Peer| p.servers.any(|server| server.remote == hop.remote);
         let same_host =
             |p: &&Peer| p.servers.any(|server| server.remote.ip() == hop.remote.ip()) && !hop.remote.ip().is_loopback();
-        let peers = || self.list.iter().filter(believed);
+        let of_realm = |p: &&Peer| own.is_of_realm(hop, p.realm.as_deref());
+        let peers = || self.list.iter().filter(of_realm).filter(believed);
         let registered = || peers().find(|p| p.way.is_registered_at(hop));
         let source = || peers().find(|p| p.way.is_source(hop.remote.ip()));
         peers().find(same_port).or_else(registered).or_else(|| peers().find(same_host)).or_else(source).map(|p| &p.name)
@@ -167,7 +177,8 @@ impl Peers {
         for target in self.names.take_done() {
             let Some(candidates) = self.names.find(&target) else { continue };
             for (index, peer) in self.list.iter_mut().enumerate().filter(|(_, peer)| peer.target == target) {
-                if peer.servers.take(candidates) {
+                let realm = peer.realm.as_deref();
+                if peer.servers.take(candidates, |transport, address| cx.own.hop(realm, transport, address)) {
                     cx.timers.set(Wake::ProbePeer(index), cx.now.mono);
                 }
             }
@@ -322,6 +333,7 @@ impl Peer {
             name,
             address,
             target,
+            realm: None,
             supervision,
             up: true,
             since: now,
@@ -337,7 +349,7 @@ impl Peer {
     /// Sends an OPTIONS to one of its servers.
     fn ask(&self, cx: &mut Context, index: usize, hop: Hop) -> Option<Probe> {
         let target = self.way.uri.clone();
-        let from = Uri::sip(Some("ringfort"), cx.own.advertised.into(), None);
+        let from = Uri::sip(Some("ringfort"), cx.own.at(&hop).advertised.into(), None);
         let (branch, tag, call_id) = (cx.branch(), cx.tag(), cx.entropy.token(20));
         let octets = Origin {
             target: &target,
@@ -349,7 +361,7 @@ impl Peer {
             call_id: &call_id,
             cseq: 1,
             transport: hop.transport,
-            sent_by: cx.own.address(hop.transport),
+            sent_by: cx.own.address(&hop),
             branch: &branch,
             user_agent: crate::PRODUCT,
         }

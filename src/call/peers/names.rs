@@ -199,10 +199,10 @@ fn time_to_live(answer: &Answer) -> Duration {
 
 /// What the node can use: families of its listeners; it opens TCP and TLS connections whether it listens there or not.
 fn support(cx: &Context) -> Support {
-    let listeners = &cx.own.listeners;
-    let udp = listeners.iter().any(|(transport, _)| *transport == Transport::Udp);
+    let listeners = || cx.own.all().flat_map(|interface| &interface.listeners);
+    let udp = listeners().any(|(transport, _)| *transport == Transport::Udp);
     let transports = [(udp, Transport::Udp), (true, Transport::Tcp), (true, Transport::Tls)];
     let transports: Vec<Transport> = transports.into_iter().filter(|(has, _)| *has).map(|(_, t)| t).collect();
-    let has = |v4: bool| listeners.iter().any(|(_, address)| address.is_ipv4() == v4);
+    let has = |v4: bool| listeners().any(|(_, address)| address.is_ipv4() == v4);
     Support::new(&transports, has(true), has(false))
 }

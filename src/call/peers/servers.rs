@@ -1,6 +1,6 @@
 //! The servers of one peer: which one is in use, and which ones were set aside because they failed (RFC 3263 4.3).
 
-use ringfort_base::{Hop, Time, limits};
+use ringfort_base::{Hop, Time, Transport, limits};
 use ringfort_sip::locate::Candidate;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -38,12 +38,13 @@ impl Servers {
     }
 
     /// Takes what a look-up found. The one in use stays if it works and none of a better rank does. True: another one is in use now.
-    pub fn take(&mut self, candidates: &[Candidate]) -> bool {
+    /// `hop` is how an address is reached, if it can be.
+    pub fn take(&mut self, candidates: &[Candidate], hop: impl Fn(Transport, SocketAddr) -> Option<Hop>) -> bool {
         let before = self.hop();
         let old = std::mem::take(&mut self.list);
         let aside = |hop: &Hop| old.iter().find(|server| server.hop == *hop).and_then(|server| server.aside_until);
         for candidate in candidates {
-            let hop = Hop::to(candidate.transport, candidate.address);
+            let Some(hop) = hop(candidate.transport, candidate.address) else { continue };
             self.list.push(Server { hop, rank: candidate.rank, aside_until: aside(&hop) });
         }
         let best = self.list.iter().filter(|s| s.aside_until.is_none()).map(|s| s.rank).min();

@@ -66,7 +66,7 @@ impl Registrar {
     fn relayed_request(&self, cx: &mut Context, asked: &Asked, hop: &Hop, tokens: &[String]) -> Bytes {
         // As it came it could bear what ends a URI or begins a parameter.
         let (user, message) = (uri::escape_user(&asked.request.user), &asked.message);
-        let own = cx.own.sent_by(hop.transport);
+        let own = cx.own.sent_by(hop);
         let aor = format!("<sip:{user}@{}>", cx.snapshot.cloud_domain());
         let tag = cx.tag();
         let branch = cx.branch();

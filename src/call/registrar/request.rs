@@ -64,7 +64,7 @@ impl RegisterRequest {
         // RFC 3261 10.3 step 5: an address of record that is not ours.
         let host = uri.host.to_string();
         let own = [cx.snapshot.node.domain.as_str(), cx.snapshot.cloud_domain()];
-        let by_address = uri.host.ip() == Some(cx.own.advertised);
+        let by_address = uri.host.ip().is_some_and(|ip| cx.own.all().any(|own| own.advertised == ip));
         if !by_address && !own.iter().any(|d| d.eq_ignore_ascii_case(&host)) {
             return Err(refuse(404, "Domain Not Served Here"));
         }

@@ -151,7 +151,7 @@ impl Client {
         self.count_up(cx);
         let registrar = Uri::sip(None, self.host.clone(), self.port);
         let aor = Uri::sip(Some(&self.section.user), self.host.clone(), None);
-        let own = cx.own.address(hop.transport);
+        let own = cx.own.address(&hop);
         let contact = self.contact(own, hop.transport);
         let credentials = self.challenge.as_mut().map(|(challenge, proxy, count)| {
             *count += 1;

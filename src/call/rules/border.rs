@@ -45,6 +45,11 @@ impl Border {
         self.networks = snapshot.trunks.iter().flat_map(of_trunk).collect();
     }
 
+    /// Whether this is where a peer's server is.
+    pub(crate) fn is_server(&self, hop: &Hop) -> bool {
+        self.peers.iter().any(|(_, address)| *address == hop.remote)
+    }
+
     /// The trunk that is spoken to over this hop.
     pub(crate) fn trunk<'s>(&self, snapshot: &'s Snapshot, hop: &Hop) -> Option<&'s TrunkSection> {
         match self.peer(hop)? {

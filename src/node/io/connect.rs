@@ -9,9 +9,9 @@ use ringfort_base::{Hop, Transport, limits};
 use ringfort_call::Input;
 use rustls_pki_types::ServerName;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 impl Signalling {
@@ -49,7 +49,7 @@ impl Signalling {
 
     /// Opens the connection and has it served.
     async fn connect(&self, hop: Hop) -> io::Result<()> {
-        let stream = timeout(limits::CONNECTION_OPEN, TcpStream::connect(hop.remote)).await.map_err(io::Error::from)??;
+        let stream = timeout(limits::CONNECTION_OPEN, dial(hop)).await.map_err(io::Error::from)??;
         // Without it a request may wait for the peer's delayed acknowledgement.
         let _ = stream.set_nodelay(true);
         match hop.transport {
@@ -86,4 +86,14 @@ impl Signalling {
         });
         Ok(())
     }
+}
+
+/// Connects, from the address of the listener that the hop names: that of the peer's realm.
+async fn dial(hop: Hop) -> io::Result<TcpStream> {
+    let socket = if hop.remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let own = hop.local.map(|local| local.ip()).filter(|ip| !ip.is_unspecified() && ip.is_ipv4() == hop.remote.is_ipv4());
+    if let Some(ip) = own {
+        socket.bind(SocketAddr::new(ip, 0))?;
+    }
+    socket.connect(hop.remote).await
 }

@@ -37,12 +37,14 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 pub(super) fn serve(listener: std::net::TcpListener, transport: Transport, signalling: Signalling) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
+    let local = Some(listener.local_addr()?);
     tokio::spawn(async move {
         loop {
             match listener.accept().await {
                 Ok((stream, remote)) => {
                     if let Some(place) = signalling.door.enter(remote.ip(), Room::Signalling) {
-                        tokio::spawn(accepted(stream, remote, transport, signalling.clone(), place));
+                        let hop = Hop { transport, remote, local, flow: None };
+                        tokio::spawn(accepted(stream, hop, signalling.clone(), place));
                     }
                 }
                 // Out of descriptors: those that end make room. Accepting again at once would spin.
@@ -54,50 +56,44 @@ pub(super) fn serve(listener: std::net::TcpListener, transport: Transport, signa
 }
 
 /// The handshakes that a transport begins with have their time; then the connection is served.
-async fn accepted(stream: TcpStream, remote: SocketAddr, transport: Transport, signalling: Signalling, place: Place) {
+async fn accepted(stream: TcpStream, hop: Hop, signalling: Signalling, place: Place) {
     // Without it a response may wait for the peer's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     let patience = limits::CONNECTION_HANDSHAKE;
-    match transport {
+    match hop.transport {
         Transport::Udp => {}
-        Transport::Tcp => serve_stream(stream, remote, transport, Vec::new(), signalling, place).await,
+        Transport::Tcp => serve_stream(stream, hop, Vec::new(), signalling, place).await,
         Transport::Tls => {
             if let Ok(Ok(stream)) = timeout(patience, signalling.tls.sip_acceptor().accept(stream)).await {
                 let names = tls::proved(stream.get_ref().1);
-                serve_stream(stream, remote, transport, names, signalling, place).await;
+                serve_stream(stream, hop, names, signalling, place).await;
             }
         }
         Transport::Ws => {
             if let Ok(Some(socket)) = timeout(patience, websocket::accept(stream)).await {
-                websocket::serve(socket, remote, transport, signalling, place).await;
+                websocket::serve(socket, hop, signalling, place).await;
             }
         }
         Transport::Wss => {
             let Ok(Ok(stream)) = timeout(patience, signalling.tls.web_acceptor().accept(stream)).await else { return };
             if let Ok(Some(socket)) = timeout(patience, websocket::accept(stream)).await {
-                websocket::serve(socket, remote, transport, signalling, place).await;
+                websocket::serve(socket, hop, signalling, place).await;
             }
         }
     }
 }
 
 /// Serves a connection until it ends: reads messages for the core, writes what the core sends.
-async fn serve_stream<S>(
-    stream: S,
-    remote: SocketAddr,
-    transport: Transport,
-    names: Vec<String>,
-    signalling: Signalling,
-    mut place: Place,
-) where
+async fn serve_stream<S>(stream: S, hop: Hop, names: Vec<String>, signalling: Signalling, mut place: Place)
+where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
-    if let Some((flow, outgoing)) = signalling.flows.open(transport, remote) {
+    if let Some((flow, outgoing)) = signalling.flows.open(hop.transport, hop.remote) {
         place.named(flow);
         if !names.is_empty() {
             signalling.core.deliver(Input::Proved { flow, names }).await;
         }
-        let hop = Hop { transport, remote, local: None, flow: Some(flow) };
+        let hop = Hop { flow: Some(flow), ..hop };
         let patience = Patience { first: limits::CONNECTION_FIRST_MESSAGE, keep_alive: None };
         serve_opened(stream, hop, flow, outgoing, signalling, patience).await;
     }

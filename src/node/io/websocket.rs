@@ -4,9 +4,8 @@ use super::door::Place;
 use super::{Signalling, stream};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use ringfort_base::{Hop, Transport, limits};
+use ringfort_base::{Hop, limits};
 use ringfort_call::Input;
-use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, interval, sleep, timeout};
@@ -63,18 +62,13 @@ where
 }
 
 /// Serves a connection until it ends.
-pub async fn serve<S>(
-    socket: WebSocketStream<S>,
-    remote: SocketAddr,
-    transport: Transport,
-    signalling: Signalling,
-    mut place: Place,
-) where
+pub async fn serve<S>(socket: WebSocketStream<S>, hop: Hop, signalling: Signalling, mut place: Place)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Some((flow, mut outgoing)) = signalling.flows.open(transport, remote) else { return };
+    let Some((flow, mut outgoing)) = signalling.flows.open(hop.transport, hop.remote) else { return };
     place.named(flow);
-    let hop = Hop { transport, remote, local: None, flow: Some(flow) };
+    let hop = Hop { flow: Some(flow), ..hop };
     let (mut sink, mut source) = socket.split();
     let mut pings = interval(PING_INTERVAL);
     let mut heard = Instant::now();

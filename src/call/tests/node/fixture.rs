@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ringfort_base::entropy::Seeded;
 use ringfort_base::{Event, FlowId, Hop, Now, Time, Transport, Wall};
-use ringfort_call::config::Snapshot;
+use ringfort_call::config::{ListenAddress, Snapshot};
 use ringfort_call::shield::ShieldCommand;
 use ringfort_call::status::Status;
 use ringfort_call::{Input, Node, NodeSetup, Output, OwnAddresses, Saved};
@@ -25,6 +25,10 @@ pub struct Desk {
     node: Node,
     now: Time,
     pub sent: Vec<(SocketAddr, Message)>,
+    /// By which hop each of them went.
+    pub ways: Vec<Hop>,
+    /// Listeners that parties send to, where it is not the usual one of their family.
+    pub listeners: BTreeMap<SocketAddr, SocketAddr>,
     pub events: Vec<Event>,
     pub looked_up: Vec<Question>,
     /// What the DNS says; `None`: it says nothing.
@@ -62,20 +66,42 @@ impl Desk {
 
     /// A node that begins with what another one wrote down.
     pub fn restarted(text: &str, saved: Vec<Saved>) -> Desk {
-        let ip = "192.0.2.10".parse().expect("an address");
         let listeners = vec![(Transport::Udp, address("192.0.2.10:5060"))];
-        let setup = NodeSetup {
-            snapshot: snapshot(text),
-            own: OwnAddresses { listeners, advertised: ip, media_bind: ip, media_advertised: ip },
-            entropy: Box::new(Seeded::new(7)),
-            saved,
-            version: "test".into(),
-        };
+        Desk::started(snapshot(text), OwnAddresses::plain(listeners, address("192.0.2.10:0").ip()), saved)
+    }
+
+    /// A node that listens as its configuration says, in each realm.
+    pub fn listening(text: &str) -> Desk {
+        let snapshot = snapshot(text);
+        let bound = |listen: &[ListenAddress]| listen.iter().map(|own| (own.transport, own.address)).collect();
+        let realms = snapshot.realms.iter().map(|realm| bound(&realm.listen)).collect();
+        let default = |v4| address(if v4 { "192.0.2.10:0" } else { "[2001:db8::10]:0" }).ip();
+        let own = OwnAddresses::configured(&snapshot, bound(&snapshot.sip.listen), realms, default);
+        Desk::started(snapshot, own, Vec::new())
+    }
+
+    fn started(snapshot: Arc<Snapshot>, own: OwnAddresses, saved: Vec<Saved>) -> Desk {
+        let setup = NodeSetup { snapshot, own, entropy: Box::new(Seeded::new(7)), saved, version: "test".into() };
         let now = Time::from_millis(1_000);
         let node = Node::new(at(now), setup);
         let (sent, events, looked_up, kept, shielded) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
         let (relayed, connections) = (Vec::new(), BTreeMap::new());
-        let mut desk = Desk { node, now, sent, events, looked_up, kept, shielded, relayed, zone: None, serial: 0, connections };
+        let (ways, listeners) = (Vec::new(), BTreeMap::new());
+        let mut desk = Desk {
+            node,
+            now,
+            sent,
+            ways,
+            listeners,
+            events,
+            looked_up,
+            kept,
+            shielded,
+            relayed,
+            zone: None,
+            serial: 0,
+            connections,
+        };
         desk.drain();
         desk
     }
@@ -126,7 +152,10 @@ impl Desk {
     fn perform(&mut self) {
         while let Some(output) = self.node.poll_output() {
             match output {
-                Output::Send { hop, octets } => self.sent.push((hop.remote, Message::parse(octets).expect("a message"))),
+                Output::Send { hop, octets } => {
+                    self.ways.push(hop);
+                    self.sent.push((hop.remote, Message::parse(octets).expect("a message")));
+                }
                 Output::Event(event) => self.events.push(event),
                 Output::Resolve { question } => self.looked_up.push(question),
                 Output::CertificateName { .. } => {}
@@ -166,6 +195,7 @@ impl Desk {
                     let target = words[5].to_string();
                     (Kind::Srv, Data::Srv { priority: number(2), weight: number(3), port: number(4), target })
                 }
+                "AAAA" => (Kind::Aaaa, Data::Address(words[2].parse().expect("an address"))),
                 _ => (Kind::A, Data::Address(words[2].parse().expect("an address"))),
             };
             let found = zone.entry(Question::new(words[0], kind)).or_insert(Answer::Found { records: Vec::new(), ttl_s: 60 });
@@ -201,7 +231,9 @@ impl Desk {
         let remote = address(from);
         let flow = self.connections.get(&remote).copied();
         let transport = if flow.is_some() { Transport::Tls } else { Transport::Udp };
-        let hop = Hop { transport, remote, local: Some(address("192.0.2.10:5060")), flow };
+        let usual = address(if remote.is_ipv4() { "192.0.2.10:5060" } else { "[2001:db8::10]:5060" });
+        let local = Some(self.listeners.get(&remote).copied().unwrap_or(usual));
+        let hop = Hop { transport, remote, local, flow };
         let message = Message::parse(Bytes::copy_from_slice(text.as_bytes())).expect("a message");
         self.input(Input::Message { hop, message });
     }

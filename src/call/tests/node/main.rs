@@ -19,6 +19,7 @@ mod people;
 mod pickup;
 mod places;
 mod profiles;
+mod realms;
 mod redirect;
 mod refer;
 mod registrar;

@@ -2,6 +2,7 @@
 
 use crate::fixture::{Desk, SDP};
 use ringfort_sip::message::{HeaderName, Message, Method};
+use std::net::SocketAddr;
 
 pub const CONFIG: &str = "[[trunk]]\nname = \"carrier\"\naddress = \"198.51.100.1:5060\"\noptions_interval_ms = 0\n\
     [[account]]\nuser = \"101\"\n[[account]]\nuser = \"102\"\n[[account]]\nuser = \"103\"\n\
@@ -22,8 +23,10 @@ pub struct End {
 
 /// The SDP of a party, with a version and a direction.
 pub fn sdp(address: &str, version: u32, direction: &str) -> String {
-    let host = address.split(':').next().expect("a host");
-    SDP.replace("10.0.0.9", host).replace("1 1 IN", &format!("1 {version} IN")) + &format!("a={direction}\r\n")
+    let address: SocketAddr = address.parse().expect("an address");
+    let sdp = if address.is_ipv4() { SDP.to_string() } else { SDP.replace("IP4", "IP6") };
+    sdp.replace("10.0.0.9", &address.ip().to_string()).replace("1 1 IN", &format!("1 {version} IN"))
+        + &format!("a={direction}\r\n")
 }
 
 pub fn contact(user: &str, address: &str) -> String {
