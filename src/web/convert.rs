@@ -11,8 +11,21 @@ use ringfort_call::status::{BanStatus, CallStatus, PeerStatus, RegistrationStatu
 impl StatusView {
     /// The view of `status` with the process's own facts. Lists are cut at [`STATUS_LIST_MAX`]; counts are whole.
     pub fn new(status: &Status, version: String, uptime_s: u64) -> StatusView {
-        let Status { node, mode, mode_since, mode_reason, cloud, trunks, registrations, calls, recent, bans, totals, .. } =
-            status;
+        let Status {
+            node,
+            mode,
+            mode_since,
+            mode_reason,
+            cloud,
+            trunks,
+            registrations,
+            subscriptions,
+            calls,
+            recent,
+            bans,
+            totals,
+            limits: _,
+        } = status;
         StatusView {
             node: node.clone(),
             version,
@@ -24,6 +37,7 @@ impl StatusView {
             trunks: trunks.iter().map(Into::into).collect(),
             registrations: registrations.iter().take(STATUS_LIST_MAX).map(Into::into).collect(),
             registration_count: registrations.len(),
+            subscriptions: *subscriptions,
             calls: calls.iter().take(STATUS_LIST_MAX).map(Into::into).collect(),
             call_count: calls.len(),
             recent: recent.iter().take(STATUS_LIST_MAX).map(Into::into).collect(),

@@ -60,6 +60,9 @@ pub struct StatusView {
     pub registrations: Vec<RegistrationView>,
     /// All registrations.
     pub registration_count: usize,
+    /// Subscriptions alive.
+    #[serde(default)]
+    pub subscriptions: usize,
     /// Calls live, oldest first, the first 500.
     pub calls: Vec<CallView>,
     /// All calls live.

@@ -239,7 +239,7 @@ pub fn status() -> Status {
         recent: vec![record()],
         bans: vec![BanStatus { source: banned().into(), reason: "scanner".into(), until: Wall(3_000) }],
         limits: Vec::new(),
-        subscriptions: 0,
+        subscriptions: 3,
         totals: Totals { calls: 2, ..Totals::default() },
     }
 }
