@@ -18,12 +18,7 @@ const PHONE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)
 /// One device that registers again and again, challenged each time.
 pub fn repeat(times: u64) {
     let Ok(snapshot) = Snapshot::load("bench", CONFIGURATION, &mut |_| None) else { return };
-    let own = OwnAddresses {
-        listeners: vec![(Transport::Udp, SocketAddr::new(NODE, 5060))],
-        advertised: NODE,
-        media_bind: NODE,
-        media_advertised: NODE,
-    };
+    let own = OwnAddresses::plain(vec![(Transport::Udp, SocketAddr::new(NODE, 5060))], NODE);
     let mut now = Now { mono: Time::from_millis(1), wall: Wall(1_800_000_000_000) };
     let setup = NodeSetup { snapshot, own, entropy: Box::new(Seeded::new(1)), saved: Vec::new(), version: "bench".into() };
     let mut node = Node::new(now, setup);
