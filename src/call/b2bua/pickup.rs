@@ -13,10 +13,30 @@ use ringfort_media::sdp::Sdp;
 use ringfort_media::session::{LegKind, kind_of_offer};
 use ringfort_sip::message::{Builder, HeaderName};
 
+/// Begins the Call-ID by which watchers know a ringing device.
+const NAMED: &str = "pickup-";
+
+/// Call-ID, the device's tag and the node's tag of a device that rings, as watchers are told: its own are none of their business.
+pub(super) fn name(call: CallId, branch: u32) -> [String; 3] {
+    let CallId(id) = call;
+    [format!("{NAMED}{id:x}"), format!("d{branch}"), format!("n{branch}")]
+}
+
+/// The call and the branch of such a name.
+fn read(wanted: &Replaces) -> Option<(CallId, u32)> {
+    let id = CallId(u64::from_str_radix(wanted.call_id.strip_prefix(NAMED)?, 16).ok()?);
+    let branch = wanted.from_tag.strip_prefix('d')?.parse().ok()?;
+    (name(id, branch) == [wanted.call_id.as_str(), &wanted.from_tag, &wanted.to_tag]).then_some((id, branch))
+}
+
 impl Calls {
-    /// The call whose ringing device Replaces names, and that device's branch.
+    /// The call whose ringing device Replaces names, and that device's branch: as watchers are told, or by the device's own dialog.
     pub(super) fn ringing(&mut self, incoming: &setup::Incoming) -> Option<(CallId, u32)> {
         let wanted = Replaces::parse(incoming.invite.header(HeaderName::Replaces)?)?;
+        if let Some((id, no)) = read(&wanted) {
+            let call = self.live.get_mut(&id).filter(|call| call.phase == Phase::Ringing)?;
+            return call.asking.branch(no).map(|branch| (id, branch.no));
+        }
         let (id, side) = self.tables.dialogs.get(&(wanted.call_id.clone(), wanted.to_tag.clone())).copied()?;
         let call = self.live.get_mut(&id).filter(|call| side == Side::Callee && call.phase == Phase::Ringing)?;
         let branch = call.asking.branches.iter_mut().find(|branch| branch.leg.call_id == wanted.call_id)?;

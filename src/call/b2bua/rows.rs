@@ -1,7 +1,7 @@
 //! Calls as their people have them, for those who watch (RFC 4235).
 
-use super::Calls;
 use super::call::{Call, Phase};
+use super::{Calls, pickup};
 use crate::events::Row;
 use crate::route::{Source, Target};
 
@@ -46,13 +46,9 @@ impl Call {
         rows
     }
 
-    /// The early dialog of a device that rings, as the device has it.
+    /// What names a device that rings for whoever picks the call up.
     fn ringing_at(&self, target: &Target) -> Option<[String; 3]> {
         let branch = self.asking.branches.iter().find(|branch| branch.target == *target)?;
-        let id = &branch.forks.first()?.dialog.id;
-        // A word with one of these would be two, or another one.
-        let sound = |word: &String| !word.contains([';', ' ', '\r', '\n']);
-        let words = [id.call_id.clone(), id.remote_tag.clone(), id.local_tag.clone()];
-        words.iter().all(sound).then_some(words)
+        branch.forks.first().map(|_| pickup::name(self.id, branch.no))
     }
 }

@@ -18,7 +18,7 @@ pub struct Row {
     pub initiator: bool,
     /// `trying`, `early` or `confirmed`.
     pub state: &'static str,
-    /// Call-ID, own tag and the node's tag of a device that rings, for whoever picks the call up (RFC 3891).
+    /// Call-ID, the device's tag and the node's of a device that rings, for whoever picks the call up (RFC 3891).
     pub dialog: Option<[String; 3]>,
 }
 

@@ -138,21 +138,23 @@ fn who_is_too_late_gets_nothing() {
     assert_eq!(picks_up(&mut desk, "103", "b", &sdp(BILL, 1, "sendrecv")), 486);
 }
 
-/// What a lamp is told of a ringing phone is what Replaces needs (RFC 4235 4.1.1).
+/// What a lamp is told of a ringing phone is what Replaces needs (RFC 4235 4.1.1), and nothing of the phone's own.
 #[test]
 fn who_watches_learns_what_to_replace() {
-    let mut desk = ringing(SALES, "", RINGS);
-    crate::subscriptions::subscribe(
-        &mut desk,
-        BILL,
-        "103",
-        "102",
-        "Event: dialog\r\nAccept: application/dialog-info+xml\r\nExpires: 600\r\n",
-    );
+    let mut desk = ringing(SALES, "", ("180 Ringing", ""));
+    let more = "Event: dialog\r\nAccept: application/dialog-info+xml\r\nExpires: 600\r\n";
+    crate::subscriptions::subscribe(&mut desk, BILL, "103", "102", more);
     desk.pass(Duration::from_millis(1_100));
     let told = body(&desk.requests(BILL, Method::Notify).pop().expect("a NOTIFY"));
-    let word = |name: &str| told.split(&format!("{name}=\"")).nth(1).and_then(|rest| rest.split('"').next()).map(str::to_string);
+    let word = |name: &str| told.split(&format!("{name}=\"")).nth(1).and_then(|rest| rest.split('"').next()).expect("a word");
     let invite = desk.requests(BOB, Method::Invite).remove(0);
-    assert_eq!(word("call-id").as_deref(), invite.call_id().ok());
-    assert_eq!((word("local-tag").as_deref(), word("remote-tag").as_deref()), (Some("b"), invite.from().unwrap().tag()));
+    let own = [invite.call_id().expect("one"), invite.from().unwrap().tag().expect("one")];
+    assert!(own.iter().all(|own| !told.contains(own)), "{told}");
+    for (remote, status) in [("n9", 481), (word("remote-tag"), 200)] {
+        let replaces = format!("Replaces: {};to-tag={remote};from-tag={}\r\n", word("call-id"), word("local-tag"));
+        let more = format!("{}{replaces}", contact("103", BILL));
+        desk.request(BILL, "INVITE", "sip:102@ringfort.local", "103", &more, &sdp(BILL, 1, "sendrecv"));
+        assert_eq!(final_of(&desk, BILL).status(), Some(status));
+    }
+    assert_eq!(final_of(&desk, ALICE).status(), Some(200));
 }
