@@ -7,7 +7,8 @@
 use super::log_file::LogFile;
 use super::process::Process;
 use super::programs::{data_folder, require};
-use super::{Failure, Outcome, Scene};
+use super::{Context, Failure, Outcome, Scene};
+use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub struct Sipp {
     local: u16,
     remote: Option<u16>,
     calls: u32,
+    /// Its own address and the node's.
+    ip: &'static str,
     more: Vec<String>,
 }
 
@@ -37,12 +40,23 @@ pub struct Running {
 impl Sipp {
     /// Plays `live/sipp/SCENARIO.xml` once, from this port. `name` is what its logs are called.
     pub fn new(name: &str, scenario: &str, local: u16) -> Sipp {
-        Sipp { name: name.into(), scenario: scenario.into(), local, remote: None, calls: 1, more: Vec::new() }
+        Sipp { name: name.into(), scenario: scenario.into(), local, remote: None, calls: 1, ip: "127.0.0.1", more: Vec::new() }
     }
 
     /// Sends to this port of this machine.
     pub fn to(mut self, port: u16) -> Sipp {
         self.remote = Some(port);
+        self
+    }
+
+    /// Speaks by IPv6: its own address and the node's are `::1`.
+    pub fn by_ipv6(self) -> Sipp {
+        self.at("::1")
+    }
+
+    /// Has this address of the machine for its own, and that of the node.
+    pub fn at(mut self, ip: &'static str) -> Sipp {
+        self.ip = ip;
         self
     }
 
@@ -77,13 +91,14 @@ impl Sipp {
     /// Starts it.
     pub fn start(self, scene: &Scene) -> Outcome<Running> {
         let file = |what: &str| scene.file(&format!("sipp-{}-{what}.log", self.name));
+        let address: IpAddr = self.ip.parse().during("an IP address")?;
         let (events, errors) = (file("events"), file("errors"));
         let mut command = Command::new(require("sipp")?);
         command
             .current_dir(scene.folder())
-            .arg(self.remote.map_or("127.0.0.1".into(), |port| format!("127.0.0.1:{port}")))
+            .arg(self.remote.map_or(self.ip.into(), |port| SocketAddr::new(address, port).to_string()))
             .args(["-sf".as_ref(), data_folder().join(format!("live/sipp/{}.xml", self.scenario)).as_os_str()])
-            .args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-p", &self.local.to_string(), "-m", &self.calls.to_string()])
+            .args(["-i", self.ip, "-mi", self.ip, "-p", &self.local.to_string(), "-m", &self.calls.to_string()])
             .args(["-aa", "-nostdin", "-skip_rlimit", "-timeout", &LIFETIME_S.to_string(), "-timeout_error"])
             .args(["-trace_logs".as_ref(), "-log_file".as_ref(), events.as_os_str()])
             .args(["-trace_err".as_ref(), "-error_file".as_ref(), errors.as_os_str()])

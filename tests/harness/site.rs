@@ -50,6 +50,13 @@ impl Site {
         Site { udp: 5060, tcp: 5060, tls: 5061, ws: 0, web: 8443, head: String::new(), sections: String::new() }
     }
 
+    /// Listens on this UDP port of `::1` too.
+    pub fn by_ipv6(mut self, port: u16) -> Site {
+        let ws = format!("\"ws:127.0.0.1:{}\"", self.ws);
+        self.head = self.head.replacen(&ws, &format!("{ws}, \"udp:[::1]:{port}\""), 1);
+        self
+    }
+
     fn with(mut self, section: std::fmt::Arguments<'_>) -> Site {
         // Writing to a String cannot fail.
         let _ = write!(self.sections, "\n{section}");

@@ -3,7 +3,7 @@
 use super::tls::{TlsStream, connect_tcp, connect_tls};
 use super::{Context, Failure, Outcome};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
@@ -29,9 +29,10 @@ pub enum Wire {
 }
 
 impl Wire {
-    /// UDP from a port of one's own; 0 takes any.
+    /// UDP from a port of one's own, by the node's family; 0 takes any.
     pub fn udp(node: SocketAddr, port: u16) -> Outcome<Wire> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).during(format_args!("binding port {port}"))?;
+        let own: IpAddr = if node.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        let socket = UdpSocket::bind((own, port)).during(format_args!("binding port {port}"))?;
         socket.connect(node).during(format_args!("connecting to {node}"))?;
         socket.set_read_timeout(Some(TICK)).during("setting a read timeout")?;
         Ok(Wire::Udp(socket))

@@ -5,7 +5,7 @@ use super::tone::{self, Heard, WINDOW};
 use super::wait::await_until;
 use super::{Context, Failure, Outcome, g711};
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -18,6 +18,7 @@ const PCMU: u8 = 0;
 /// A phone's audio. The thread behind it ends when the value is dropped.
 #[derive(Debug)]
 pub struct TonePeer {
+    address: IpAddr,
     port: u16,
     hz: f64,
     shared: Arc<Shared>,
@@ -47,14 +48,19 @@ struct Ear {
 impl TonePeer {
     /// Listens on `port`, and sends a tone to whoever sends to it first.
     pub fn start(port: u16, hz: f64) -> Outcome<TonePeer> {
-        let bind = |port: u16| UdpSocket::bind((Ipv4Addr::LOCALHOST, port));
+        TonePeer::start_at(Ipv4Addr::LOCALHOST.into(), port, hz)
+    }
+
+    /// The same at this address.
+    pub fn start_at(address: IpAddr, port: u16, hz: f64) -> Outcome<TonePeer> {
+        let bind = |port: u16| UdpSocket::bind((address, port));
         let socket = bind(port).during(format_args!("binding media port {port}"))?;
         let shared = Arc::new(Shared::default());
         let worker =
             Worker { socket, hz, shared: shared.clone(), sender: Sender::new(u32::from(port) * 65_537), samples_sent: 0 };
         let thread = std::thread::Builder::new().name(format!("tone {port}")).spawn(|| worker.run());
         let thread = Some(thread.during("starting a thread")?);
-        Ok(TonePeer { port, hz, shared, thread, _rtcp: bind(port + 1).ok() })
+        Ok(TonePeer { address, port, hz, shared, thread, _rtcp: bind(port + 1).ok() })
     }
 
     /// Its port, for SDP.
@@ -73,7 +79,7 @@ impl TonePeer {
 
     /// Sends to this address from now on.
     pub fn send_to(&self, port: u16) {
-        self.ear().to = Some((Ipv4Addr::LOCALHOST, port).into());
+        self.ear().to = Some((self.address, port).into());
     }
 
     /// Stops sending, or goes on.

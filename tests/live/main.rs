@@ -4,6 +4,7 @@
 mod attack;
 mod browser;
 mod configuration;
+mod families;
 mod flows;
 mod hostile;
 mod main_job;
