@@ -125,6 +125,10 @@ impl Call {
         let wish = self.wish();
         let Some(early) = self.asking.earlies.get_mut(place) else { return };
         let reliable = wish == Wish::Required || (wish == Wish::Supported && early.sdp.is_some() && !early.exchanged);
+        if reliable && self.asking.delayed && early.sdp.is_none() && !early.exchanged {
+            // RFC 3262 5: the first reliable response to an INVITE without offer holds one, and there is none to tell yet.
+            return;
+        }
         if reliable && early.awaited.is_some() {
             if early.queue.len() < limits::RELIABLE_QUEUE_MAX {
                 early.queue.push_back(said);

@@ -157,6 +157,21 @@ fn an_offer_in_a_reliable_response_is_answered_in_its_prack() {
     assert_eq!(desk.status().calls[0].state, "connected");
 }
 
+/// RFC 3262 5: without SDP of the target there is no offer to make, and without an offer no first reliable response.
+#[test]
+fn the_first_reliable_response_to_an_invite_without_offer_holds_one() {
+    let mut desk = dialled("Require: 100rel\r\n", "");
+    answers(&mut desk, "180 Ringing", "", "");
+    assert!(desk.responses(PHONE, 180).is_empty());
+    answers(&mut desk, "183 Session Progress", "", &trunk_sdp());
+    let early = desk.last(PHONE);
+    assert!(early.status() == Some(183) && early.has_token(HeaderName::Require, "100rel") && !early.body().is_empty());
+    desk.inside(PHONE, "PRACK", &early, 50, &rack(&early), SDP);
+    assert_eq!(desk.answer(PHONE), 200);
+    answers(&mut desk, "180 Ringing", "", "");
+    assert_eq!(desk.responses(PHONE, 180).len(), 1, "now it may ring");
+}
+
 #[test]
 fn an_offer_in_a_prack_is_answered_in_its_200() {
     let mut desk = dialled("Supported: 100rel\r\n", SDP);
