@@ -73,7 +73,7 @@ impl Authenticator {
         hash.update(self.key);
         hash.update(told);
         hash.update(self.key);
-        hash.finalize()[..12].iter().map(|b| format!("{b:02x}")).collect()
+        hex(hash.finalize().into_iter().take(12))
     }
 
     fn age(&self, nonce: &str, now: Wall) -> Option<Duration> {
@@ -188,6 +188,11 @@ impl Authenticator {
         self.order.push_back(credentials.nonce.clone());
         Ok(())
     }
+}
+
+/// Lower case hexadecimal.
+pub(crate) fn hex(octets: impl Iterator<Item = u8>) -> String {
+    octets.flat_map(|octet| [octet >> 4, octet & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// Whether the `uri` that credentials cover means what the request is for (RFC 7616 3.4.6): an answer that was given for one callee is

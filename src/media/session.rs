@@ -100,7 +100,7 @@ pub struct LegSession {
     sdes: Sdes,
     agreed: Option<Agreed>,
     pending: Option<Pending>,
-    transport: Option<WebrtcTransport>,
+    transport: Option<Box<WebrtcTransport>>,
     latched: Latched,
     /// Built in this process: the relay holds the latches itself.
     #[serde(skip)]
@@ -193,7 +193,7 @@ impl LegSession {
             _ => return Err(MediaError::OutOfOrder { wanted: "answer", needed: "an offer of the peer" }),
         };
         let role = remote.webrtc.as_ref().map(|webrtc| {
-            let before = self.transport.as_ref().filter(|t| t.peer_fingerprints() == webrtc.fingerprints);
+            let before = self.transport.as_deref().filter(|t| t.peer_fingerprints() == webrtc.fingerprints);
             negotiation::answer_setup(webrtc.setup, before.map(WebrtcTransport::is_client))
         });
         let role = role.transpose()?;
@@ -301,7 +301,7 @@ impl LegSession {
 
     /// When [`Self::handle_timeout`] is due; [`Time::NEVER`] for a plain RTP leg, [`Time::ZERO`] (at once) after a restart.
     pub fn next_timeout(&self) -> Time {
-        self.transport.as_ref().map_or(Time::NEVER, WebrtcTransport::next_timeout)
+        self.transport.as_deref().map_or(Time::NEVER, WebrtcTransport::next_timeout)
     }
 
     /// The next output.
@@ -337,7 +337,7 @@ impl LegSession {
     }
 
     fn webrtc_plan(&self, agreed: &Agreed, destination: Destination) -> FlowPlan {
-        let Some((peer, keys)) = self.transport.as_ref().and_then(WebrtcTransport::ready) else {
+        let Some((peer, keys)) = self.transport.as_deref().and_then(WebrtcTransport::ready) else {
             return closed(DiscardReason::NotReady);
         };
         let (ours, theirs) = (Some(keys.ours.clone()), Some(keys.theirs.clone()));
@@ -352,7 +352,7 @@ impl LegSession {
     pub fn describe(&self) -> &'static str {
         match self.kind {
             LegKind::Rtp => self.agreed.as_ref().and_then(Agreed::keys).map_or("rtp", |(ours, _)| sdes::how(ours.profile)),
-            LegKind::Webrtc => self.transport.as_ref().map_or("dtls-srtp", WebrtcTransport::how),
+            LegKind::Webrtc => self.transport.as_deref().map_or("dtls-srtp", WebrtcTransport::how),
         }
     }
 
@@ -435,7 +435,7 @@ impl LegSession {
     /// The fingerprint of the association that goes on, else the one of the identity with which the next is opened.
     fn fingerprint(&self, peer: Option<&RemoteWebrtc>) -> Result<Fingerprint, MediaError> {
         let goes_on = |transport: &&WebrtcTransport| peer.is_none_or(|peer| peer.fingerprints == transport.peer_fingerprints());
-        match self.transport.as_ref().filter(goes_on) {
+        match self.transport.as_deref().filter(goes_on) {
             Some(transport) => Ok(transport.fingerprint().clone()),
             None => Ok(self.identity()?.fingerprint().clone()),
         }
@@ -482,7 +482,7 @@ impl LegSession {
         };
         match &mut self.transport {
             Some(transport) => transport.renew(now, terms),
-            None => self.transport = Some(WebrtcTransport::new(now, terms, self.identity()?)),
+            None => self.transport = Some(Box::new(WebrtcTransport::new(now, terms, self.identity()?))),
         }
         Ok(())
     }

@@ -189,7 +189,7 @@ impl Calls {
         self.put_back(env, left, Call::transferred);
     }
 
-    fn put_back(&mut self, env: &mut Env<'_>, call: Call, act: impl FnOnce(&mut Call, &mut Env<'_>, &mut super::Tables)) {
+    fn put_back(&mut self, env: &mut Env<'_>, call: Box<Call>, act: impl FnOnce(&mut Call, &mut Env<'_>, &mut super::Tables)) {
         let id = call.id;
         self.live.insert(id, call);
         self.with(env, id, act);

@@ -107,7 +107,8 @@ pub(crate) struct Tables {
 
 /// All calls.
 pub struct Calls {
-    live: HashMap<CallId, Call>,
+    // Boxed: a call is large, is taken out and put back at each event, and the table has twice as many places as calls.
+    live: HashMap<CallId, Box<Call>>,
     tables: Tables,
     /// Whether any of them was looked at since the watchers were told.
     changed: bool,
@@ -187,7 +188,7 @@ impl Calls {
 
     fn begin(&mut self, env: &mut Env<'_>, call: Call) {
         let id = call.id;
-        self.live.insert(id, call);
+        self.live.insert(id, Box::new(call));
         self.with(env, id, |call, env, tables| {
             if call.phase == Phase::Routing {
                 call.try_next(env, tables);
@@ -343,7 +344,7 @@ impl Calls {
 
     /// For the page, oldest first.
     pub fn status(&self) -> Vec<CallStatus> {
-        let mut rows: Vec<CallStatus> = self.live.values().map(Call::status).collect();
+        let mut rows: Vec<CallStatus> = self.live.values().map(|call| call.status()).collect();
         rows.sort_by_key(|row| row.call);
         rows
     }

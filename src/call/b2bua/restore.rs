@@ -67,7 +67,7 @@ impl Calls {
         for call in calls {
             let id = call.id;
             self.tables.next_id = self.tables.next_id.max(highest_id(&call));
-            self.live.insert(id, call);
+            self.live.insert(id, Box::new(call));
             self.with(env, id, |call, env, tables| call.take_over(env, tables));
         }
         self.live.values().filter(|c| c.phase == Phase::Connected).count()

@@ -8,7 +8,7 @@ use crate::route::{Source, Target};
 impl Calls {
     /// A row for each user of each call that is not over.
     pub fn rows(&self) -> Vec<Row> {
-        let mut rows: Vec<Row> = self.live.values().flat_map(Call::rows).collect();
+        let mut rows: Vec<Row> = self.live.values().flat_map(|call| call.rows()).collect();
         rows.sort_by(|a, b| (a.call, &a.user, a.initiator).cmp(&(b.call, &b.user, b.initiator)));
         rows.dedup_by(|a, b| (a.call, &a.user, a.initiator) == (b.call, &b.user, b.initiator));
         rows

@@ -175,7 +175,7 @@ fn retry_after(response: &Message) -> Option<Duration> {
 
 /// The device's Call-ID without the host that it may name. The device's CSeq rises with it, so the cloud sees one order.
 fn hidden_call_id(call_id: &str) -> String {
-    Sha256::digest(call_id.as_bytes())[..12].iter().map(|b| format!("{b:02x}")).collect()
+    crate::auth::hex(Sha256::digest(call_id.as_bytes()).into_iter().take(12))
 }
 
 /// What the cloud granted for the contact with this token: its expires parameter, the Expires header, or what was asked for.
