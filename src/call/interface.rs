@@ -201,3 +201,62 @@ impl Planned<'_> {
 pub fn loopback(v4: bool) -> IpAddr {
     if v4 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(text: &str) -> OwnAddresses {
+        let snapshot = Snapshot::load("t", text, &mut |_| None).expect("sound");
+        let bound = |listen: &[crate::config::ListenAddress]| listen.iter().map(|own| (own.transport, own.address)).collect();
+        let realms = snapshot.realms.iter().map(|realm| bound(&realm.listen)).collect();
+        let default =
+            |v4: bool| if v4 { Ipv4Addr::new(192, 0, 2, 1).into() } else { IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]) };
+        OwnAddresses::configured(&snapshot, bound(&snapshot.sip.listen), realms, default)
+    }
+
+    fn hop(transport: Transport, remote: &str, local: Option<&str>) -> Hop {
+        let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        Hop { local: local.map(address), ..Hop::to(transport, address(remote)) }
+    }
+
+    #[test]
+    fn listeners_on_every_address_advertise_what_is_said_or_the_machines_own() {
+        let both = own("[sip]\nlisten = [\"udp:0.0.0.0:5060\", \"udp:[::]:5062\"]\n");
+        assert_eq!(both.sent_by(&hop(Transport::Udp, "198.51.100.1:5060", None)), "192.0.2.1:5060");
+        assert_eq!(both.sent_by(&hop(Transport::Udp, "[2001:db8:9::1]:5060", None)), "[2001:db8::1]:5062");
+        let said =
+            own("[sip]\nlisten = [\"udp:0.0.0.0:5060\", \"udp:[::]:5060\"]\nadvertise = [\"203.0.113.1\", \"2001:db8::7\"]\n\
+            [media]\nbind = \"10.0.0.1\"\n");
+        let hosts: Vec<(String, String)> = said.all().map(|own| (own.host(), own.media_bind.to_string())).collect();
+        assert_eq!(hosts, [("203.0.113.1".into(), "10.0.0.1".into()), ("[2001:db8::7]".into(), "2001:db8::7".into())]);
+        assert!(said.agent() == "203.0.113.1" && said.is_of_realm(&hop(Transport::Udp, "[::2]:1", None), None));
+    }
+
+    #[test]
+    fn a_message_belongs_to_the_realm_of_its_listener() {
+        let text = "[sip]\nlisten = [\"udp:0.0.0.0:5060\"]\n[[realm]]\nname = \"a\"\n\
+            listen = [\"udp:198.51.100.1:5060\", \"tls:198.51.100.1:5061\", \"udp:[2001:db8::1]:5060\"]\n";
+        let own = own(text);
+        let realm = |local| own.at(&hop(Transport::Udp, "203.0.113.9:5060", local)).realm.clone();
+        for (local, name) in [
+            (Some("198.51.100.1:5060"), "a"),
+            // A connection that the node opened: another port of the same address.
+            (Some("198.51.100.1:40000"), "a"),
+            (Some("0.0.0.0:5060"), ""),
+            (Some("0.0.0.0:9"), ""),
+            (None, ""),
+            // A socket of the other family cannot have sent it.
+            (Some("[2001:db8::1]:5060"), ""),
+        ] {
+            assert_eq!(realm(local), name, "{local:?}");
+        }
+        let to = |transport, remote: &str| own.hop(Some("a"), transport, remote.parse().expect("an address"));
+        let local = |transport, remote| to(transport, remote).and_then(|hop| hop.local).map(|local| local.to_string());
+        assert_eq!(local(Transport::Tls, "203.0.113.9:5061").as_deref(), Some("198.51.100.1:5061"));
+        assert_eq!(local(Transport::Tcp, "203.0.113.9:5060").as_deref(), Some("198.51.100.1:5060"), "any of the realm");
+        assert_eq!(local(Transport::Udp, "[2001:db8:9::1]:5060").as_deref(), Some("[2001:db8::1]:5060"));
+        assert_eq!(own.hop(Some("b"), Transport::Udp, "203.0.113.9:5060".parse().expect("an address")), None);
+        assert_eq!(own.agent(), "Ringfort", "no address of one realm is told in another");
+    }
+}

@@ -264,3 +264,14 @@ fn another_party_is_asked_by_nobody_for_the_trunks_credentials() {
     phone.answer(&mut desk, "401 Unauthorized", &challenge("WWW-Authenticate", "carrier", "one"), "");
     assert_eq!((trunk.status(&desk), desk.requests(PHONE, Method::Info).len()), (502, 1));
 }
+
+#[test]
+fn after_a_restart_the_next_request_is_challenged_anew_and_proved() {
+    let (desk, mut phone, trunk) = challenged();
+    let mut desk = Desk::restarted(&config(), desk.left_behind());
+    phone.send(&mut desk, "BYE", "", "");
+    let bye = trunk.asked(&desk);
+    assert_eq!((bye.method(), bye.header(HeaderName::ProxyAuthorization)), (Method::Bye, None));
+    trunk.answer(&mut desk, "407 Proxy Authentication Required", NEXT, "");
+    assert!(proved(&trunk.asked(&desk), HeaderName::ProxyAuthorization, "carrier").is_some());
+}
