@@ -111,6 +111,7 @@ impl Call {
         self.reject_invite(env, cause.status, None, &[]);
         self.withdraw_exchange(env, tables);
         self.reject_exchange(env, 487);
+        self.answer_waiting(env);
         self.phase = Phase::Ending;
         if let Some(target) = self.transfer.as_mut().and_then(|transfer| transfer.target.take()) {
             tables.deferred.push(super::transfer::Deferred::GiveUp(target));

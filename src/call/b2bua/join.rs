@@ -186,7 +186,30 @@ impl Calls {
                 None => call.tell_who(env, place.other()),
             }
         });
+        // Its leg is the other call's from now on, also for a process that reads this.
+        left.write_down(env);
         self.put_back(env, left, Call::transferred);
+        if self.is_circular(into.0) {
+            self.with(env, into.0, |call, env, tables| call.end(env, tables, ending::Cause::named(482, "loop")));
+        }
+    }
+
+    /// Whether nobody is left in a call: each leg ends at another leg of the node, and the last of them at the first. A peer that
+    /// called itself through the cloud and then transferred both its calls leaves such a ring, which would never end.
+    fn is_circular(&self, start: CallId) -> bool {
+        let (mut id, mut side) = (start, Side::Caller);
+        for _ in 0..self.live.len() {
+            let Some(call) = self.live.get(&id) else { return false };
+            let leg = if side == Side::Caller { Some(&call.caller) } else { call.callee.as_ref() };
+            let Some(dialog) = leg.and_then(|leg| leg.dialog.as_ref()) else { return false };
+            let far = (dialog.id.call_id.clone(), dialog.id.remote_tag.clone());
+            let Some((next, entry)) = self.tables.dialogs.get(&far).copied() else { return false };
+            (id, side) = (next, entry.other());
+            if (id, side) == (start, Side::Caller) {
+                return true;
+            }
+        }
+        false
     }
 
     fn put_back(&mut self, env: &mut Env<'_>, call: Box<Call>, act: impl FnOnce(&mut Call, &mut Env<'_>, &mut super::Tables)) {

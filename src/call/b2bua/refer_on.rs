@@ -14,7 +14,7 @@ pub(crate) struct Passed {
     /// Whence it came.
     from: Side,
     /// The REFER while it is unanswered.
-    asked: Option<Asked>,
+    pub(super) asked: Option<Asked>,
     sent: TransactionId,
     /// Event of the referrer's NOTIFYs; `None`: it wants none.
     event: Option<String>,
@@ -90,6 +90,10 @@ impl Call {
         let Some(passed) = self.passed.as_ref().filter(|passed| is_refer && passed.from == side.other()) else { return false };
         let (from, event) = (passed.from, passed.event.clone().unwrap_or_default());
         asked.reply(env, 200, &[]);
+        // News of a REFER say that it was accepted, should the answer be lost (RFC 6665 4.1.2.1).
+        if let Some(refer) = self.passed.as_mut().and_then(|passed| passed.asked.take()) {
+            refer.reply(env, 202, &[(HeaderName::Contact, write::contact(env.cx, &refer.hop))]);
+        }
         let state = asked.request.header(HeaderName::SubscriptionState).unwrap_or_default();
         let over = state.trim_start().get(..10).is_some_and(|start| start.eq_ignore_ascii_case("terminated"));
         let status = status_in(asked.request.body());

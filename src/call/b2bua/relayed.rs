@@ -88,6 +88,16 @@ impl Call {
         true
     }
 
+    /// The call ends: whoever waits for the other leg's answer has its own (RFC 3261 15.1.2), for none will come any more.
+    pub(super) fn answer_waiting(&mut self, env: &mut Env<'_>) {
+        for relayed in std::mem::take(&mut self.relayed) {
+            env.cx.respond(relayed.id, Builder::reply(&relayed.request, 487, None, None).build());
+        }
+        if let Some(asked) = self.passed.as_mut().and_then(|passed| passed.asked.take()) {
+            asked.reply(env, 487, &[]);
+        }
+    }
+
     /// The other leg does not answer one of these. False: that was none.
     pub(super) fn relay_failed(&mut self, env: &mut Env<'_>, sent: TransactionId) -> bool {
         let Some(relayed) = self.take_relayed(sent) else { return false };

@@ -31,7 +31,8 @@ impl Call {
                 // What the dead process sent after this was written down is unknown; the peer takes only higher numbers.
                 dialog.local_cseq += CSEQ_GAP;
             }
-            lost |= !survives(leg);
+            // Its party was transferred away; who did it was about to be released.
+            lost |= leg.dialog.is_none() || !survives(leg);
             if let Some(media) = &mut leg.media {
                 // A re-INVITE that was under way died with the process: what was agreed before holds.
                 media.session.reject_offer();

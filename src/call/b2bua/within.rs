@@ -126,6 +126,10 @@ impl Call {
             env.cx.transactions.ack_received(now, awaited.id);
             tables.invites.remove(&awaited.id);
         }
+        if self.phase != Phase::Connected {
+            // Its ports are closed: an answer means nothing any more.
+            return;
+        }
         if first && side == Side::Caller && std::mem::take(&mut self.offered) {
             return self.answered_in_ack(env, tables, ack);
         }

@@ -1,6 +1,7 @@
 //! Before the answer: reliable provisional responses on either leg, offers in every place, UPDATE in early dialogs.
 
 use crate::fixture::{Desk, SDP};
+use ringfort_call::Input;
 use ringfort_sip::message::{HeaderName, Message, Method};
 use std::time::Duration;
 
@@ -201,4 +202,18 @@ fn update_before_the_answer() {
     assert_eq!(desk.answer(PHONE), 491);
     desk.inside(PHONE, "BYE", &early, 55, "", "");
     assert_eq!((desk.responses(PHONE, 487).len(), desk.requests(TRUNK, Method::Cancel).len()), (1, 1));
+}
+
+/// A BYE waits for the ACK; what that ACK answers then has no port any more.
+#[test]
+fn an_answer_in_the_ack_of_a_call_that_ended_means_nothing() {
+    let mut desk = dialled("", "");
+    answers(&mut desk, "200 OK", "", &trunk_sdp());
+    let call = desk.status().calls[0].call;
+    desk.input(Input::HangUp(call));
+    let told = desk.relayed.len();
+    let ok = invites_ok(&desk).remove(0);
+    desk.inside(PHONE, "ACK", &ok, ok.cseq().expect("sound").0, "", SDP);
+    assert_eq!(desk.requests(PHONE, Method::Bye).len(), 1);
+    assert_eq!(desk.relayed.len(), told, "{:?}", &desk.relayed[told..]);
 }

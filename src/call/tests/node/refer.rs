@@ -228,3 +228,23 @@ fn semi_attended_transfer_whose_referrer_leaves_and_whose_party_leaves() {
     trunk.send(&mut desk, "BYE", "", "");
     assert_eq!((desk.last(TARGET).method(), phone.asked(&desk).method()), (Method::Cancel, Method::Bye));
 }
+
+#[test]
+fn a_passed_refer_has_an_answer_when_the_call_ends_before() {
+    let (mut desk, mut trunk, mut phone) = talking("pass", ALLOWS_REFER, "");
+    phone.send(&mut desk, "REFER", TO, "");
+    assert_eq!(trunk.asked(&desk).method(), Method::Refer);
+    trunk.send(&mut desk, "BYE", "", "");
+    assert_eq!((phone.status(&desk), phone.answered(&desk).method()), (487, Method::Refer));
+}
+
+/// RFC 6665 4.1.2.1: a NOTIFY may come before the answer, and instead of it.
+#[test]
+fn news_of_a_passed_refer_accept_it() {
+    let (mut desk, mut trunk, mut phone) = talking("pass", ALLOWS_REFER, "");
+    phone.send(&mut desk, "REFER", TO, "");
+    let more = "Event: refer\r\nSubscription-State: terminated;reason=noresource\r\nContent-Type: message/sipfrag\r\n";
+    trunk.send(&mut desk, "NOTIFY", more, "SIP/2.0 200 OK\r\n");
+    assert_eq!(desk.responses(PHONE, 202).len(), 1);
+    assert_eq!(news(&desk, PHONE), ["SIP/2.0 200 OK"]);
+}

@@ -63,3 +63,17 @@ fn silence_is_told_and_does_not_end_the_call_but_481_does() {
     trunk.answer(&mut desk, "481 Call/Transaction Does Not Exist", "", "");
     assert_eq!(phone.asked(&desk).method(), Method::Bye);
 }
+
+/// RFC 3261 15.1.2: the BYE of the other end overtakes its answer.
+#[test]
+fn who_waits_when_the_call_ends_has_an_answer() {
+    let (mut desk, mut phone, mut trunk) = talk::connected(CONFIG, "", "");
+    phone.send(&mut desk, "INFO", DTMF, FIVE);
+    assert_eq!(trunk.asked(&desk).method(), Method::Info);
+    trunk.send(&mut desk, "BYE", "", "");
+    assert_eq!((phone.status(&desk), phone.answered(&desk).method()), (487, Method::Info));
+    assert_eq!(phone.asked(&desk).method(), Method::Bye);
+    phone.answer(&mut desk, "200 OK", "", "");
+    desk.pass(Duration::from_secs(40));
+    assert_eq!(desk.residue(), [0, 0, 0]);
+}

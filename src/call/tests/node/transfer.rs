@@ -4,7 +4,7 @@ use crate::fixture::Desk;
 use crate::talk::{self, CONFIG, End, PHONE, TRUNK, body, contact, sdp};
 use ringfort_base::Event;
 use ringfort_base::event::CallRecord;
-use ringfort_sip::message::{HeaderName, Method};
+use ringfort_sip::message::{HeaderName, Message, Method};
 use std::time::Duration;
 
 const TARGET: &str = "203.0.113.9:5060";
@@ -222,4 +222,70 @@ fn a_dialog_of_somebody_else_is_not_taken() {
         assert!(notified(&mut desk, &trunk, &mut seen).last().is_some_and(|line| line.contains(status)), "{status}");
     }
     assert_eq!(desk.status().calls.len(), 2);
+}
+
+fn replaces(end: &End) -> String {
+    let tag = |field: &str| field.split(";tag=").nth(1).unwrap_or_default().to_string();
+    format!("{}%3Bto-tag%3D{}%3Bfrom-tag%3D{}", end.call_id, tag(&end.remote), tag(&end.local))
+}
+
+/// Between the transfer and the release of who asked for it: each leg is written down once.
+#[test]
+fn a_restart_amid_a_transfer_keeps_the_joined_call() {
+    let (mut desk, trunk, mut phone) = talking();
+    let (consult, target) = talk::call(&mut desk, (PHONE, "102", ""), "103", (TARGET, ""));
+    refer(&mut desk, &mut phone, &format!("<sip:103@ringfort.local?Replaces={}>", replaces(&consult)), "");
+    let mut next = Desk::restarted(CONFIG, desk.left_behind());
+    next.pass(Duration::from_secs(2));
+    assert_eq!(next.status().calls.len(), 1);
+    assert_eq!(phone.asked(&next).method(), Method::Bye, "its part is done");
+    let (mut target, seen) = (target, next.sent.len());
+    target.send(&mut next, "BYE", "", "");
+    assert!(next.sent[seen..].iter().any(|(_, m)| m.is_request() && m.method() == Method::Bye));
+    assert_eq!(trunk.asked(&next).method(), Method::Bye);
+}
+
+/// A phone called itself through a proxy that keeps dialogs as they are, and transfers one of its calls to the other: nobody is left.
+#[test]
+fn a_ring_of_the_node_with_itself_ends() {
+    let mut desk = Desk::new(CONFIG);
+    assert_eq!(desk.register(PHONE, "102", &contact("102", PHONE)), 200);
+    let own = "Contact: <sip:ringfort@192.0.2.10>\r\n";
+    let of = |m: &Message, name| m.header(name).expect("a field").to_string();
+    desk.request(PHONE, "INVITE", "sip:0301@ringfort.local", "102", &contact("102", PHONE), &sdp(PHONE, 1, "sendrecv"));
+    let out = desk.last(TRUNK);
+    let back = |method: &str, to: &str, body: &str| {
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        format!(
+            "{method} sip:102@192.0.2.10 SIP/2.0\r\nVia: SIP/2.0/UDP {TRUNK};branch=z9hG4bKback{method}\r\nFrom: {}\r\nTo: {to}\r\n\
+             Call-ID: {}\r\nCSeq: 1 {method}\r\nMax-Forwards: 60\r\n{own}{kind}Content-Length: {}\r\n\r\n{body}",
+            of(&out, HeaderName::From),
+            of(&out, HeaderName::CallId),
+            body.len()
+        )
+    };
+    desk.receive(TRUNK, &back("INVITE", &of(&out, HeaderName::To), &body(&out)));
+    let inward = desk.last(PHONE);
+    desk.reply_to(PHONE, &inward, "200 OK", "p2", &contact("102", PHONE), &sdp(PHONE, 1, "sendrecv"));
+    let accepted = desk.last_of(TRUNK, |m| m.status() == Some(200));
+    let tag = of(&accepted, HeaderName::To).split(";tag=").nth(1).unwrap_or_default().to_string();
+    desk.reply_to(TRUNK, &out, "200 OK", &tag, own, &body(&accepted));
+    desk.receive(TRUNK, &back("ACK", &of(&accepted, HeaderName::To), ""));
+    let ok = desk.last_of(PHONE, |m| m.status() == Some(200) && m.cseq().is_ok_and(|(_, method)| method == Method::Invite));
+    let end = |m: &Message, local: String, remote: String| End {
+        address: PHONE,
+        call_id: of(m, HeaderName::CallId),
+        local,
+        remote,
+        cseq: m.cseq().expect("one").0,
+    };
+    let mut one = end(&ok, of(&ok, HeaderName::From), of(&ok, HeaderName::To));
+    one.ack(&mut desk, "");
+    let mut two = end(&inward, format!("{};tag=p2", of(&inward, HeaderName::To)), of(&inward, HeaderName::From));
+    assert_eq!(desk.status().calls.len(), 2);
+    refer(&mut desk, &mut two, &format!("<sip:0301@ringfort.local?Replaces={}>", replaces(&one)), "Refer-Sub: false\r\n");
+    assert_eq!(two.status(&desk), 202);
+    desk.pass(Duration::from_secs(2));
+    assert_eq!(records(&desk).iter().map(|r| r.cause.as_str()).collect::<Vec<_>>(), ["transferred", "loop"]);
+    assert_eq!(desk.status().calls.len(), 0);
 }
