@@ -39,6 +39,14 @@ pub struct Temper {
     pub sharp: u64,
     /// Changes the call on the next full second, as others may at the same moment.
     pub glare: u64,
+    /// Of its changes these are UPDATEs.
+    pub update: u64,
+    /// Says something within a call that changes nothing, instead of a change.
+    pub tell: u64,
+    /// Transfers the other party instead of a change.
+    pub refer: u64,
+    /// A carrier that wants credentials with each INVITE.
+    pub challenge: u64,
     /// Takes an INVITE or re-INVITE back soon after it was sent.
     pub fickle: u64,
 }
@@ -61,6 +69,10 @@ impl Temper {
         change: 0,
         sharp: 0,
         glare: 0,
+        update: 0,
+        tell: 0,
+        refer: 0,
+        challenge: 0,
         fickle: 0,
     };
 }
@@ -76,6 +88,8 @@ enum Errand {
     GiveUp(CallNo),
     Abandon(CallNo),
     Change(CallNo),
+    Session(CallNo),
+    Report(CallNo, u16),
     HangUp(CallNo),
 }
 
@@ -96,6 +110,10 @@ pub struct Actor {
     /// Final answers to REGISTER, counted.
     pub register_answers: BTreeMap<u16, u32>,
     errands: BTreeMap<u64, Errand>,
+    /// REFERs that the node sent, by call.
+    referrals: BTreeMap<CallNo, Wire>,
+    /// Sessions that ran out although the node was to refresh them.
+    pub expired: u32,
     nonce: Option<(String, u32)>,
 }
 
@@ -112,6 +130,8 @@ impl Actor {
             registered: false,
             register_answers: BTreeMap::new(),
             errands: BTreeMap::new(),
+            referrals: BTreeMap::new(),
+            expired: 0,
             nonce: None,
         };
         if expires_s > 0 {
@@ -147,6 +167,23 @@ impl Actor {
                 Notice::Answered(purpose, wire) => self.answered(now, purpose, &wire),
                 Notice::Unanswered(Purpose::Register) => self.plan(now + Duration::from_secs(5), Errand::Register),
                 Notice::Unanswered(_) => {}
+                Notice::Session(no) => self.watch_session(no),
+                Notice::Referred(no, wire) => {
+                    self.referrals.insert(no, wire);
+                    self.plan(now, Errand::Report(no, 100));
+                    let pause = self.within((500, 5_000));
+                    let status = if self.ua.dice.chance(600) { 200 } else { 486 };
+                    self.plan(now + pause, Errand::Report(no, status));
+                }
+                Notice::Transferred(no, status) => {
+                    if (200..300).contains(&status) && self.ua.dice.chance(500) {
+                        self.ua.bye(now, no);
+                    }
+                }
+                Notice::Request(wire) if wire.method() == "REGISTER" && self.temper.challenge > 0 => {
+                    let reply = self.registrar(&wire);
+                    self.ua.answer_request(now, &wire, reply);
+                }
                 Notice::Request(wire) if wire.method() == "OPTIONS" => {
                     let reply = wire.reply(200, "options");
                     self.ua.answer_request(now, &wire, reply);
@@ -171,6 +208,9 @@ impl Actor {
             Errand::Dial => self.dial(now),
             Errand::Speak => self.speak(now),
             Errand::Register => self.register(now),
+            Errand::Answer(no) if self.ua.waits_for_prack(no) && self.ua.calls[no].state == State::Early => {
+                self.plan(now + Duration::from_millis(200), Errand::Answer(no));
+            }
             Errand::Answer(no) if self.ua.calls[no].state == State::Early => {
                 self.ua.accept(now, no);
                 if self.ua.dice.chance(self.temper.fork) {
@@ -185,6 +225,12 @@ impl Actor {
             }
             Errand::Abandon(no) if self.ua.calls[no].state == State::Early => self.ua.calls[no].state = State::Over,
             Errand::Change(no) if self.ua.calls[no].state == State::Confirmed => self.change(now, no),
+            Errand::Session(no) if self.ua.calls[no].state == State::Confirmed => self.session_due(now, no),
+            Errand::Report(no, status) if self.ua.calls[no].state == State::Confirmed => {
+                if let Some(refer) = self.referrals.get(&no).cloned() {
+                    self.ua.report(now, no, &refer, status);
+                }
+            }
             Errand::HangUp(no) => self.ua.bye(now, no),
             _ => {}
         }
@@ -232,11 +278,21 @@ impl Actor {
         no
     }
 
+    /// Takes over another device's call.
+    pub fn take_over(&mut self, now: Time, uri: &str, replaces: String) {
+        let no = self.ua.call_instead(now, uri, Some(replaces));
+        self.plan(now + Duration::from_millis(self.temper.patience_ms), Errand::GiveUp(no));
+    }
+
     fn incoming(&mut self, now: Time, no: CallNo) {
         let (temper, dice) = (self.temper.clone(), &mut self.ua.dice);
         if dice.chance(temper.mute) {
             return;
         }
+        if temper.challenge > 0 && self.challenges(now, no) {
+            return;
+        }
+        let dice = &mut self.ua.dice;
         if dice.chance(temper.reject) {
             let statuses = [302, 403, 404, 480, 486, 488, 500, 503, 600, 603];
             let status = statuses[dice.below(statuses.len() as u64) as usize];
@@ -254,7 +310,8 @@ impl Actor {
     }
 
     fn cancelled(&mut self, now: Time, no: CallNo) {
-        if self.ua.calls[no].state == State::Early && self.ua.dice.chance(self.temper.late) {
+        let may = self.ua.calls[no].state == State::Early && !self.ua.waits_for_prack(no);
+        if may && self.ua.dice.chance(self.temper.late) {
             self.ua.accept(now, no);
             return self.talk(now, no);
         }
@@ -275,7 +332,7 @@ impl Actor {
     fn answered(&mut self, now: Time, purpose: Purpose, wire: &Wire) {
         match (purpose, wire.status().unwrap_or(500)) {
             (Purpose::Invite(no), 200..=299) => self.talk(now, no),
-            (Purpose::Reinvite(no), 491) => {
+            (Purpose::Reinvite(no) | Purpose::Update(no), 491) => {
                 let pause = self.within((0, 4_000));
                 self.plan(now + pause, Errand::Change(no));
             }
@@ -310,17 +367,63 @@ impl Actor {
             self.ua.options(now, no);
             return self.plan_change(now, no);
         }
+        if self.ua.dice.chance(self.temper.tell) {
+            let method = if self.ua.dice.chance(700) { "INFO" } else { "MESSAGE" };
+            self.ua.tell(now, no, method);
+            return self.plan_change(now, no);
+        }
+        if self.ua.dice.chance(self.temper.refer) {
+            self.transfer(now, no);
+            return self.plan_change(now, no);
+        }
         let direction = match (self.ua.dice.below(10), self.ua.calls[no].direction) {
             (0, _) => None,
             (1, _) => Some("inactive"),
             (_, "sendrecv") => Some("sendonly"),
             _ => Some("sendrecv"),
         };
+        if self.ua.dice.chance(self.temper.update) {
+            self.ua.update(now, no, direction);
+            return self.plan_change(now, no);
+        }
         self.ua.reinvite(now, no, direction);
         if self.ua.dice.chance(self.temper.fickle) {
             self.ua.cancel(now, no);
         }
         self.plan_change(now, no);
+    }
+
+    /// Sends the other party to a number, or to the other party of another call of ours.
+    fn transfer(&mut self, now: Time, no: CallNo) {
+        let other = self.ua.alive().find(|other| *other != no && self.ua.calls[*other].state == State::Confirmed);
+        let pick = self.ua.dice.below(self.temper.dials.len() as u64) as usize;
+        let uri = self.temper.dials[pick].clone();
+        self.ua.refer(now, no, &uri, other);
+    }
+
+    fn watch_session(&mut self, no: CallNo) {
+        if let Some(session) = self.ua.calls[no].session {
+            self.plan(session.due(), Errand::Session(no));
+        }
+    }
+
+    /// Half the session is over and we refresh; or all of it, and nobody did.
+    fn session_due(&mut self, now: Time, no: CallNo) {
+        let call = &self.ua.calls[no];
+        let Some(session) = call.session.filter(|session| session.due() <= now) else { return };
+        let busy = call.pending || call.waiting.is_some();
+        match session.ours {
+            true if busy => self.plan(now + Duration::from_secs(2), Errand::Session(no)),
+            true if self.ua.habits.update => self.ua.update(now, no, None),
+            true => {
+                let direction = call.direction;
+                self.ua.reinvite(now, no, Some(direction));
+            }
+            false => {
+                self.expired += 1;
+                self.ua.bye(now, no);
+            }
+        }
     }
 
     /// Registers, refreshes or, with 0 seconds, unregisters.

@@ -5,7 +5,8 @@ use crate::actor::{Actor, Temper};
 use crate::checks::Checks;
 use crate::cloud::Cloud;
 use crate::network::Faults;
-use crate::ua::{End, State, Ua};
+use crate::settings::Settings;
+use crate::ua::{End, Habits, State, Ua};
 use crate::wire::Secret;
 use crate::world::{NODE, World, password};
 use ringfort_base::Time;
@@ -13,46 +14,6 @@ use ringfort_base::entropy::Seeded;
 use ringfort_base::event::Mode;
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// The configuration of random runs.
-pub const CONFIG: &str = r#"
-[node]
-domain = "ringfort.test"
-[sip]
-listen = ["udp:192.0.2.10:5060"]
-[media]
-port_first = 20000
-port_last = 20999
-[cloud]
-address = "10.3.0.100:5060"
-domain = "cloud.test"
-[[trunk]]
-name = "carrier"
-address = "10.2.0.101:5060"
-[[trunk]]
-name = "backup"
-address = "10.2.0.102:5060"
-[[account]]
-user = "101"
-display_name = "Anna"
-[[account]]
-user = "102"
-[[account]]
-user = "103"
-[[account]]
-user = "104"
-[[route]]
-name = "outside"
-number = "0*"
-to = ["trunk:carrier", "trunk:backup"]
-[[route]]
-name = "mailbox"
-number = "9*"
-to = ["cloud"]
-[emergency]
-numbers = ["112"]
-to = ["trunk:backup", "trunk:carrier"]
-"#;
 
 /// What a run came to.
 pub struct Outcome {
@@ -92,12 +53,20 @@ const PHONES: [(&str, &str, &str); 5] = [
 ];
 /// The phone that speaks TCP.
 const TCP: &str = "harrier9";
-const TRUNKS: [(&str, &str, &str); 2] = [("curlew9", "carrier", "10.2.0.101:5060"), ("plover9", "backup", "10.2.0.102:5060")];
+const TRUNKS: [(&str, &str, &str); 4] = [
+    ("curlew9", "carrier", "10.2.0.101:5060"),
+    ("plover9", "backup", "10.2.0.102:5060"),
+    // Two servers of one carrier, which the DNS names; the first of them is often silent.
+    ("avocet9", "twin", "10.2.0.103:5060"),
+    ("dunlin9", "twin", "10.2.0.104:5060"),
+];
 
 struct Campaign {
     world: World,
     dice: Seeded,
+    settings: Settings,
     restarts: u32,
+    deaths: u32,
     crashes: u32,
     /// The network loses nothing and delays little, so that bounds of time hold.
     clean: bool,
@@ -117,7 +86,8 @@ impl Campaign {
                 delay_us_max: 1 + dice.below(80_000),
             },
         };
-        let mut world = World::new(seed, CONFIG, faults);
+        let settings = Settings::draw(&mut dice);
+        let mut world = World::new(seed, &settings.text(), faults);
         world.relay.fail_per_mille = if dice.chance(300) { 20 } else { 0 };
         for (word, user, address) in PHONES {
             let mut ua = ua(word, user, address, seed);
@@ -125,17 +95,27 @@ impl Campaign {
             let algorithm = if dice.chance(500) { "MD5" } else { "SHA-256" };
             ua.secret = Some(Secret { user: user.into(), password: password(user), algorithm });
             let expires = 60 + dice.below(300) as u32;
+            ua.habits = habits(&mut dice);
             let temper = phone(&mut dice);
             world.join(Actor::new(ua, temper, expires));
         }
         for (word, user, address) in TRUNKS {
-            let temper = trunk(&mut dice);
-            world.join(Actor::new(ua(word, user, address, seed), temper, 0));
+            let mut temper = trunk(&mut dice);
+            match word {
+                "plover9" if dice.chance(700) => temper.challenge = 1_000,
+                "avocet9" if dice.chance(500) => temper.mute = 700,
+                _ => {}
+            }
+            let mut ua = ua(word, user, address, seed);
+            ua.habits = habits(&mut dice);
+            world.join(Actor::new(ua, temper, 0));
         }
         let secrets = ["101", "102", "103", "104"].map(|user| (user.to_string(), password(user))).into();
-        let actor = Actor::new(ua("heron9", "cloud", "10.3.0.100:5060", seed), cloud(&mut dice), 0);
+        let mut pbx = ua("heron9", "cloud", "10.3.0.100:5060", seed);
+        pbx.habits = habits(&mut dice);
+        let actor = Actor::new(pbx, cloud(&mut dice), 0);
         world.join_cloud(Cloud::new(actor, secrets));
-        Campaign { world, dice, restarts: 0, crashes: 0, clean, cloud_died: None }
+        Campaign { world, dice, settings, restarts: 0, deaths: 0, crashes: 0, clean, cloud_died: None }
     }
 
     /// Some minutes of life, with trouble.
@@ -150,14 +130,21 @@ impl Campaign {
             self.world.ensure_journal();
             match self.dice.below(10) {
                 0 | 1 if restarts => self.restart(),
-                2 if reloads => self.world.reload(CONFIG),
+                2 if reloads => self.reload(),
                 3 | 4 if deaths => self.toggle_cloud(),
                 5 => self.operator(),
+                8 => self.pick_up(),
                 6 if breaks => self.world.break_flow(2),
                 7 if crashes => self.crash(),
                 _ => {}
             }
         }
+    }
+
+    /// The operator changes the configuration while calls are up.
+    fn reload(&mut self) {
+        self.settings = Settings::draw(&mut self.dice);
+        self.world.reload(&self.settings.text());
     }
 
     fn restart(&mut self) {
@@ -172,6 +159,7 @@ impl Campaign {
             false => cloud.kill(),
         }
         let dead = cloud.dead;
+        self.deaths += 1;
         self.world.checks.trace(|| format!("cloud dead: {dead}"));
         if !self.clean {
             return;
@@ -192,6 +180,17 @@ impl Campaign {
         let now = self.world.now;
         self.world.actors[index].crash(now);
         self.crashes += 1;
+    }
+
+    /// The second device of a user takes a call over from the first (RFC 3891), or tries with one that has ended.
+    fn pick_up(&mut self) {
+        let [desk, hand] = [3, 4];
+        let ua = &self.world.actors[desk].ua;
+        let Some(no) = (0..ua.calls.len()).rfind(|no| ua.calls[*no].state == State::Confirmed || self.clean) else { return };
+        let replaces = ua.replaces(no);
+        let now = self.world.now;
+        self.world.actors[hand].take_over(now, "sip:104@ringfort.test", replaces);
+        self.world.collect(hand);
     }
 
     /// The operator ends some call.
@@ -221,10 +220,8 @@ impl Campaign {
         // A call whose two ends are gone is noticed, if by nothing else, by asking.
         world.run(Duration::from_secs(660));
         // Supervision begins its own transactions; between two probes that were answered none is alive but their lingering ends.
-        let unwatched = CONFIG
-            .replace("[cloud]", "[cloud]\noptions_interval_ms = 600000")
-            .replace("[[trunk]]", "[[trunk]]\noptions_interval_ms = 0");
-        self.world.reload(&unwatched);
+        self.settings.watched = false;
+        self.world.reload(&self.settings.text());
         for actor in &mut self.world.actors {
             actor.expires_s = 0;
             actor.ua.die_timers();
@@ -241,9 +238,23 @@ impl Campaign {
         let excused = self.restarts > 0 || self.crashes > 0;
         let actors = self.world.actors.iter().chain(self.world.cloud.iter().map(|c| &c.actor));
         for actor in actors {
+            judge_rules(actor, excused || actor.harmed || !self.clean, self.deaths > 0, &mut self.world.checks);
             judge_calls(actor, excused || actor.harmed, self.clean, &mut self.world.checks);
         }
     }
+}
+
+/// What no peer may have met on a network that loses nothing.
+fn judge_rules(actor: &Actor, excused: bool, died: bool, checks: &mut Checks) {
+    let (word, ua) = (actor.ua.word, &actor.ua);
+    // What goes through the node is answered by the far end, and by nobody when that is dead (RFC 4320).
+    let passed = |method: &&String| died && ["MESSAGE", "SUBSCRIBE", "PUBLISH", "INFO", "REFER"].contains(&method.as_str());
+    let ignored: Vec<&String> = ua.ignored.iter().filter(|method| !passed(method)).collect();
+    checks.ensure(excused || ignored.is_empty(), || format!("{word} got no answer to {ignored:?}"));
+    let missed = ua.unacknowledged;
+    checks.ensure(excused || missed == 0, || format!("{missed} 2xx of {word} got no ACK"));
+    let expired = actor.expired;
+    checks.ensure(excused || expired == 0, || format!("{expired} sessions of {word} ran out that the node was to refresh"));
 }
 
 /// What a peer's calls must have come to.
@@ -273,6 +284,16 @@ fn ua(word: &'static str, user: &str, address: &str, seed: u64) -> Ua {
     Ua::new(word, user, parse(address), &domain, seed)
 }
 
+fn habits(dice: &mut Seeded) -> Habits {
+    Habits {
+        reliable: dice.below(1_000),
+        timer: dice.below(1_000),
+        empty: dice.below(300),
+        update: dice.chance(700),
+        branches: dice.below(300),
+    }
+}
+
 fn phone(dice: &mut Seeded) -> Temper {
     let numbers = ["101", "102", "103", "104", "0123456", "0987654", "112", "*43", "555", "900"];
     Temper {
@@ -291,6 +312,10 @@ fn phone(dice: &mut Seeded) -> Temper {
         change: dice.below(700),
         sharp: dice.below(400),
         glare: dice.below(600),
+        update: dice.below(600),
+        tell: dice.below(300),
+        refer: dice.below(300),
+        challenge: 0,
         fickle: dice.below(200),
     }
 }

@@ -1,5 +1,6 @@
 //! What must hold in every run, whatever the network and the peers do.
 
+use crate::descriptions::Descriptions;
 use crate::network::Datagram;
 use crate::wire::Wire;
 use ringfort_base::event::Mode;
@@ -34,6 +35,9 @@ pub struct Checks {
     violations: Vec<String>,
     insides: Vec<Inside>,
     sent: BTreeMap<(SocketAddr, String), u64>,
+    /// Final status and tag by peer, and branch and method of its request.
+    finals: BTreeMap<(SocketAddr, String), String>,
+    descriptions: Descriptions,
     live: BTreeSet<CallId>,
     over: BTreeSet<CallId>,
     mode: Option<Mode>,
@@ -57,6 +61,8 @@ impl Checks {
             violations: Vec::new(),
             insides: Vec::new(),
             sent: BTreeMap::new(),
+            finals: BTreeMap::new(),
+            descriptions: Descriptions::default(),
             live: BTreeSet::new(),
             over: BTreeSet::new(),
             mode: None,
@@ -117,10 +123,12 @@ impl Checks {
         let wire = Wire::read(&datagram.octets);
         self.mandatory(&wire);
         match wire.status() {
-            Some(_) => self.response(&wire),
+            Some(_) => self.response(&wire, datagram.to),
             None => self.request(&wire, datagram, own),
         }
         self.hidden(&wire, datagram);
+        let broken = self.descriptions.see(&wire, datagram.to);
+        self.ensure(broken.is_none(), || format!("{}: {}", wire.start, broken.unwrap_or_default()));
     }
 
     fn mandatory(&mut self, wire: &Wire) {
@@ -132,10 +140,21 @@ impl Checks {
     }
 
     /// RFC 3261 17.1.1.3: an ACK is answered by nothing. RFC 3261 8.2.6.2: every final response has a To tag.
-    fn response(&mut self, wire: &Wire) {
+    fn response(&mut self, wire: &Wire, to: SocketAddr) {
         self.ensure(wire.method() != "ACK", || format!("an ACK is answered: {}", wire.start));
         let tagged = wire.status() == Some(100) || !wire.to_tag().is_empty();
         self.ensure(tagged, || format!("{} to {} without To tag", wire.start, wire.get("CSeq")));
+        if wire.status().is_none_or(|status| status < 200) {
+            return;
+        }
+        // RFC 3261 8.2.7: strangers are challenged without a transaction, and may be known when they repeat themselves.
+        if matches!(wire.status(), Some(401 | 407)) {
+            return;
+        }
+        // RFC 3261 17.2: one final response.
+        let (key, this) = ((to, format!("{} {}", wire.branch(), wire.method())), format!("{} {}", wire.start, wire.to_tag()));
+        let first = self.finals.entry(key).or_insert_with(|| this.clone()).clone();
+        self.ensure(first == this, || format!("{to} is answered `{this}` after `{first}`"));
     }
 
     /// RFC 3261 8.1.1.7: branches are unique; the same one comes again only with the same octets.
@@ -198,6 +217,7 @@ impl Checks {
     /// The process died: what was not written down is gone without record, and the mode is told anew.
     pub fn restarted(&mut self, written: &BTreeSet<CallId>) {
         self.live.retain(|call| written.contains(call));
+        self.finals.clear();
         self.mode = None;
     }
 

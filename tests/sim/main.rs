@@ -7,13 +7,17 @@
 mod actor;
 mod calls;
 mod campaign;
+mod carrier;
 mod checks;
 mod cloud;
+mod descriptions;
+
 mod network;
 mod registrations;
 mod relay;
 mod requests;
 mod script;
+mod settings;
 mod survival;
 mod ua;
 mod wire;

@@ -1,7 +1,6 @@
 //! The main job: register by the cloud, call, lose the cloud, go on calling, get it back.
 
 use crate::actor::{Actor, Temper};
-use crate::campaign::CONFIG;
 use crate::checks::Checks;
 use crate::cloud::Cloud;
 use crate::network::Faults;
@@ -13,6 +12,46 @@ use ringfort_base::entropy::Seeded;
 use ringfort_base::event::Mode;
 use ringfort_base::{Event, Time};
 use std::time::Duration;
+
+/// A cloud, two carriers, four accounts.
+const CONFIG: &str = r#"
+[node]
+domain = "ringfort.test"
+[sip]
+listen = ["udp:192.0.2.10:5060"]
+[media]
+port_first = 20000
+port_last = 20999
+[cloud]
+address = "10.3.0.100:5060"
+domain = "cloud.test"
+[[trunk]]
+name = "carrier"
+address = "10.2.0.101:5060"
+[[trunk]]
+name = "backup"
+address = "10.2.0.102:5060"
+[[account]]
+user = "101"
+display_name = "Anna"
+[[account]]
+user = "102"
+[[account]]
+user = "103"
+[[account]]
+user = "104"
+[[route]]
+name = "outside"
+number = "0*"
+to = ["trunk:carrier", "trunk:backup"]
+[[route]]
+name = "mailbox"
+number = "9*"
+to = ["cloud"]
+[emergency]
+numbers = ["112"]
+to = ["trunk:backup", "trunk:carrier"]
+"#;
 
 /// The hold-down of the configuration that is used here.
 const HOLD_DOWN: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@ use ringfort_base::{CallId, FlowId, Hop, Now, Time, Transport, Wall};
 use ringfort_call::config::Snapshot;
 use ringfort_call::{Input, Node, NodeSetup, Output, OwnAddresses, Saved};
 use ringfort_media::plan::RelayEvent;
-use ringfort_sip::locate::{Answer, Question};
+use ringfort_sip::locate::{Answer, Data, Kind, Question};
 use ringfort_sip::message::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -243,7 +243,7 @@ impl World {
             Happening::SendFailed(generation, hop) if generation == self.generation => self.input(Input::SendFailed(hop)),
             Happening::Relay(..) | Happening::SendFailed(..) => {}
             Happening::Resolved(question) => {
-                let answer = Answer::Absent { ttl_s: 60 };
+                let answer = names(&question);
                 self.input(Input::Resolved { question, answer });
             }
         }
@@ -414,8 +414,12 @@ impl World {
         self.checks.ensure(open == 0, || format!("{open} ports of the relay are still open"));
         let unrecorded = self.checks.unrecorded();
         self.checks.ensure(unrecorded == 0, || format!("{unrecorded} calls have no record"));
-        let kept: Vec<String> =
-            self.journal.keys().filter(|k| k.starts_with("call/") || k.starts_with("subscription/")).cloned().collect();
+        let kept: Vec<String> = self
+            .journal
+            .keys()
+            .filter(|k| ["call/", "subscription/", "bye/"].iter().any(|kind| k.starts_with(kind)))
+            .cloned()
+            .collect();
         self.checks.ensure(kept.is_empty(), || format!("journal still holds {kept:?}"));
     }
 
@@ -425,6 +429,11 @@ impl World {
         let live: BTreeSet<String> = status.calls.iter().map(|c| format!("call/{:x}", c.call.0)).collect();
         let stale: Vec<&String> = self.journal.keys().filter(|k| k.starts_with("call/") && !live.contains(*k)).collect();
         self.checks.ensure(stale.is_empty(), || format!("journal holds ended calls {stale:?}"));
+        // A call is written down in the same turn as its 2xx goes out.
+        let talks = |state: &str| matches!(state, "connected" | "held");
+        let lost: Vec<String> = status.calls.iter().filter(|c| talks(&c.state)).map(|c| format!("call/{:x}", c.call.0)).collect();
+        let lost: Vec<&String> = lost.iter().filter(|key| !self.journal.contains_key(*key)).collect();
+        self.checks.ensure(lost.is_empty(), || format!("journal lacks calls {lost:?}"));
         let bindings = self.journal.keys().filter(|k| k.starts_with("binding/")).count();
         let registered = status.registrations.len();
         self.checks.ensure(bindings == registered, || format!("journal holds {bindings} bindings of {registered}"));
@@ -432,7 +441,7 @@ impl World {
         let watched = self.node.watchers()[0];
         self.checks.ensure(subscriptions <= watched, || format!("journal holds {subscriptions} subscriptions of {watched}"));
         let strange = self.journal.keys().find(|k| {
-            !["call/", "binding/", "known/", "bye/", "subscription/"].iter().any(|kind| k.starts_with(kind))
+            !["call/", "binding/", "known/", "bye/", "subscription/", "trunk/"].iter().any(|kind| k.starts_with(kind))
                 && !["mode", "gruu-seal"].contains(&k.as_str())
         });
         self.checks.ensure(strange.is_none(), || format!("journal key {strange:?}"));
@@ -450,6 +459,19 @@ fn talking(
     let busy = actors.iter().chain(clouds).filter(|actor| actor.ua.alive().next().is_some()).map(|actor| actor.ua.address);
     let scripted = mail.keys().filter(|address| !silenced.contains(*address)).copied();
     busy.chain(scripted).chain(NODE.parse()).map(|address| address.ip()).collect()
+}
+
+/// What the DNS says: one carrier has a name with two servers.
+fn names(question: &Question) -> Answer {
+    let server = |priority, target: &str| Data::Srv { priority, weight: 1, port: 5060, target: target.into() };
+    let address = |last: u8| vec![Data::Address(IpAddr::from([10, 2, 0, last]))];
+    let records = match (question.name.as_str(), question.kind) {
+        ("_sip._udp.twin.test", Kind::Srv) => vec![server(1, "one.twin.test"), server(2, "two.twin.test")],
+        ("one.twin.test", Kind::A) => address(103),
+        ("two.twin.test", Kind::A) => address(104),
+        _ => return Answer::Absent { ttl_s: 60 },
+    };
+    Answer::Found { records, ttl_s: 60 }
 }
 
 fn start(seed: u64, generation: u32, now: Time, snapshot: &Arc<Snapshot>, journal: &BTreeMap<String, Vec<u8>>) -> Node {

@@ -45,6 +45,7 @@ impl Ua {
             Some(_) => drop(self.clients.remove(&key)),
             None if waits => {}
             None => {
+                self.ignored.push(key.rsplit(' ').next().unwrap_or_default().into());
                 self.clients.remove(&key);
                 self.unanswered(purpose);
             }
@@ -54,7 +55,7 @@ impl Ua {
     pub(super) fn unanswered(&mut self, purpose: Purpose) {
         match purpose {
             Purpose::Invite(no) => self.over(no),
-            Purpose::Reinvite(no) => self.calls[no].pending = false,
+            Purpose::Reinvite(no) | Purpose::Update(no) => self.calls[no].pending = false,
             Purpose::Bye(no) => self.ended(no, Time::ZERO, End::Bye(0)),
             _ => {}
         }
@@ -63,6 +64,11 @@ impl Ua {
 
     /// Calls a number; returns the call.
     pub fn call(&mut self, now: Time, uri: &str) -> CallNo {
+        self.call_instead(now, uri, None)
+    }
+
+    /// The same; with Replaces it takes the place of another call (RFC 3891).
+    pub fn call_instead(&mut self, now: Time, uri: &str, replaces: Option<String>) -> CallNo {
         let (tag, call_id) = (self.unique("tag"), self.unique("call"));
         let invite = Wire::request("INVITE", uri)
             .with("Via", self.via())
@@ -72,8 +78,11 @@ impl Ua {
             .with("Call-ID", format!("{call_id}@{}", self.address.ip()))
             .with("CSeq", "1 INVITE")
             .with("Contact", self.contact())
-            .with("User-Agent", format!("{}-phone", self.word))
-            .sdp(&self.sdp(1, "sendrecv"));
+            .with("User-Agent", format!("{}-phone", self.word));
+        let invite = self.extensions(invite);
+        let invite = replaces.into_iter().fold(invite, |invite, value| invite.with("Replaces", value));
+        let empty = self.dice.chance(self.habits.empty);
+        let invite = if empty { invite } else { invite.sdp(&self.sdp(1, "sendrecv")) };
         self.calls.push(Call::new(true, invite.clone(), tag, String::new()));
         let no = self.calls.len() - 1;
         self.send(now, invite, Purpose::Invite(no));
@@ -91,6 +100,7 @@ impl Ua {
             .with("To", aor)
             .with("Call-ID", self.register.0.clone())
             .with("CSeq", format!("{} REGISTER", self.register.1))
+            .with("User-Agent", format!("{}-phone", self.word))
             .with("Contact", format!("{};expires={expires_s}", self.contact()));
         if let Some(authorization) = authorization {
             wire = wire.with("Authorization", authorization);
@@ -126,7 +136,8 @@ impl Ua {
         call.pending = true;
         call.sdp_version += 1;
         let version = call.sdp_version;
-        let mut wire = self.inside(no, "INVITE", None);
+        let mut wire = self.inside(no, "INVITE", None).with("Allow", self.allow());
+        wire = self.refreshing(no, wire);
         if let Some(direction) = direction {
             self.calls[no].direction = direction;
             wire = wire.sdp(&self.sdp(version, direction));
@@ -187,6 +198,7 @@ impl Ua {
             }
             if let (Purpose::Invite(no), true) = (purpose, first || status > 100) {
                 self.learn(no, &wire);
+                self.prack(now, no, &wire);
                 self.notices.push_back(Notice::Answered(purpose, wire));
             }
             if let (true, Purpose::Invite(no) | Purpose::Reinvite(no)) = (cancel, purpose) {
@@ -202,6 +214,9 @@ impl Ua {
         if wire.method() == "INVITE" && status >= 300 {
             let ack = self.ack_refusal(&key, &wire);
             self.out(&ack);
+        }
+        if let Some(fault) = self.clients.get(&key).and_then(|client| misfit(&client.wire, &wire)) {
+            self.complaints.push(fault);
         }
         self.concluded(now, purpose, status, &wire);
         self.notices.push_back(Notice::Answered(purpose, wire));
@@ -269,7 +284,8 @@ impl Ua {
                     self.calls[no].state = State::Confirmed;
                     self.calls[no].confirmed = Some(now);
                     self.acknowledge(no, wire);
-                } else if !self.prove(now, no, status, wire) {
+                    self.session_granted(now, no, wire);
+                } else if !self.prove(now, no, status, wire) && !self.lengthened(now, no, status, wire) {
                     self.over(no);
                 }
             }
@@ -277,8 +293,17 @@ impl Ua {
                 self.calls[no].pending = false;
                 if (200..300).contains(&status) {
                     self.acknowledge(no, wire);
+                    self.session_granted(now, no, wire);
                 } else if matches!(status, 408 | 481) {
                     self.bye(now, no);
+                }
+            }
+            Purpose::Update(no) => {
+                self.calls[no].pending = false;
+                match status {
+                    200..=299 => self.session_granted(now, no, wire),
+                    408 | 481 => self.bye(now, no),
+                    _ => {}
                 }
             }
             Purpose::Bye(no) => self.ended(no, now, End::Bye(status)),
@@ -289,7 +314,9 @@ impl Ua {
     pub(super) fn acknowledge(&mut self, no: CallNo, wire: &Wire) {
         let mut ack = self.inside(no, "ACK", Some(wire.cseq()));
         let call = &self.calls[no];
-        let offered = !self.clients.values().any(|c| c.wire.branch() == wire.branch() && !c.wire.body.is_empty());
+        let first = wire.cseq() == call.invite.cseq() && call.outgoing;
+        let early = first && call.answered.contains(wire.to_tag());
+        let offered = !early && !self.clients.values().any(|c| c.wire.branch() == wire.branch() && !c.wire.body.is_empty());
         if offered && !wire.body.is_empty() {
             let answer = mirror(wire.direction());
             ack = ack.sdp(&self.sdp(call.sdp_version, answer));
@@ -322,4 +349,20 @@ impl Ua {
         self.calls[no].end.get_or_insert((now, end));
         self.over(no);
     }
+}
+
+/// What is wrong with an answer to our offer (RFC 3264 6, 6.1).
+fn misfit(offer: &Wire, answer: &Wire) -> Option<String> {
+    if offer.body.is_empty() || answer.body.is_empty() || !answer.body.starts_with("v=0") {
+        return None;
+    }
+    let streams = |wire: &Wire| wire.body.lines().filter(|line| line.starts_with("m=")).count();
+    let (offered, answered) = (offer.direction(), answer.direction());
+    let fits = match offered {
+        "sendonly" => matches!(answered, "recvonly" | "inactive"),
+        "recvonly" => matches!(answered, "sendonly" | "inactive"),
+        "inactive" => answered == "inactive",
+        _ => true,
+    };
+    (!fits || streams(offer) != streams(answer)).then(|| format!("{} answers {offered} with {answered}", answer.start))
 }

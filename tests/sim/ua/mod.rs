@@ -2,13 +2,18 @@
 //! layers, so that a misunderstanding of the protocol shows on the wire. [`crate::phone`] and [`crate::trunk`] give it a temper.
 
 mod client;
+mod early;
+mod inside;
 mod server;
+mod session;
 mod watch;
+
+pub use session::Session;
 
 use crate::wire::{Secret, Wire};
 use ringfort_base::Time;
 use ringfort_base::entropy::Seeded;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -29,7 +34,9 @@ pub enum Purpose {
     Reinvite(CallNo),
     /// BYE.
     Bye(CallNo),
-    /// CANCEL, OPTIONS.
+    /// UPDATE within a call.
+    Update(CallNo),
+    /// PRACK, CANCEL, OPTIONS and what else changes nothing.
     Other,
     /// REGISTER.
     Register,
@@ -50,6 +57,12 @@ pub enum Notice {
     Reinvited(CallNo),
     /// A request outside any call.
     Request(Wire),
+    /// The call has a session that runs out; the owner looks after it.
+    Session(CallNo),
+    /// REFER: the owner reports how it goes.
+    Referred(CallNo, Wire),
+    /// A transfer that we asked for ended with this status.
+    Transferred(CallNo, u16),
     /// A timer of the owner's.
     Due(u64),
 }
@@ -108,7 +121,41 @@ pub struct Call {
     pub finals: Vec<u16>,
     /// Digest was answered.
     pub proven: bool,
+    /// Who refreshes the session, how often.
+    pub session: Option<Session>,
+    /// Tags of dialogs whose offer, made by the node, is answered already.
+    answered: BTreeSet<String>,
+    /// The last RSeq of each early dialog that we acknowledged.
+    reliable_seen: BTreeMap<String, u32>,
+    /// Our reliable provisional response that waits for its PRACK.
+    reliable: Option<Reliable>,
     sdp_version: u32,
+}
+
+/// A reliable provisional response (RFC 3262).
+#[derive(Clone, Debug)]
+struct Reliable {
+    response: Wire,
+    rseq: u32,
+    interval: Duration,
+    since: Time,
+    /// It carries our offer, so that the PRACK carries the answer.
+    offers: bool,
+}
+
+/// Chances of 1000: which extensions a call of this user agent uses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Habits {
+    /// Reliable provisional responses, either side.
+    pub reliable: u64,
+    /// Session timers, either side.
+    pub timer: u64,
+    /// An INVITE without offer.
+    pub empty: u64,
+    /// Takes and sends UPDATE.
+    pub update: bool,
+    /// Another early dialog, as of a proxy behind us that forks.
+    pub branches: u64,
 }
 
 struct Client {
@@ -131,6 +178,7 @@ struct Server {
 }
 
 enum Timer {
+    Reliable(CallNo, u32),
     Resend(String),
     Expire(String),
     Repeat(String),
@@ -165,6 +213,12 @@ pub struct Ua {
     pub complaints: Vec<String>,
     /// Answers challenges of REGISTER and INVITE.
     pub secret: Option<Secret>,
+    /// What its calls use.
+    pub habits: Habits,
+    /// Methods of requests that were never answered.
+    pub ignored: Vec<String>,
+    /// 2xx that nobody acknowledged.
+    pub unacknowledged: u32,
     register: (String, u32),
     /// Call-IDs of its subscriptions.
     watching: Vec<String>,
@@ -191,6 +245,9 @@ impl Ua {
             notices: VecDeque::new(),
             complaints: Vec::new(),
             secret: None,
+            habits: Habits::default(),
+            ignored: Vec::new(),
+            unacknowledged: 0,
             register,
             watching: Vec::new(),
         }
@@ -241,6 +298,7 @@ impl Ua {
     pub fn fire(&mut self, now: Time) {
         while let Some(entry) = self.timers.first_entry().filter(|e| e.key().0 <= now) {
             match entry.remove() {
+                Timer::Reliable(no, rseq) => self.ring_again(now, no, rseq),
                 Timer::Resend(key) => self.resend(now, key),
                 Timer::Expire(key) => self.expire(key),
                 Timer::Repeat(key) => self.repeat(now, key),
@@ -290,6 +348,10 @@ impl Call {
             confirmed: None,
             finals: Vec::new(),
             proven: false,
+            session: None,
+            answered: BTreeSet::new(),
+            reliable_seen: BTreeMap::new(),
+            reliable: None,
             sdp_version: 1,
         }
     }

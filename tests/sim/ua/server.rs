@@ -82,7 +82,8 @@ impl Ua {
             self.respond(now, &key, wire.reply(200, ""));
             return self.ended(no, now, End::Released);
         }
-        if state != State::Confirmed {
+        let early = state == State::Early && matches!(wire.method(), "PRACK" | "UPDATE" | "OPTIONS" | "NOTIFY");
+        if state != State::Confirmed && !early {
             return self.respond(now, &key, wire.reply(481, ""));
         }
         if wire.cseq() <= self.calls[no].remote_cseq {
@@ -100,8 +101,8 @@ impl Ua {
                 }
                 self.notices.push_back(Notice::Reinvited(no));
             }
-            "OPTIONS" => self.respond(now, &key, wire.reply(200, "")),
-            _ => self.respond(now, &key, wire.reply(405, "").with("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS")),
+            "PRACK" => self.pracked(now, no, &key, &wire),
+            _ => self.other_within(now, no, &key, &wire),
         }
     }
 
@@ -132,6 +133,7 @@ impl Ua {
         if now.since(server.since) >= GIVE_UP {
             // RFC 3261 13.3.1.4: a 2xx that nobody acknowledges is followed by BYE.
             if let (Some(no), Some(200)) = (call, response.status()) {
+                self.unacknowledged += 1;
                 self.bye(now, no);
             }
             return;
@@ -154,9 +156,20 @@ impl Ua {
     /// Provisional response to the waiting INVITE.
     pub fn progress(&mut self, now: Time, no: CallNo, status: u16, early_media: bool) {
         let Some((key, invite)) = self.waiting(no) else { return };
-        let reply = invite.reply(status, &self.calls[no].local_tag).with("Contact", self.contact());
+        let reply = invite.reply(status, &self.calls[no].local_tag).with("Contact", self.contact()).with("Allow", self.allow());
         let reply = if early_media { reply.sdp(&self.sdp(1, "sendrecv")) } else { reply };
-        self.respond(now, &key, reply);
+        // Offers stand in reliable responses only (RFC 6337 2.2).
+        let offers = invite.body.is_empty() && early_media;
+        match self.rings_reliably(&invite) {
+            true => self.ring_reliably(now, no, &key, reply),
+            false if offers => {}
+            false => {
+                self.respond(now, &key, reply);
+                if self.dice.chance(self.habits.branches) {
+                    self.ring_elsewhere(now, no, &key, &invite);
+                }
+            }
+        }
     }
 
     /// 200 to the waiting INVITE, first or re-INVITE.
@@ -164,27 +177,39 @@ impl Ua {
         let Some((key, invite)) = self.waiting(no) else { return };
         let call = &mut self.calls[no];
         call.waiting = None;
+        let agreed = call.state == State::Early && call.agreed_early();
         if call.state == State::Early {
             call.state = State::Confirmed;
             call.confirmed = Some(now);
         }
         let version = call.sdp_version;
         let direction = mirror(invite.direction());
-        let reply = invite.reply(200, &self.calls[no].local_tag).with("Contact", self.contact());
-        self.respond(now, &key, reply.sdp(&self.sdp(version, direction)));
+        let reply = invite.reply(200, &self.calls[no].local_tag).with("Contact", self.contact()).with("Allow", self.allow());
+        let reply = self.grant_session(now, no, &invite, reply);
+        // What was agreed by a reliable response and its PRACK is not said again.
+        let reply = if agreed { reply } else { reply.sdp(&self.sdp(version, direction)) };
+        self.respond(now, &key, reply);
     }
 
     /// Refuses the waiting INVITE; the first one ends the call.
     pub fn reject(&mut self, now: Time, no: CallNo, status: u16) {
-        let Some((key, invite)) = self.waiting(no) else { return };
-        self.calls[no].waiting = None;
+        let Some((_, invite)) = self.waiting(no) else { return };
         let reply = invite.reply(status, &self.calls[no].local_tag);
         // The agent in Warning names its host (RFC 3261 20.43).
         let reply = reply.with("Warning", format!("399 {} \"not now, thank you\"", self.address));
         let moved = (300..400).contains(&status);
-        let reply = if moved { reply.with("Contact", format!("<sip:elsewhere@{}>", self.address)) } else { reply };
+        let user =
+            if moved && self.dice.chance(500) { ["103", "0555444", "900"][self.dice.below(3) as usize] } else { "elsewhere" };
+        let reply = if moved { reply.with("Contact", format!("<sip:{user}@{}>", self.address)) } else { reply };
+        self.refuse(now, no, reply);
+    }
+
+    /// This final response to the waiting INVITE; to the first one it ends the call.
+    pub fn refuse(&mut self, now: Time, no: CallNo, reply: Wire) {
+        let Some(key) = self.calls[no].waiting.take() else { return };
         self.respond(now, &key, reply);
         if self.calls[no].state == State::Early {
+            self.calls[no].reliable = None;
             self.over(no);
         }
     }
