@@ -24,7 +24,7 @@ UI_SOURCES = $(shell find $(UI) -path $(UI)/node_modules -prune -o -path $(UI)/d
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ui ## Build what is missing and run a node that one can call
 	cargo build --workspace
@@ -70,6 +70,9 @@ interop: setup-test ui ## Only the tests against other makers' peers; TEST=name 
 sim: ## Only the simulation, over SEEDS=n seeds
 	RINGFORT_SIM_SEEDS=$(SEEDS) cargo test --workspace --test sim -- --nocapture
 
+interop-table: ## Play the calls of docs/interop.md and write the page anew
+	UPDATE_DOCS=1 cargo test -p ringfort-call --test matrix
+
 fuzz: ## New octets against a target, on nightly with cargo-fuzz; TARGET=message FUZZ_S=60
 	@command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz
 	mkdir -p fuzz/found/$(TARGET)
@@ -99,4 +102,4 @@ $(PLAYWRIGHT)/node_modules/.package-lock.json: $(PLAYWRIGHT)/package-lock.json
 	npm --prefix $(PLAYWRIGHT) ci --no-progress
 	@touch $@
 
-.PHONY: help run demo setup setup-test ui build check test live sim bench clean
+.PHONY: help run demo setup setup-test ui build check test live sim interop-table bench clean

@@ -38,7 +38,7 @@ pub struct Desk {
     pub relayed: Vec<RelayCommand>,
     serial: u32,
     /// Connections that stand, by the address of their other end.
-    connections: BTreeMap<SocketAddr, FlowId>,
+    connections: BTreeMap<SocketAddr, (Transport, FlowId)>,
 }
 
 pub fn snapshot(text: &str) -> Arc<Snapshot> {
@@ -115,6 +115,10 @@ impl Desk {
         self.node.status()
     }
 
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
     /// Calls, media ports and transactions that are left.
     pub fn residue(&self) -> [usize; 3] {
         self.node.residue()
@@ -169,12 +173,17 @@ impl Desk {
 
     /// A party connects by TLS: what it sends comes over this connection.
     pub fn connect(&mut self, from: &str, flow: u64) {
-        self.connections.insert(address(from), FlowId(flow));
+        self.connect_by(Transport::Tls, from, flow);
+    }
+
+    /// The same by another transport.
+    pub fn connect_by(&mut self, transport: Transport, from: &str, flow: u64) {
+        self.connections.insert(address(from), (transport, FlowId(flow)));
     }
 
     /// A connection breaks.
     pub fn disconnect(&mut self, from: &str) {
-        if let Some(flow) = self.connections.remove(&address(from)) {
+        if let Some((_, flow)) = self.connections.remove(&address(from)) {
             self.input(Input::FlowClosed(flow));
         }
     }
@@ -229,8 +238,8 @@ impl Desk {
     /// A party sends these octets.
     pub fn receive(&mut self, from: &str, text: &str) {
         let remote = address(from);
-        let flow = self.connections.get(&remote).copied();
-        let transport = if flow.is_some() { Transport::Tls } else { Transport::Udp };
+        let (transport, flow) = self.connections.get(&remote).copied().unzip();
+        let transport = transport.unwrap_or(Transport::Udp);
         let usual = address(if remote.is_ipv4() { "192.0.2.10:5060" } else { "[2001:db8::10]:5060" });
         let local = Some(self.listeners.get(&remote).copied().unwrap_or(usual));
         let hop = Hop { transport, remote, local, flow };

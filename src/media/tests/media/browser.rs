@@ -127,7 +127,7 @@ impl Browser {
         let value = |name: &str| sdp.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         let creds = IceCreds { ufrag: value("a=ice-ufrag:").to_owned(), pass: value("a=ice-pwd:").to_owned() };
         let candidate: Vec<&str> = value("a=candidate:").split(' ').collect();
-        let node: SocketAddr = format!("{}:{}", candidate[4], candidate[5]).parse().unwrap();
+        let node = SocketAddr::new(candidate[4].parse().unwrap(), candidate[5].parse().unwrap());
         self.agent.set_controlling(true);
         self.agent.set_remote_credentials(creds);
         self.agent.add_remote_candidate(Candidate::host(node, Protocol::Udp).unwrap());
