@@ -4,19 +4,14 @@ use crate::axes::{Carriage, Digits, EVERY_CODEC, Kit, kits, value};
 use crate::cover::Row;
 use crate::fixture::Desk;
 use crate::party::{Party, State};
-use ringfort_base::{PortId, Transport};
-use ringfort_call::Input;
-use ringfort_media::plan::{Destination, DiscardReason, FlowPlan, RelayCommand, RelayEvent, SrtpKeys};
+use ringfort_base::Transport;
+use ringfort_media::plan::{Destination, DiscardReason, RelayCommand};
 use std::time::Duration;
 
 const CONFIG: &str = "[sip]\nlisten = [\"udp:192.0.2.10:5060\", \"udp:[2001:db8::10]:5060\"]\n[[account]]\nuser = \"101\"\n[[account]]\nuser = \"102\"\n[[account]]\nuser = \"103\"\n";
-const TICK: Duration = Duration::from_millis(5);
-/// ICE and DTLS get two seconds.
-const TICKS_MAX: usize = 400;
 
 /// Everything but the transfer.
 const NO_TRANSFER: &str = "transfer refused 488";
-const NO_HANDSHAKE: &str = "ICE and DTLS come to an end";
 
 /// Places in the list of parties.
 const CALLER: usize = 0;
@@ -46,17 +41,19 @@ impl Outcome {
     }
 }
 
-struct Scene {
-    desk: Desk,
-    parties: [Party; 3],
-    read: usize,
-    findings: Vec<String>,
+/// The node and the three parties.
+pub struct Scene {
+    pub desk: Desk,
+    pub parties: [Party; 3],
+    /// Commands to the relay that were carried out.
+    pub read: usize,
+    pub findings: Vec<String>,
     /// The transfer was refused, and the call went on.
     without_transfer: bool,
 }
 
 /// A party and the number of its dialog.
-type End = (usize, usize);
+pub type End = (usize, usize);
 
 fn config() -> String {
     let mut text = CONFIG.to_string();
@@ -100,7 +97,7 @@ impl Scene {
         Scene { desk, parties, read: 0, findings: Vec::new(), without_transfer: false }
     }
 
-    fn expect(&mut self, holds: bool, what: &str) {
+    pub fn expect(&mut self, holds: bool, what: &str) {
         if !holds {
             self.findings.push(what.to_string());
         }
@@ -341,115 +338,4 @@ fn leaks(desk: &Desk, parties: &[Party; 3]) -> Vec<String> {
         }
     }
     found
-}
-
-/// Media: ICE and DTLS of browsers, and what the relay was told.
-impl Scene {
-    /// The media port behind a dialog of a party.
-    fn port(&self, (party, line): End) -> Option<PortId> {
-        let number = self.parties[party].lines.get(line)?.voice.peer.as_ref()?.port;
-        self.desk.relayed.iter().rev().find_map(|command| match command {
-            RelayCommand::Open { port, rtp, .. } if rtp.port() == number => Some(*port),
-            _ => None,
-        })
-    }
-
-    fn plan(&self, end: End) -> Option<FlowPlan> {
-        let wanted = self.port(end)?;
-        self.desk.relayed.iter().rev().find_map(|command| match command {
-            RelayCommand::Plan { port, plan } if *port == wanted => Some((**plan).clone()),
-            _ => None,
-        })
-    }
-
-    /// Dialogs whose browser has begun.
-    fn browsers(&self) -> Vec<End> {
-        let lines = |party: usize| (0..self.parties[party].lines.len()).map(move |line| (party, line));
-        let begun = |end: &End| {
-            let line = &self.parties[end.0].lines[end.1];
-            let exchanged = line.voice.told.is_some() && line.voice.peer.is_some();
-            line.voice.browser.is_some() && exchanged && !matches!(line.state, State::Over | State::Refused(_))
-        };
-        (0..3).flat_map(lines).filter(begun).collect()
-    }
-
-    fn is_ready(&self, end: &End) -> bool {
-        let keys = self.parties[end.0].lines[end.1].voice.browser.as_ref().and_then(|browser| browser.keys.clone());
-        keys.is_some_and(|(ours, _)| self.plan(*end).is_some_and(|plan| plan.receive.srtp == Some(ours)))
-    }
-
-    fn shake(&mut self) {
-        if self.findings.iter().any(|finding| finding == NO_HANDSHAKE) {
-            return;
-        }
-        let open: Vec<End> = self.browsers().into_iter().filter(|end| self.port(*end).is_some()).collect();
-        for _ in 0..TICKS_MAX {
-            self.carry(&open);
-            if open.iter().all(|end| self.is_ready(end)) {
-                return;
-            }
-            self.desk.pass(TICK);
-            for (party, line) in &open {
-                let now = self.desk.now();
-                if let Some(browser) = &mut self.parties[*party].lines[*line].voice.browser {
-                    browser.handle_timeout(now);
-                }
-            }
-        }
-        self.findings.push(NO_HANDSHAKE.into());
-    }
-
-    /// Datagrams, both ways.
-    fn carry(&mut self, open: &[End]) {
-        let now = self.desk.now();
-        for command in self.desk.relayed[self.read..].iter().cloned() {
-            let RelayCommand::Send { port: from, to, datagram } = command else { continue };
-            let Some((party, line)) = open.iter().find(|end| self.port(**end) == Some(from)) else { continue };
-            if let Some(browser) = &mut self.parties[*party].lines[*line].voice.browser {
-                browser.handle(now, to, &datagram);
-            }
-        }
-        self.read = self.desk.relayed.len();
-        for end in open {
-            let Some(port) = self.port(*end) else { continue };
-            while let Some((from, _, datagram)) =
-                self.parties[end.0].lines[end.1].voice.browser.as_mut().and_then(|browser| browser.poll_send())
-            {
-                self.desk.input(Input::Relay(RelayEvent::Control { port, from, datagram }));
-            }
-        }
-    }
-
-    /// Packets go both ways between two ends, each protected as its party was told.
-    fn talks(&mut self, one: End, other: End) {
-        for (end, far) in [(one, other), (other, one)] {
-            let (plan, to) = (self.plan(end), self.port(far));
-            let Some((plan, to)) = plan.zip(to) else {
-                self.findings.push("a leg has a plan".into());
-                continue;
-            };
-            self.expect(plan.destination == Destination::Port(to) && !plan.transmit.muted, "packets pass");
-            let (in_keys, out_keys, address) = self.told(end);
-            self.expect(plan.receive.srtp == in_keys && plan.transmit.srtp == out_keys, "keys are those of the party");
-            self.expect(plan.transmit.rtp.map(|at| at.to_string()) == Some(address), "packets go where the party said");
-        }
-        let voice = |(party, line): End| &self.parties[party].lines[line].voice;
-        let sound = [(one, other), (other, one)].into_iter().all(|(from, to)| {
-            let taken = voice(to).told.as_ref().map(|sdp| sdp.formats.clone()).unwrap_or_default();
-            voice(from).speech().is_some_and(|first| taken.contains(&first))
-        });
-        self.expect(sound, "what one side may send first the other takes under this payload type");
-    }
-
-    /// Keys of a party's direction and of the node's, and where the party takes media.
-    fn told(&self, (party, line): End) -> (Option<SrtpKeys>, Option<SrtpKeys>, String) {
-        let (kit, voice) = (&self.parties[party].kit, &self.parties[party].lines[line].voice);
-        let host = self.parties[party].host();
-        let address = if kit.v6 { format!("[{host}]:{}", voice.port) } else { format!("{host}:{}", voice.port) };
-        let keys = match &voice.browser {
-            Some(browser) => browser.keys.clone().unzip(),
-            None => (voice.told.as_ref().and_then(|sdp| sdp.keys()), voice.peer.as_ref().and_then(|sdp| sdp.keys())),
-        };
-        (keys.0, keys.1, address)
-    }
 }
