@@ -23,6 +23,8 @@ pub struct Outcome {
     pub time: Time,
     /// Ended calls by cause.
     pub causes: BTreeMap<String, u32>,
+    /// What the node sent: methods, and statuses with methods.
+    pub spoken: BTreeMap<String, u32>,
     /// Violations and trace; `None`: all is well.
     pub failure: Option<String>,
 }
@@ -38,6 +40,7 @@ pub fn run(seed: u64) -> Outcome {
         digest: checks.digest(),
         time: campaign.world.now,
         causes: checks.causes.clone(),
+        spoken: checks.spoken.clone(),
         failure: checks.failed().then(|| checks.report()),
     }
 }

@@ -47,6 +47,8 @@ pub struct Checks {
     pub events: Vec<Event>,
     /// Causes of ended calls, counted.
     pub causes: BTreeMap<String, u32>,
+    /// What the node sent, counted: methods, and statuses with methods.
+    pub spoken: BTreeMap<String, u32>,
 }
 
 impl Checks {
@@ -69,6 +71,7 @@ impl Checks {
             modes: Vec::new(),
             events: Vec::new(),
             causes: BTreeMap::new(),
+            spoken: BTreeMap::new(),
         }
     }
 
@@ -122,6 +125,8 @@ impl Checks {
     pub fn sent(&mut self, datagram: &Datagram, own: SocketAddr) {
         let wire = Wire::read(&datagram.octets);
         self.mandatory(&wire);
+        let word = wire.status().map_or(wire.method().to_string(), |status| format!("{status} {}", wire.method()));
+        *self.spoken.entry(word).or_default() += 1;
         match wire.status() {
             Some(_) => self.response(&wire, datagram.to),
             None => self.request(&wire, datagram, own),

@@ -29,6 +29,26 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Seeds of a usual run.
 const SEEDS: u64 = 200;
 
+/// What the node must have said in so many lives: a life that never gets so far shows nothing.
+const SPOKEN: [&str; 16] = [
+    "PRACK",
+    "UPDATE",
+    "REFER",
+    "NOTIFY",
+    "INFO",
+    "MESSAGE",
+    "SUBSCRIBE",
+    "PUBLISH",
+    "REGISTER",
+    "CANCEL",
+    "200 PRACK",
+    "200 UPDATE",
+    "202 REFER",
+    "422 INVITE",
+    "491 INVITE",
+    "183 INVITE",
+];
+
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
@@ -40,11 +60,14 @@ fn random_lives_break_no_rule() {
         None => 0..variable("RINGFORT_SIM_SEEDS").unwrap_or(SEEDS),
     };
     let (mut failures, mut seconds, mut causes) = (Vec::new(), 0, BTreeMap::<String, u32>::new());
+    let mut spoken = BTreeMap::<String, u32>::new();
+    let enough = seeds.clone().count() as u64 >= SEEDS;
     for seed in seeds {
         match catch_unwind(AssertUnwindSafe(|| campaign::run(seed))) {
             Ok(outcome) => {
                 seconds += outcome.time.as_micros() / 1_000_000;
                 outcome.causes.into_iter().for_each(|(cause, n)| *causes.entry(cause).or_default() += n);
+                outcome.spoken.into_iter().for_each(|(word, n)| *spoken.entry(word).or_default() += n);
                 failures.extend(outcome.failure.map(|failure| (seed, failure)));
             }
             Err(_) => failures.push((seed, "panicked".into())),
@@ -56,6 +79,9 @@ fn random_lives_break_no_rule() {
         let list: Vec<String> = failures.iter().map(first).collect();
         panic!("{} runs break a rule\n{}\nreplay with RINGFORT_SEED={seed}\n{failure}", failures.len(), list.join("\n"));
     }
+    println!("said: {spoken:?}");
+    let unsaid: Vec<&str> = SPOKEN.into_iter().filter(|word| !spoken.contains_key(*word)).collect();
+    assert!(!enough || unsaid.is_empty(), "nobody came so far as {unsaid:?}");
 }
 
 #[test]
