@@ -151,8 +151,8 @@ impl Call {
         let (now, share) = (env.cx.now.mono, if others { patience / 2 } else { patience });
         let (deadline, until) = (now + share, now + patience);
         let no = self.asking.number();
-        let (forks, spoke, longer) = (Vec::new(), false, false);
-        let mut branch = Branch { no, target, leg, forks, spoke, longer, diversions, breadth, deadline, tried, until };
+        let (forks, spoke, longer, mute) = (Vec::new(), false, false, destination.habits.mute);
+        let mut branch = Branch { no, target, leg, forks, spoke, mute, longer, diversions, breadth, deadline, tried, until };
         match sent {
             Ok(sent) => branch.leg.invite = Some(sent),
             Err(failure) => {

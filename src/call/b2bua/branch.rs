@@ -5,6 +5,7 @@ use super::attempt::Wanted;
 use super::call::{Failure, Leg};
 use super::early::Early;
 use super::{Env, Tables, media};
+use crate::config::Extension;
 use crate::route::{self, Diversion, Outcome, Stage, Target};
 use ringfort_base::{Hop, Time, limits};
 use ringfort_sip::dialog::{Dialog, DialogState};
@@ -37,6 +38,8 @@ pub(crate) struct Asking {
     pub held: Option<(usize, Option<Vec<u8>>)>,
     /// The caller's INVITE had no offer: the node makes its own to the target, and offers the caller what the target answered.
     pub delayed: bool,
+    /// Reliable responses to the caller, as the profile of who called says.
+    pub reliable: Extension,
     /// How many branches may still be alive at once (RFC 5393 5.3).
     pub breadth: u32,
     /// Redirections followed, and where they led.
@@ -57,6 +60,8 @@ pub(crate) struct Branch {
     pub forks: Vec<Fork>,
     /// It said something, be it only 100.
     pub spoke: bool,
+    /// Its early media is not passed on.
+    pub mute: bool,
     /// It was asked for a longer session.
     pub longer: bool,
     /// Forwards that led to it.

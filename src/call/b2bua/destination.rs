@@ -2,7 +2,7 @@
 
 use super::call::Failure;
 use super::{Env, write};
-use crate::config::{PeerRef, Snapshot};
+use crate::config::{Extension, PeerProfile, PeerRef, Snapshot};
 use crate::peers::PeerName;
 use crate::registrar::Device;
 use crate::route::Target;
@@ -24,12 +24,43 @@ pub(crate) struct Destination {
     pub kind: LegKind,
     /// Whether its offer holds keys.
     pub sdes: Sdes,
+    pub habits: Habits,
     pub patience: Duration,
     pub by_target: bool,
     /// Route values of the INVITE.
     pub route: Vec<String>,
     /// The device, where it is one of an account.
     pub device: Option<Device>,
+}
+
+/// What the profile of who is called says of extensions and early media.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Habits {
+    pub reliable: Extension,
+    pub timer: Extension,
+    /// Early media of it is not passed on.
+    pub mute: bool,
+}
+
+impl Habits {
+    fn of(profile: &PeerProfile) -> Habits {
+        let (reliable, timer) = (profile.reliable_provisional, profile.session_timer);
+        Habits { reliable, timer, mute: !profile.early_media }
+    }
+
+    /// Values of Supported and, where something is demanded, Require.
+    pub fn named(self) -> (String, Option<String>) {
+        let habit = |tag: &str| match tag {
+            "100rel" => self.reliable,
+            "timer" => self.timer,
+            _ => Extension::Supported,
+        };
+        let tags = || crate::SUPPORTED.split(", ");
+        let join = |wanted: Vec<&str>| wanted.join(", ");
+        let required = join(tags().filter(|tag| habit(tag) == Extension::Required).collect());
+        let supported = join(tags().filter(|tag| habit(tag) != Extension::Never).collect());
+        (supported, Some(required).filter(|required| !required.is_empty()))
+    }
 }
 
 /// The supervised peer behind a target.
@@ -72,13 +103,15 @@ fn device(env: &Env<'_>, snapshot: &Snapshot, token: &str) -> Result<Destination
     if !binding.is_reachable() {
         return Err(Failure::new(480, "Device Not Connected"));
     }
+    let profile = snapshot.profile_of(PeerRef::Device(&binding.user_agent));
     let browser = matches!(binding.hop.transport, Transport::Ws | Transport::Wss);
     Ok(Destination {
         hop: binding.hop,
         uri: binding.contact.clone(),
         domain: snapshot.node.domain.clone(),
         kind: if browser { LegKind::Webrtc } else { LegKind::Rtp },
-        sdes: snapshot.profile_of(PeerRef::Device(&binding.user_agent)).srtp,
+        sdes: profile.srtp,
+        habits: Habits::of(profile),
         patience: DEVICE_PATIENCE,
         by_target: false,
         route: binding.path.clone(),
@@ -89,12 +122,14 @@ fn device(env: &Env<'_>, snapshot: &Snapshot, token: &str) -> Result<Destination
 fn peer(env: &Env<'_>, snapshot: &Snapshot, name: &PeerName, uri: String, domain: String) -> Result<Destination, Failure> {
     let peer = env.peers.find(name).ok_or(Failure::new(503, "Peer Not Configured"))?;
     let hop = peer.hop().ok_or(Failure::new(503, "Peer Address Unknown"))?;
+    let profile = snapshot.profile_of(name);
     Ok(Destination {
         hop,
         uri,
         domain,
         kind: LegKind::Rtp,
-        sdes: snapshot.profile_of(name).srtp,
+        sdes: profile.srtp,
+        habits: Habits::of(profile),
         patience: peer.patience(),
         by_target: true,
         route: peer.way().routes(),

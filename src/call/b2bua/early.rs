@@ -7,6 +7,7 @@ use super::connected::{self, Fields};
 use super::ending::Cause;
 use super::within::Asked;
 use super::{Env, Tables, progress, write};
+use crate::config::Extension;
 use crate::wake::Wake;
 use bytes::Bytes;
 use ringfort_base::{Time, limits};
@@ -75,10 +76,10 @@ impl Early {
 impl Call {
     fn wish(&self) -> Wish {
         let says = |name| self.invite.as_ref().is_some_and(|invite| invite.message.has_token(name, "100rel"));
-        match (says(HeaderName::Require), says(HeaderName::Supported)) {
-            (true, _) => Wish::Required,
-            (false, true) => Wish::Supported,
-            (false, false) => Wish::Unknown,
+        match (says(HeaderName::Require), says(HeaderName::Supported), self.asking.reliable) {
+            (true, ..) | (_, true, Extension::Required) => Wish::Required,
+            (_, true, Extension::Supported) => Wish::Supported,
+            _ => Wish::Unknown,
         }
     }
 

@@ -87,7 +87,8 @@ impl Call {
         }
         self.phase = Phase::Ringing;
         let place = key.and_then(|key| {
-            let sdp = sdp_of(response).map(<[u8]>::to_vec);
+            let mute = self.asking.branch(no).is_some_and(|branch| branch.mute);
+            let sdp = sdp_of(response).filter(|_| !mute).map(<[u8]>::to_vec);
             self.early_media(env, tables, &key, sdp).or_else(|| self.early_of(&key))
         });
         let who = self.told_of_branch(env.cx, no, response);

@@ -139,6 +139,7 @@ fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: R
     tables.dialogs.insert((call_id.clone(), tag.clone()), (id, Side::Caller));
     env.cx.totals.calls += 1;
     let early = Early::new(dialog.clone(), env.cx.entropy.u64() as u32);
+    let reliable = env.cx.profile_at(&incoming.hop, Some(&incoming.invite)).reliable_provisional;
     tables.loops.begun(id, &incoming.invite, &asked.source, &asked.number);
     // Cloud and trunks name where they want requests; devices may sit behind NAT.
     let by_target = !matches!(asked.source, Source::Account(_));
@@ -155,7 +156,7 @@ fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: R
         caller,
         callee: None,
         target: None,
-        asking: Asking { earlies: vec![early], ..Asking::default() },
+        asking: Asking { earlies: vec![early], reliable, ..Asking::default() },
         offered: false,
         invites: vec![Awaited { id: incoming.id, side: Side::Caller, cseq }],
         invite: Some(Invite { id: incoming.id, message: incoming.invite }),

@@ -8,7 +8,7 @@ use super::passing::{self, Came};
 use super::people::{self, Listener};
 use super::proof::Proving;
 use super::session_timer::{self, Session};
-use crate::config::Snapshot;
+use crate::config::{Extension, Snapshot};
 use crate::context::Context;
 use crate::route::{Diversion, Source, Target};
 use bytes::Bytes;
@@ -100,6 +100,7 @@ pub(super) fn invite(cx: &Context, call: &Call, leg: &Leg, out: &Outgoing<'_>, s
     // A trunk reads the called number in its own format.
     let called = Some(out.target).filter(|target| matches!(target, Target::Trunk { .. })).and_then(Target::number);
     let to = format!("<sip:{}@{domain}>", user(called.unwrap_or(&asked.number)));
+    let (supported, required) = out.to.habits.named();
     let mut builder = Builder::request(&Method::Invite, uri)
         .via(leg.hop.transport, cx.own.sent_by(&leg.hop), out.branch, true)
         .header(HeaderName::MaxForwards, asked.max_forwards.saturating_sub(1))
@@ -110,7 +111,8 @@ pub(super) fn invite(cx: &Context, call: &Call, leg: &Leg, out: &Outgoing<'_>, s
         .header(HeaderName::CSeq, "1 INVITE")
         .header(HeaderName::Contact, contact(cx, &leg.hop))
         .header(HeaderName::Allow, crate::ALLOW)
-        .header(HeaderName::Supported, crate::SUPPORTED)
+        .header(HeaderName::Supported, supported)
+        .header_if(HeaderName::Require, required)
         .header(HeaderName::UserAgent, crate::PRODUCT);
     builder = leg.route.iter().fold(builder, |b, route| b.header(HeaderName::Route, route));
     builder = told.fields.iter().fold(builder, |b, (name, value)| b.header(*name, value));
@@ -119,7 +121,11 @@ pub(super) fn invite(cx: &Context, call: &Call, leg: &Leg, out: &Outgoing<'_>, s
         builder = credentials(snapshot, builder, &asked.source, out.target, invite);
     }
     let (expires_s, min_s) = (cx.snapshot.sip.session_expires_s, leg.session.min_s.max(cx.snapshot.sip.session_min_s));
-    session_timer::ask(expires_s, min_s, builder).body("application/sdp", sdp).build()
+    let builder = match out.to.habits.timer {
+        Extension::Never => builder,
+        _ => session_timer::ask(expires_s, min_s, builder),
+    };
+    builder.body("application/sdp", sdp).build()
 }
 
 /// An account's answer to the cloud's challenge goes to the cloud and to nobody else; its answer to the node's own does not, as far as

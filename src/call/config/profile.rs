@@ -43,7 +43,7 @@ pub struct PeerProfile {
     pub identity: IdentityField,
     /// Header field that tells the peer who was called before.
     pub forwarding: ForwardingField,
-    /// Whether early media of this peer is passed on, and offered to it.
+    /// Whether early media of this peer is passed on.
     pub early_media: bool,
     /// Reliable provisional responses (RFC 3262).
     pub reliable_provisional: Extension,
@@ -53,8 +53,6 @@ pub struct PeerProfile {
     pub srtp: Sdes,
     /// What is done with a REFER of this peer (RFC 3515).
     pub refer: Handling,
-    /// What is done with a redirection (3xx) by this peer.
-    pub redirect: Handling,
     /// Header fields of this peer's INVITE that reach the other leg although the node does not know them: `X-Tenant`.
     pub pass: Vec<FieldName>,
     /// Header and number rules, in order.
@@ -75,7 +73,6 @@ impl Default for PeerProfile {
             session_timer: Extension::Supported,
             srtp: Sdes::Off,
             refer: Handling::Node,
-            redirect: Handling::Refuse,
             pass: Vec::new(),
             rule: Vec::new(),
         }
@@ -132,12 +129,13 @@ pub enum ForwardingField {
 }
 
 /// How far an extension of SIP is used with a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Extension {
-    /// It is not named and not used.
+    /// It is not named, and used only when the peer insists.
     Never,
     /// It is named in Supported and used when the peer wants it.
+    #[default]
     Supported,
     /// It is named in Require.
     Required,

@@ -14,6 +14,7 @@ mod fixture;
 mod flows;
 mod forking;
 mod forwarded;
+mod habits;
 mod messages;
 mod people;
 mod pickup;
