@@ -45,9 +45,7 @@ fn two_hundred_calls_end_cleanly() -> Outcome<()> {
         caller.finish(seconds(40))?;
         callee.finish(seconds(10))?;
         between.expect_clean()?;
-        let ended = between.node.metric("ringfort_calls_ended_total{cause=\"normal\",mode=\"standalone\"}")?;
-        ensure!(ended == Some(200.0), "200 calls were made, but {ended:?} ended normally");
-        Ok(())
+        between.node.await_metric("ringfort_calls_ended_total{cause=\"normal\",mode=\"standalone\"}", 200.0, seconds(5))
     })
 }
 
