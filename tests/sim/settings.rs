@@ -134,11 +134,11 @@ fn profile(dice: &mut Seeded) -> String {
     let mut text = String::new();
     for name in ["drawn", "desk"] {
         let (reliable, timer) = (extension(dice), extension(dice));
-        let (refer, redirect, early) = (handling(dice), handling(dice), dice.chance(800));
+        let (refer, early) = (handling(dice), dice.chance(800));
         let _ = write!(
             text,
             "[[profile]]\nname = \"{name}\"\nreliable_provisional = \"{reliable}\"\nsession_timer = \"{timer}\"\n\
-             refer = \"{refer}\"\nredirect = \"{redirect}\"\nearly_media = {early}\n"
+             refer = \"{refer}\"\nearly_media = {early}\n"
         );
     }
     text + "[[device]]\nuser_agent = \"*\"\nprofile = \"desk\"\n"
