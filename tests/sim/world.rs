@@ -407,7 +407,9 @@ impl World {
     /// Everybody hung up long ago: nothing may be left.
     pub fn ensure_empty(&mut self) {
         let residue = self.node.residue();
-        self.checks.ensure(residue == [0, 0, 0], || format!("left over: [calls, ports, transactions] = {residue:?}"));
+        self.checks.ensure(residue == [0, 0, 0], || {
+            format!("left over: [calls, ports, transactions] = {residue:?}: {:?}", self.node.status().calls)
+        });
         let watchers = self.node.watchers();
         self.checks.ensure(watchers == [0, 0], || format!("left over: [subscriptions, requests] = {watchers:?}"));
         let open = self.relay.open();
