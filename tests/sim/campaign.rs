@@ -251,7 +251,8 @@ impl Campaign {
 fn judge_rules(actor: &Actor, excused: bool, died: bool, checks: &mut Checks) {
     let (word, ua) = (actor.ua.word, &actor.ua);
     // What goes through the node is answered by the far end, and by nobody when that is dead (RFC 4320).
-    let passed = |method: &&String| died && ["MESSAGE", "SUBSCRIBE", "PUBLISH", "INFO", "REFER"].contains(&method.as_str());
+    let passed =
+        |method: &&String| died && ["MESSAGE", "SUBSCRIBE", "PUBLISH", "INFO", "REFER", "UPDATE"].contains(&method.as_str());
     let ignored: Vec<&String> = ua.ignored.iter().filter(|method| !passed(method)).collect();
     checks.ensure(excused || ignored.is_empty(), || format!("{word} got no answer to {ignored:?}"));
     let missed = ua.unacknowledged;
