@@ -38,3 +38,29 @@ fn chromium_and_firefox_call_each_other() -> Outcome<()> {
         Ok(())
     })
 }
+
+/// Chromium checks from each of its addresses and settles on one after a while, which need not be the one it began with.
+#[test]
+fn a_browser_with_two_addresses_is_heard_wherever_it_sends_from() -> Outcome<()> {
+    play("interop-two-addresses", |scene| {
+        interface::raise()?;
+        let node = Node::start(scene, Site::new(scene)?.account("101").account("102"))?;
+        let mut chromium = Browser::start(scene)?;
+        chromium.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
+        chromium.open_phone("grace", &node.page(), "102", &password_of("102"), 1_000.0)?;
+        for _ in 0..3 {
+            chromium.dial("ada", "102")?;
+            chromium.click("grace", "answer")?;
+            chromium.await_tone("grace", 440.0, seconds(8))?;
+            chromium.click("ada", "hold")?;
+            chromium.await_call("ada", "held", seconds(5))?;
+            chromium.click("ada", "hold")?;
+            chromium.await_call("ada", "connected", seconds(5))?;
+            chromium.await_tone("grace", 440.0, seconds(5))?;
+            chromium.await_tone("ada", 1_000.0, seconds(5))?;
+            chromium.click("ada", "hangup")?;
+            chromium.await_call("grace", "ended", seconds(3))?;
+        }
+        Ok(())
+    })
+}

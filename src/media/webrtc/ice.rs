@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
 use str0m::Candidate;
-use str0m::ice::{IceAgent, IceAgentEvent, IceCreds, StunMessage, StunPacket};
+use str0m::ice::{IceAgent, IceCreds, StunMessage, StunPacket};
 use str0m::net::Protocol;
 
 use ringfort_base::limits::ICE_SOURCES_MAX as SOURCES_MAX;
@@ -47,6 +47,8 @@ pub(super) struct IceLite {
     agent: IceAgent,
     local: SocketAddr,
     sources: Vec<SocketAddr>,
+    /// Where the peer's latest nomination came from, until it is taken.
+    nominated: Option<SocketAddr>,
     last_check: Option<Time>,
 }
 
@@ -64,7 +66,7 @@ impl IceLite {
         agent.set_control_tie_breaker(u64::MAX);
         agent.set_remote_credentials(theirs.into());
         agent.add_local_candidate(Candidate::host(local, Protocol::Udp).ok()?)?;
-        Some(IceLite { agent, local, sources: Vec::new(), last_check: None })
+        Some(IceLite { agent, local, sources: Vec::new(), nominated: None, last_check: None })
     }
 
     /// Takes a STUN datagram. Whatever is not an authentic check for this leg is dropped (RFC 8445 7.3).
@@ -73,9 +75,13 @@ impl IceLite {
             return;
         }
         let Ok(message) = StunMessage::parse(datagram) else { return };
+        let nominates = message.use_candidate() && message.ice_controlling().is_some();
         let packet = StunPacket { proto: Protocol::Udp, source: from, destination: self.local, message };
         if self.agent.handle_packet(clock::instant(now), packet) {
             self.last_check = Some(now);
+            if nominates {
+                self.nominated = Some(from);
+            }
             if !self.is_known(from) {
                 self.sources.push(from);
             }
@@ -108,14 +114,11 @@ impl IceLite {
         Some((transmit.destination, transmit.contents.into()))
     }
 
-    /// The peer's address of the pair in use, when that has changed.
+    /// The peer's address of the pair that it nominated last. The agent itself would keep to the pair of the highest priority (RFC 8445
+    /// 8.1.1), but a browser with several addresses moves to the one that works best, and its audio comes from there alone.
     pub fn poll_nominated(&mut self) -> Option<SocketAddr> {
-        while let Some(event) = self.agent.poll_event() {
-            if let IceAgentEvent::NominatedSend { destination, .. } = event {
-                return Some(destination);
-            }
-        }
-        None
+        while self.agent.poll_event().is_some() {}
+        self.nominated.take()
     }
 }
 
