@@ -23,7 +23,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Which part to repeat under callgrind, and how often: for the program's own use.
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub struct Options {
     /// Repeat only this part, and measure nothing
     #[arg(long, hide = true)]
@@ -31,12 +31,6 @@ pub struct Options {
     /// How often
     #[arg(long, hide = true, default_value_t = 0)]
     times: u64,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options { part: None, times: 0 }
-    }
 }
 
 /// What is counted.
@@ -145,7 +139,9 @@ fn repeat(part: Part, times: u64) {
         Part::Register => register::repeat(times),
         Part::Call => {
             let mut world = World::new(200);
-            (0..times).for_each(|_| drop(black_box(world.call())));
+            for _ in 0..times {
+                black_box(world.call());
+            }
         }
     }
 }

@@ -103,6 +103,8 @@ fn write(journal: &mut Journal, observers: &Observers, key: &str, value: Option<
     }
 }
 
+// The kernel's type has another sign and width under other C libraries.
+#[allow(clippy::unnecessary_cast)]
 fn is_in_ram(path: &Path) -> bool {
     statfs(path).is_ok_and(|found| IN_RAM.contains(&(found.f_type as i64)))
 }

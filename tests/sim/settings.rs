@@ -76,20 +76,20 @@ impl Settings {
     fn peers(&self, text: &mut String) {
         let (cloud_ms, trunk_ms) = if self.watched { (2_000, 2_000) } else { (600_000, 0) };
         let expires = self.session_expires_s;
-        let _ = write!(text, "[sip]\nlisten = [\"udp:192.0.2.10:5060\"]\nsession_expires_s = {expires}\n");
+        let _ = writeln!(text, "[sip]\nlisten = [\"udp:192.0.2.10:5060\"]\nsession_expires_s = {expires}");
         let _ =
-            write!(text, "[cloud]\naddress = \"10.3.0.100:5060\"\ndomain = \"cloud.test\"\noptions_interval_ms = {cloud_ms}\n");
+            writeln!(text, "[cloud]\naddress = \"10.3.0.100:5060\"\ndomain = \"cloud.test\"\noptions_interval_ms = {cloud_ms}");
         let (user, password) = NODE_AT_CARRIER;
         for (name, address) in [("carrier", "10.2.0.101:5060"), ("backup", "10.2.0.102:5060"), ("twin", "twin.test")] {
-            let _ = write!(text, "[[trunk]]\nname = \"{name}\"\naddress = \"{address}\"\noptions_interval_ms = {trunk_ms}\n");
+            let _ = writeln!(text, "[[trunk]]\nname = \"{name}\"\naddress = \"{address}\"\noptions_interval_ms = {trunk_ms}");
             if name == "carrier" {
-                let _ = write!(text, "calls_max = {}\n", self.calls_max);
+                let _ = writeln!(text, "calls_max = {}", self.calls_max);
             }
             if name == "backup" && self.proves {
-                let _ = write!(text, "auth = {{ user = \"{user}\", password = \"{password}\" }}\n");
+                let _ = writeln!(text, "auth = {{ user = \"{user}\", password = \"{password}\" }}");
             }
             if name == "backup" && self.registers && self.watched {
-                let _ = write!(text, "register = {{ user = \"{user}\", password = \"{password}\", expires_s = 120 }}\n");
+                let _ = writeln!(text, "register = {{ user = \"{user}\", password = \"{password}\", expires_s = 120 }}");
             }
             if name != "twin" {
                 text.push_str("profile = \"drawn\"\n");
@@ -106,7 +106,7 @@ impl Settings {
     fn accounts(&self, text: &mut String) {
         let [busy, no_answer, unreachable, always] = self.forwards;
         for user in ["101", "102", "103", "104"] {
-            let _ = write!(text, "[[account]]\nuser = \"{user}\"\n");
+            let _ = writeln!(text, "[[account]]\nuser = \"{user}\"");
             if user == "101" {
                 text.push_str("display_name = \"Anna\"\n");
             }
@@ -121,7 +121,7 @@ impl Settings {
             let list: Vec<String> = forwards.iter().filter_map(|(when, to)| to.map(|to| format!("{when} = \"{to}\""))).collect();
             if !list.is_empty() {
                 let wait = if user == "102" { ", no_answer_s = 5" } else { "" };
-                let _ = write!(text, "forward = {{ {}{wait} }}\n", list.join(", "));
+                let _ = writeln!(text, "forward = {{ {}{wait} }}", list.join(", "));
             }
         }
     }

@@ -44,13 +44,16 @@ pub(crate) enum Standing {
     Unknown,
 }
 
+/// Where a source knocks: a transport and the local address it arrived at.
+type Listener = (Transport, Option<SocketAddr>);
+
 /// The shield's state.
 pub(crate) struct Shield {
     known: Known,
     sources: Sources,
     bans: Bans,
     /// Buckets of all unknown sources of one listener together.
-    listeners: Vec<((Transport, Option<SocketAddr>), [Bucket; Kind::COUNT])>,
+    listeners: Vec<(Listener, [Bucket; Kind::COUNT])>,
     /// Wrong answers to challenges, by account.
     accounts: Vec<Bucket>,
     /// Sources of peers that the sockets have been told.

@@ -22,7 +22,10 @@ const GRANT: &str = "Expires: 600\r\nContact: <sip:presence.pbx.inside>\r\n";
 /// A desk, the node's SUBSCRIBE to the cloud, and its answer to the phone.
 type Scene = (Desk, Option<Message>, Option<Message>);
 
-const STATES: [(&str, fn(&str, &str) -> Scene); 5] = [
+/// Plays from a configuration and an event package to a scene.
+type Play = fn(&str, &str) -> Scene;
+
+const STATES: [(&str, Play); 5] = [
     ("asked", |config, event| {
         let mut desk = desk(config);
         subscribe(&mut desk, PHONE, "101", "101", &format!("{event}Expires: 600\r\n"));

@@ -150,7 +150,8 @@ impl Desk {
     fn drain(&mut self) {
         let asked = self.looked_up.len();
         self.perform();
-        for question in self.looked_up[asked..].to_vec() {
+        let questions = self.looked_up[asked..].to_vec();
+        for question in questions {
             self.answer_question(question);
         }
     }

@@ -21,13 +21,14 @@ fn live(desk: &mut Desk, ends: &[&End], time: Duration) -> usize {
     let (mut seen, mut answered, step) = (desk.sent.len(), 0, seconds(10));
     for _ in 0..time.as_secs() / step.as_secs() {
         desk.pass(step);
-        for (to, message) in desk.sent[seen..].to_vec() {
+        let arrived = desk.sent[seen..].to_vec();
+        for (to, message) in &arrived {
             let end = ends.iter().find(|end| end.address == to.to_string() && message.call_id().unwrap() == end.call_id);
             let more =
                 message.header(HeaderName::SessionExpires).map(|se| format!("Session-Expires: {se}\r\n")).unwrap_or_default();
             if let (Some(end), true) = (end, message.is_request() && message.method() != Method::Ack) {
                 let body = if message.method() == Method::Invite { sdp(end.address, 1, "sendrecv") } else { String::new() };
-                desk.receive(end.address, &talk::reply(&message, "200 OK", &more, &body));
+                desk.receive(end.address, &talk::reply(message, "200 OK", &more, &body));
                 answered += 1;
             }
         }

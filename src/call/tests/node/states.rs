@@ -7,7 +7,10 @@ use ringfort_sip::message::Method;
 const PAGE: &str = include_str!("../../../../docs/call-states.md");
 const EVENTS: [&str; 7] =
     ["INVITE with offer", "INVITE without offer", "UPDATE with offer", "UPDATE without offer", "INFO", "OPTIONS", "BYE"];
-const STATES: [(&str, fn(&mut Desk, &mut End, &mut End)); 5] = [
+/// Brings a call between a phone and a trunk into a state.
+type Play = fn(&mut Desk, &mut End, &mut End);
+
+const STATES: [(&str, Play); 5] = [
     ("stands", |_, _, _| {}),
     ("own change on its way", |desk, phone, _| phone.send(desk, "INVITE", "", &sdp(PHONE, 2, "sendonly"))),
     ("other's change on its way", |desk, _, trunk| trunk.send(desk, "INVITE", "", &sdp(TRUNK, 2, "sendonly"))),
