@@ -2,34 +2,32 @@
 //! the driver has to do, in order, until it returns `None`; then the driver arms one timer for [`Node::next_timeout`] and
 //! calls [`Node::handle_timeout`] when it fires. Times passed in never go back.
 
+mod arrival;
+mod begin;
+mod report;
+
 use crate::ALLOW;
 use crate::auth::Authenticator;
-use crate::b2bua::{Calls, Env, Incoming, PortAllocator};
+use crate::b2bua::{Calls, Env, Incoming};
 use crate::config::Snapshot;
 use crate::context::{Context, Output, Owner};
 use crate::events::{Asked, Events, single};
-use crate::interface::OwnAddresses;
-use crate::overload::{Load, Stage};
-use crate::peers::{PeerName, Peers};
+use crate::overload::Load;
+use crate::peers::Peers;
 use crate::registrar::{Registrar, Surroundings};
 use crate::registration_client::{Answer as Registered, Clients};
-use crate::restore::{Restored, Saved};
-use crate::rules::Border;
-use crate::shield::{Request, Shield, Standing};
-use crate::status::{Status, Totals};
+use crate::shield::Shield;
 use crate::survive::Survival;
-use crate::timers::Timers;
 use crate::wake::Wake;
+use arrival::UAS;
+pub use begin::NodeSetup;
 use bytes::Bytes;
-use ringfort_base::event::Mode;
-use ringfort_base::{CallId, Entropy, Event, FlowId, Hop, Now, SourceNet, Time};
+use ringfort_base::{CallId, Event, FlowId, Hop, Now, SourceNet, Time};
 use ringfort_media::plan::{RelayCommand, RelayEvent};
 use ringfort_sip::locate::{Answer, Question};
 use ringfort_sip::message::{Builder, HeaderName, Message, Method, ParseError};
-use ringfort_sip::screen::uas::Uas;
-use ringfort_sip::screen::{self, Verdict};
-use ringfort_sip::transaction::{self, Step, TransactionId, Transactions};
-use std::collections::{HashMap, VecDeque};
+use ringfort_sip::screen::Verdict;
+use ringfort_sip::transaction::{Step, TransactionId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,20 +84,6 @@ pub enum Input {
     HangUp(CallId),
 }
 
-/// What a node is made with.
-pub struct NodeSetup {
-    /// Configuration.
-    pub snapshot: Arc<Snapshot>,
-    /// Own addresses.
-    pub own: OwnAddresses,
-    /// Randomness.
-    pub entropy: Box<dyn Entropy>,
-    /// What an earlier process wrote down.
-    pub saved: Vec<Saved>,
-    /// Version for events.
-    pub version: String,
-}
-
 /// The node.
 pub struct Node {
     cx: Context,
@@ -114,89 +98,6 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that has taken over what an earlier process wrote down.
-    pub fn new(now: Now, mut setup: NodeSetup) -> Node {
-        let mut key = [0; 32];
-        setup.entropy.fill(&mut key);
-        let timers = transaction::Timers { t1: Duration::from_millis(setup.snapshot.sip.t1_ms.into()), ..Default::default() };
-        let transactions = Transactions::new(timers, &mut *setup.entropy);
-        let media = &setup.snapshot.media;
-        let allocator = PortAllocator::new(media.port_first, media.port_last);
-        let mut cx = Context {
-            now,
-            snapshot: setup.snapshot,
-            own: setup.own,
-            entropy: setup.entropy,
-            transactions,
-            owners: HashMap::new(),
-            timers: Timers::default(),
-            outputs: VecDeque::new(),
-            internal: VecDeque::new(),
-            large: HashMap::new(),
-            without_tcp: HashMap::new(),
-            proved: HashMap::new(),
-            totals: Totals::default(),
-            border: Border::default(),
-            proofs: Vec::new(),
-            overload: Stage::default(),
-        };
-        // Ids rise with civil time, so that those of an earlier process are not met again.
-        let calls = Calls::new(allocator, now.wall.0 << 12);
-        let events = Events::new(now.wall.0 << 12);
-        let (survival, registrar) = (Survival::default(), Registrar::default());
-        let shield = Shield::new(&mut cx, Vec::new());
-        let mut node = Node {
-            cx,
-            auth: Authenticator::new(key),
-            peers: Peers::default(),
-            clients: Clients::default(),
-            survival,
-            registrar,
-            calls,
-            events,
-            shield,
-        };
-        node.begin(setup.saved, setup.version);
-        node
-    }
-
-    fn begin(&mut self, saved: Vec<Saved>, version: String) {
-        let Restored { calls, bindings, farewells, mode, seal, known, registrations, subscriptions, broken } =
-            Restored::sort(saved);
-        self.shield = Shield::new(&mut self.cx, known);
-        for key in broken {
-            let reason = format!("entry `{key}` of an earlier process cannot be read");
-            self.cx.event(Event::Impaired { part: "journal".into(), reason });
-            self.cx.persist(key, None);
-        }
-        let snapshot = self.cx.snapshot.clone();
-        self.peers.configure(&mut self.cx, &snapshot);
-        self.shield.peers_at(&mut self.cx, self.peers.addresses().map(|(_, at)| at.ip()));
-        self.clients.restore(registrations);
-        self.clients.configure(&mut self.cx, &snapshot);
-        if mode == Some(Mode::Survivable) {
-            self.peers.assume_down(&PeerName::Cloud, self.cx.now.wall, "unreachable before the restart");
-        }
-        self.survival.follow(&mut self.cx, &self.peers);
-        self.registrar.take_seal(&mut self.cx, seal);
-        let bindings_restored = self.registrar.restore(&mut self.cx, bindings);
-        for binding in self.registrar.table.iter() {
-            self.shield.restore_device(&mut self.cx, binding.hop, &binding.user);
-        }
-        self.calls.resume_farewells(&mut self.cx, farewells);
-        let (table, env) = self.parts();
-        let mut env = env;
-        let calls_restored = table.restore(&mut env, calls);
-        for (flow, device) in self.calls.awaited() {
-            self.registrar.expect_back(&mut self.cx, flow, device);
-        }
-        self.events.restore(&mut self.cx, subscriptions);
-        self.on_events(Events::mode_changed);
-        self.cx.event(Event::Started { version, calls_restored, bindings_restored });
-        self.cx.timers.set(Wake::ReportMedia, self.cx.now.mono + REPORT_INTERVAL);
-        self.settle();
-    }
-
     /// The calls, and what they need of the rest.
     fn parts(&mut self) -> (&mut Calls, Env<'_>) {
         let env = Env {
@@ -220,15 +121,7 @@ impl Node {
         self.cx.now = now;
         match input {
             Input::Message { hop, message } => self.received(hop, message),
-            Input::Unparsed { hop, octets, error } => {
-                self.cx.totals.messages_in += 1;
-                if !self.is_peer(&hop) && !self.shield.tolerates_malformed(&mut self.cx, &hop) {
-                    return;
-                }
-                let tag = self.cx.tag();
-                let reply = |status, reason: &str| screen::reply_unparsed(&octets, status, reason, &tag);
-                self.rejected(hop, screen::screen_unparsed(&octets, error), reply);
-            }
+            Input::Unparsed { hop, octets, error } => self.unparsed(hop, octets, error),
             Input::Proved { flow, names } => drop(self.cx.proved.insert(flow, names)),
             Input::FlowClosed(flow) => {
                 self.cx.proved.remove(&flow);
@@ -277,77 +170,6 @@ impl Node {
         self.cx.outputs.pop_front()
     }
 
-    /// Whether cloud or a trunk speaks over this hop: by its address, or by its certificate.
-    fn is_peer(&self, hop: &Hop) -> bool {
-        let proved = hop.flow.and_then(|flow| self.cx.proved.get(&flow));
-        proved.and_then(|names| self.peers.by_certificate(names)).or_else(|| self.peers.by_source(&self.cx.own, hop)).is_some()
-    }
-
-    fn received(&mut self, hop: Hop, message: Message) {
-        self.cx.totals.messages_in += 1;
-        // Rules may mend what the screen would refuse; the transaction layer matches the message as it came.
-        let previewed = self.cx.previewed(&hop, &message);
-        let read = previewed.as_ref().unwrap_or(&message);
-        match screen::screen(read) {
-            Verdict::Accept => {
-                if !message.is_request() || self.is_let_in(hop, read) {
-                    self.cx.transactions.receive(self.cx.now.mono, hop, message);
-                }
-            }
-            verdict => {
-                let known = self.is_peer(&hop);
-                if message.is_request() && !known && !self.shield.tolerates_malformed(&mut self.cx, &hop) {
-                    return;
-                }
-                let tag = self.cx.tag();
-                // The Via of a request tells where its sender wants the answer only after it says where it came from.
-                let stamped = message.received_from(hop.remote);
-                let reply = |status, reason: &str| Some(Builder::reply(&stamped, status, Some(reason), Some(&tag)).build());
-                self.rejected(hop, verdict, reply);
-            }
-        }
-    }
-
-    /// Whether a sound request goes on to its transaction; if not, it is dropped or answered already. A peer, a known device and
-    /// whoever speaks inside a dialog goes on, unless the node is too far behind.
-    fn is_let_in(&mut self, hop: Hop, message: &Message) -> bool {
-        let request = Request { hop, message, mode: self.survival.mode };
-        let known = self.is_peer(&hop);
-        if !known && self.is_out_of_bounds(&hop, message) {
-            if self.shield.tolerates_malformed(&mut self.cx, &hop) {
-                let (tag, stamped) = (self.cx.tag(), message.received_from(hop.remote));
-                let verdict = Verdict::Reply { rule: "realm-without-users", status: 403, reason: "Forbidden".into() };
-                self.rejected(hop, verdict, |status, reason| Some(UAS.refuse(&stamped, status, reason, &tag).build()));
-            }
-            return false;
-        }
-        let standing = if known { Standing::Known } else { self.shield.standing(&self.cx, &request) };
-        // Whoever repeats what is being worked on has its one answer, even if the node would answer a new request otherwise by now.
-        let expected = standing == Standing::Unknown
-            && (self.calls.knows(message) || self.events.knows(message) || self.cx.transactions.holds(message));
-        let standing = if expected { Standing::Known } else { standing };
-        if standing == Standing::Unknown
-            && let verdict @ Verdict::Reply { .. } = UAS.screen(message)
-        {
-            if self.shield.tolerates_malformed(&mut self.cx, &hop) {
-                let (tag, stamped) = (self.cx.tag(), message.received_from(hop.remote));
-                self.rejected(hop, verdict, |status, reason| Some(UAS.refuse(&stamped, status, reason, &tag).build()));
-            }
-            return false;
-        }
-        if known && self.cx.overload < Stage::Severe {
-            return true;
-        }
-        self.shield.judge(&mut self.cx, &self.auth, standing, &request)
-    }
-
-    /// Whether a request outside any dialog came by a realm where only cloud and trunks are.
-    fn is_out_of_bounds(&self, hop: &Hop, message: &Message) -> bool {
-        let realm = self.cx.snapshot.realm(&self.cx.own.at(hop).realm);
-        let outside = message.is_request() && message.method() != Method::Ack && message.to().is_ok_and(|to| to.tag().is_none());
-        outside && realm.is_some_and(|realm| !realm.users)
-    }
-
     /// The driver told how far it is behind.
     fn loaded(&mut self, load: Load) {
         let stage = self.cx.overload.after(load);
@@ -356,23 +178,6 @@ impl Node {
             let (queued, lag_ms) = (load.queued, load.lag.as_millis() as u64);
             self.cx.event(Event::Overload { stage: stage.as_str().into(), queued, lag_ms });
         }
-    }
-
-    /// A message that breaks a rule: answered where the peer is owed an answer, counted always.
-    fn rejected(&mut self, hop: Hop, verdict: Verdict, reply: impl FnOnce(u16, &str) -> Option<Bytes>) {
-        let (rule, status) = match verdict {
-            Verdict::Accept => return,
-            Verdict::Drop { rule } => (rule, None),
-            Verdict::Reply { rule, status, reason } => {
-                if let Some(octets) = reply(status, &reason) {
-                    self.cx.send(hop, octets);
-                }
-                (rule, Some(status))
-            }
-        };
-        self.cx.totals.messages_rejected += 1;
-        let (source, transport) = (hop.remote.into(), hop.transport);
-        self.cx.event(Event::MessageRejected { source, transport, rule: rule.into(), status });
     }
 
     /// Hands every step of the transaction layer to its owner, until nothing moves any more; then the mode follows the peers.
@@ -588,73 +393,4 @@ impl Node {
         let (calls, mut env) = self.parts();
         act(calls, &mut env);
     }
-
-    fn reload(&mut self, snapshot: Arc<Snapshot>) {
-        self.cx.snapshot = snapshot.clone();
-        self.peers.configure(&mut self.cx, &snapshot);
-        self.shield.peers_at(&mut self.cx, self.peers.addresses().map(|(_, at)| at.ip()));
-        self.clients.configure(&mut self.cx, &snapshot);
-        self.registrar.reloaded(&mut self.cx);
-        self.calls.set_ports(snapshot.media.port_first, snapshot.media.port_last);
-        self.cx.event(Event::Reloaded { refused: None });
-    }
-
-    /// The node as the page shows it.
-    pub fn status(&self) -> Status {
-        let (cloud, mut trunks) = self.peers.status(|peer| self.calls.through(peer));
-        for trunk in &mut trunks {
-            let name = trunk.name.strip_prefix("trunk:").unwrap_or_default();
-            if let Some(state) = self.clients.state(name) {
-                trunk.reason = format!("{}; {state}", trunk.reason);
-            }
-        }
-        Status {
-            node: self.cx.snapshot.node.name.clone(),
-            mode: self.survival.mode,
-            mode_since: self.survival.since,
-            mode_reason: self.survival.reason.clone(),
-            cloud,
-            trunks,
-            registrations: self.registrar.status(&self.cx.snapshot.node.domain),
-            subscriptions: self.events.residue()[0],
-            calls: self.calls.status(),
-            recent: self.calls.recent(),
-            bans: self.shield.status(),
-            totals: self.cx.totals,
-            limits: self.calls.limits(&self.cx.snapshot),
-        }
-    }
-
-    /// What must be empty when nothing is going on: calls, media ports, transactions. For tests that look for leaks.
-    pub fn residue(&self) -> [usize; 3] {
-        [self.calls.len(), self.calls.ports_in_use(), self.cx.transactions.len()]
-    }
-
-    /// The same of what is no call: subscriptions, and requests that wait for an answer.
-    pub fn watchers(&self) -> [usize; 2] {
-        self.events.residue()
-    }
 }
-
-/// What this node takes as a user agent server (RFC 3261 8.2).
-const UAS: Uas<'static> = Uas {
-    methods: &[
-        Method::Invite,
-        Method::Ack,
-        Method::Cancel,
-        Method::Bye,
-        Method::Options,
-        Method::Register,
-        Method::Prack,
-        Method::Update,
-        Method::Info,
-        Method::Message,
-        Method::Refer,
-        Method::Subscribe,
-        Method::Notify,
-        Method::Publish,
-    ],
-    extensions: &["timer", "replaces", "100rel", "from-change", "tdialog", "norefersub"],
-    content_types: &["application/sdp"],
-    unread: &[Method::Info, Method::Message, Method::Refer, Method::Subscribe, Method::Notify, Method::Publish],
-};

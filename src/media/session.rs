@@ -3,28 +3,24 @@
 //! Read `negotiation.rs` for the rules, `remote.rs` for what is read from a peer, `compose.rs` for what is told to it, `webrtc/` for
 //! the transport of browsers.
 
-use crate::compose::{Hop, Local, compose};
+mod compile;
+mod settle;
+
 use crate::description::Description;
 use crate::error::{MediaCause, MediaError};
 use crate::negotiation::{self, Agreed, Pending};
-use crate::plan::{Component, Destination, DiscardReason, FlowPlan, Latch, Receive, Transmit};
-use crate::remote::{Remote, RemoteWebrtc, carries};
+use crate::plan::Component;
+use crate::remote::{Remote, carries};
 use crate::reserve::Reserve;
-use crate::sdes::{self, Sdes};
-use crate::sdp::{Direction, Fingerprint, Sdp, Setup};
-use crate::webrtc::{DtlsIdentity, IceCredentials, Terms, WebrtcTransport};
+use crate::sdes::Sdes;
+use crate::sdp::{Direction, Sdp, Setup};
+use crate::webrtc::{DtlsIdentity, IceCredentials, WebrtcTransport};
 use ringfort_base::{Entropy, PortId, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-
-/// How long the address in a peer's SDP is preferred over others before a port latches. Long enough for the first packets of a peer
-/// that is where it says; short enough that one behind a NAT is not missed.
-const LATCH_GRACE_MS: u32 = 300;
-/// The latch of a browser's port before a pair is nominated: nobody.
-const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// How a leg's peer transports media.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -309,58 +305,6 @@ impl LegSession {
         self.outputs.pop_front().or_else(|| self.transport.as_mut()?.poll_output())
     }
 
-    /// What the relay does with this leg's packets when accepted ones go to `to`.
-    pub fn plan(&self, to: Destination) -> FlowPlan {
-        let Some(agreed) = &self.agreed else { return closed(DiscardReason::NotConnected) };
-        let destination = if agreed.peer_may_send() { to } else { Destination::Discard(DiscardReason::OnHold) };
-        match self.kind {
-            LegKind::Rtp => self.rtp_plan(agreed, destination),
-            LegKind::Webrtc => self.webrtc_plan(agreed, destination),
-        }
-    }
-
-    fn rtp_plan(&self, agreed: &Agreed, destination: Destination) -> FlowPlan {
-        let remote = &agreed.remote;
-        // A restarted relay has lost its latches; the one that was reported is as good as proved.
-        let latch = match self.latched.rtp.filter(|_| !self.live) {
-            Some(source) => Latch::Exact(source),
-            None => Latch::Symmetric { expected: remote.rtp, grace_ms: LATCH_GRACE_MS },
-        };
-        let rtcp_mux = agreed.rtcp_mux();
-        let rtcp = self.latched.rtcp.filter(|_| !self.live).or(remote.rtcp).filter(|_| !rtcp_mux);
-        let (ours, theirs) = agreed.keys().map(|(ours, theirs)| (ours.clone(), theirs.clone())).unzip();
-        FlowPlan {
-            receive: Receive { latch, srtp: theirs },
-            destination,
-            transmit: Transmit { rtp: remote.rtp, rtcp, rtcp_mux, srtp: ours, muted: !agreed.node_may_send() },
-        }
-    }
-
-    fn webrtc_plan(&self, agreed: &Agreed, destination: Destination) -> FlowPlan {
-        let Some((peer, keys)) = self.transport.as_deref().and_then(WebrtcTransport::ready) else {
-            return closed(DiscardReason::NotReady);
-        };
-        let (ours, theirs) = (Some(keys.ours.clone()), Some(keys.theirs.clone()));
-        FlowPlan {
-            receive: Receive { latch: Latch::Exact(peer), srtp: theirs },
-            destination,
-            transmit: Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: ours, muted: !agreed.node_may_send() },
-        }
-    }
-
-    /// How media is carried: `rtp`, `sdes-srtp aes-cm-128-80` or the like, `dtls-srtp` before and `dtls-srtp aes-cm-128-80` or the like after the handshake.
-    pub fn describe(&self) -> &'static str {
-        match self.kind {
-            LegKind::Rtp => self.agreed.as_ref().and_then(Agreed::keys).map_or("rtp", |(ours, _)| sdes::how(ours.profile)),
-            LegKind::Webrtc => self.transport.as_deref().map_or("dtls-srtp", WebrtcTransport::how),
-        }
-    }
-
-    /// Whether media is protected by keys, whose roll-over counters and replay windows the relay holds.
-    pub fn is_protected(&self) -> bool {
-        self.kind == LegKind::Webrtc || self.agreed.as_ref().is_some_and(|agreed| agreed.keys().is_some())
-    }
-
     /// The leg's kind.
     pub fn kind(&self) -> LegKind {
         self.kind
@@ -394,106 +338,6 @@ impl LegSession {
     /// The peer takes no media: it holds the call.
     pub fn on_hold(&self) -> bool {
         self.remote_direction().is_some_and(|direction| !direction.receives())
-    }
-
-    /// New credentials when the peer's differ from those it told before: it restarts ICE, and so must the node (RFC 8839 4.4.3.1.1).
-    fn renew_credentials(&mut self, webrtc: Option<&RemoteWebrtc>) {
-        let (Some(webrtc), Some(transport)) = (webrtc, &self.transport) else { return };
-        if transport.peer_credentials() != &webrtc.credentials {
-            self.ice = IceCredentials::generate(&mut self.reserve);
-        }
-    }
-
-    /// Writes a body, with a new version of `o=` when anything else in it differs from the last one.
-    fn write(&mut self, local: &Local, peer: Option<&RemoteWebrtc>) -> Result<Vec<u8>, MediaError> {
-        let fingerprint = match self.kind {
-            LegKind::Rtp => None,
-            LegKind::Webrtc => Some(self.fingerprint(peer)?),
-        };
-        let hop = |version| Hop {
-            session_id: self.origin.id,
-            version,
-            address: self.address,
-            track: &self.track,
-            webrtc: fingerprint.as_ref().map(|fingerprint| (&self.ice, fingerprint)),
-        };
-        let same = compose(local, &hop(self.origin.version));
-        match &self.origin.told {
-            Some(told) if *told != same => {
-                let body = compose(local, &hop(self.origin.version + 1));
-                self.origin.version += 1;
-                self.origin.told = Some(body.clone());
-                Ok(body)
-            }
-            _ => {
-                self.origin.told = Some(same.clone());
-                Ok(same)
-            }
-        }
-    }
-
-    /// The fingerprint of the association that goes on, else the one of the identity with which the next is opened.
-    fn fingerprint(&self, peer: Option<&RemoteWebrtc>) -> Result<Fingerprint, MediaError> {
-        let goes_on = |transport: &&WebrtcTransport| peer.is_none_or(|peer| peer.fingerprints == transport.peer_fingerprints());
-        match self.transport.as_deref().filter(goes_on) {
-            Some(transport) => Ok(transport.fingerprint().clone()),
-            None => Ok(self.identity()?.fingerprint().clone()),
-        }
-    }
-
-    fn identity(&self) -> Result<Arc<DtlsIdentity>, MediaError> {
-        let missing = MediaError::OutOfOrder { wanted: "a browser's leg", needed: "a DTLS certificate" };
-        self.identity.clone().or_else(DtlsIdentity::of_process).ok_or(missing)
-    }
-
-    /// Makes an answered offer the state of the leg.
-    fn commit(&mut self, now: Time, mut agreed: Agreed, client: bool) -> Result<(), MediaError> {
-        let before = self.plan(Destination::Port(self.port));
-        match &agreed.remote.webrtc {
-            Some(webrtc) => self.commit_webrtc(now, &webrtc.clone(), client)?,
-            None => self.commit_rtp(&mut agreed),
-        }
-        (self.agreed, self.pending) = (Some(agreed), None);
-        if self.plan(Destination::Port(self.port)) != before {
-            self.outputs.push_back(LegOutput::PlanChanged);
-        }
-        Ok(())
-    }
-
-    fn commit_rtp(&mut self, agreed: &mut Agreed) {
-        let old = self.agreed.as_ref().map(|old| (old.remote.rtp, old.remote.rtcp));
-        let new = &mut agreed.remote;
-        if let (None, false, Some((rtp, rtcp))) = (new.rtp, new.description.direction.receives(), old) {
-            // Held with 0.0.0.0: the peer has not moved, and will say the same address when it comes back.
-            (new.rtp, new.rtcp) = (rtp, rtcp);
-        }
-        if old.is_some_and(|old| old != (new.rtp, new.rtcp)) {
-            self.latched = Latched::default();
-        }
-    }
-
-    fn commit_webrtc(&mut self, now: Time, webrtc: &RemoteWebrtc, client: bool) -> Result<(), MediaError> {
-        let terms = Terms {
-            local: SocketAddr::new(self.address.advertised, self.address.rtp.port()),
-            ours: self.ice.clone(),
-            theirs: webrtc.credentials.clone(),
-            fingerprints: webrtc.fingerprints.clone(),
-            client,
-        };
-        match &mut self.transport {
-            Some(transport) => transport.renew(now, terms),
-            None => self.transport = Some(Box::new(WebrtcTransport::new(now, terms, self.identity()?))),
-        }
-        Ok(())
-    }
-}
-
-/// Nothing comes in and nothing goes out.
-fn closed(reason: DiscardReason) -> FlowPlan {
-    FlowPlan {
-        receive: Receive { latch: Latch::Exact(NOBODY), srtp: None },
-        destination: Destination::Discard(reason),
-        transmit: Transmit { rtp: None, rtcp: None, rtcp_mux: false, srtp: None, muted: true },
     }
 }
 

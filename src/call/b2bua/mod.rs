@@ -10,6 +10,7 @@ mod aside;
 mod attempt;
 mod branch;
 pub(crate) mod call;
+mod conclusion;
 mod connected;
 mod consulted;
 pub(crate) mod destination;

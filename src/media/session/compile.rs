@@ -1,0 +1,77 @@
+//! What a leg agreed on, compiled to what the relay does with its packets.
+
+use super::{LegKind, LegSession};
+use crate::negotiation::Agreed;
+use crate::plan::{Destination, DiscardReason, FlowPlan, Latch, Receive, Transmit};
+use crate::sdes;
+use crate::webrtc::WebrtcTransport;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// How long the address in a peer's SDP is preferred over others before a port latches. Long enough for the first packets of a peer
+/// that is where it says; short enough that one behind a NAT is not missed.
+const LATCH_GRACE_MS: u32 = 300;
+/// The latch of a browser's port before a pair is nominated: nobody.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+impl LegSession {
+    /// What the relay does with this leg's packets when accepted ones go to `to`.
+    pub fn plan(&self, to: Destination) -> FlowPlan {
+        let Some(agreed) = &self.agreed else { return closed(DiscardReason::NotConnected) };
+        let destination = if agreed.peer_may_send() { to } else { Destination::Discard(DiscardReason::OnHold) };
+        match self.kind {
+            LegKind::Rtp => self.rtp_plan(agreed, destination),
+            LegKind::Webrtc => self.webrtc_plan(agreed, destination),
+        }
+    }
+
+    fn rtp_plan(&self, agreed: &Agreed, destination: Destination) -> FlowPlan {
+        let remote = &agreed.remote;
+        // A restarted relay has lost its latches; the one that was reported is as good as proved.
+        let latch = match self.latched.rtp.filter(|_| !self.live) {
+            Some(source) => Latch::Exact(source),
+            None => Latch::Symmetric { expected: remote.rtp, grace_ms: LATCH_GRACE_MS },
+        };
+        let rtcp_mux = agreed.rtcp_mux();
+        let rtcp = self.latched.rtcp.filter(|_| !self.live).or(remote.rtcp).filter(|_| !rtcp_mux);
+        let (ours, theirs) = agreed.keys().map(|(ours, theirs)| (ours.clone(), theirs.clone())).unzip();
+        FlowPlan {
+            receive: Receive { latch, srtp: theirs },
+            destination,
+            transmit: Transmit { rtp: remote.rtp, rtcp, rtcp_mux, srtp: ours, muted: !agreed.node_may_send() },
+        }
+    }
+
+    fn webrtc_plan(&self, agreed: &Agreed, destination: Destination) -> FlowPlan {
+        let Some((peer, keys)) = self.transport.as_deref().and_then(WebrtcTransport::ready) else {
+            return closed(DiscardReason::NotReady);
+        };
+        let (ours, theirs) = (Some(keys.ours.clone()), Some(keys.theirs.clone()));
+        FlowPlan {
+            receive: Receive { latch: Latch::Exact(peer), srtp: theirs },
+            destination,
+            transmit: Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: ours, muted: !agreed.node_may_send() },
+        }
+    }
+
+    /// How media is carried: `rtp`, `sdes-srtp aes-cm-128-80` or the like, `dtls-srtp` before and `dtls-srtp aes-cm-128-80` or the like after the handshake.
+    pub fn describe(&self) -> &'static str {
+        match self.kind {
+            LegKind::Rtp => self.agreed.as_ref().and_then(Agreed::keys).map_or("rtp", |(ours, _)| sdes::how(ours.profile)),
+            LegKind::Webrtc => self.transport.as_deref().map_or("dtls-srtp", WebrtcTransport::how),
+        }
+    }
+
+    /// Whether media is protected by keys, whose roll-over counters and replay windows the relay holds.
+    pub fn is_protected(&self) -> bool {
+        self.kind == LegKind::Webrtc || self.agreed.as_ref().is_some_and(|agreed| agreed.keys().is_some())
+    }
+}
+
+/// Nothing comes in and nothing goes out.
+fn closed(reason: DiscardReason) -> FlowPlan {
+    FlowPlan {
+        receive: Receive { latch: Latch::Exact(NOBODY), srtp: None },
+        destination: Destination::Discard(reason),
+        transmit: Transmit { rtp: None, rtcp: None, rtcp_mux: false, srtp: None, muted: true },
+    }
+}
