@@ -36,6 +36,8 @@ pub const PRODUCT: &str = "Ringfort";
 /// Methods that the node takes.
 pub const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY, PUBLISH";
+/// Bodies that the node reads: descriptions, and several parts with one among them.
+pub const ACCEPT: &str = "application/sdp, multipart/mixed";
 /// Extensions that the node takes part in.
 pub const SUPPORTED: &str = "timer, replaces, 100rel, from-change, tdialog, norefersub";
 /// The same in a re-INVITE: nobody has to ring, so no provisional response of it need be reliable.

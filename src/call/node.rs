@@ -267,7 +267,7 @@ impl Node {
             Method::Options => {
                 let (_, env) = self.parts();
                 let status = if single::is_there(&env, &message, &hop).unwrap_or(true) { 200 } else { 480 };
-                let accept = (HeaderName::Accept, "application/sdp".into());
+                let accept = (HeaderName::Accept, crate::ACCEPT.into());
                 self.reply(id, &message, status, vec![(HeaderName::Allow, ALLOW.into()), accept]);
             }
             Method::Refer => self.on_call(|calls, env| calls.referred_aside(env, id, hop, message)),

@@ -24,6 +24,7 @@ mod forwarded;
 mod glare;
 pub(crate) mod identity;
 mod join;
+mod location;
 mod loops;
 mod media;
 pub(crate) mod outcome;

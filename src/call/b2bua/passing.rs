@@ -2,7 +2,7 @@
 //! carry one side's inside to the other. Fields about people are written anew by `people.rs`.
 
 use super::call::Request;
-use super::{people, write};
+use super::{location, people, write};
 use crate::config::Snapshot;
 use crate::context::Context;
 use crate::route::Target;
@@ -71,7 +71,10 @@ pub(crate) fn pass(cx: &Context, builder: Builder, came: &Came<'_>, target: Opti
             Policy::Pass => !inside.is_named_in(value),
             Policy::PassWithoutHost => !inside.is_named_in(value) && !write::names_a_host(value),
             Policy::PassAmongTrusted => trusted && !inside.is_named_in(value),
-            Policy::PassInEmergency => came.asked.emergency,
+            Policy::PassInEmergency if came.asked.emergency => {
+                return builder.raw(name.as_str(), &location::reference(cx, value, &inside.0));
+            }
+            Policy::PassInEmergency => false,
             Policy::Cause => {
                 let cause = write::own_value(value).filter(|cause| !inside.is_named_in(cause));
                 return builder.header_if(name, cause);

@@ -397,6 +397,5 @@ pub(crate) fn refusal(env: &Env<'_>, target: &Target, status: u16, response: &Me
 
 /// The body, if it is SDP.
 pub(super) fn sdp_of(message: &Message) -> Option<&[u8]> {
-    let is_sdp = message.content_type().ok().flatten().is_some_and(|t| t.is("application/sdp"));
-    (is_sdp && !message.body().is_empty()).then(|| message.body())
+    message.session_description()
 }

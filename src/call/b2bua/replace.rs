@@ -92,9 +92,9 @@ impl Calls {
 impl Call {
     /// The new leg stands in the place of the old one while the other party is asked.
     fn take_over_leg(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side, mut leg: Leg, incoming: setup::Incoming) {
-        let kind = Sdp::parse(incoming.invite.body()).map_or(LegKind::Rtp, |sdp| kind_of_offer(&sdp));
-        leg.media =
-            media::open(env, tables, self.id, kind, At { hop: &incoming.hop, audio: media::address_of(incoming.invite.body()) });
+        let offer = progress::sdp_of(&incoming.invite).unwrap_or_default();
+        let kind = Sdp::parse(offer).map_or(LegKind::Rtp, |sdp| kind_of_offer(&sdp));
+        leg.media = media::open(env, tables, self.id, kind, At { hop: &incoming.hop, audio: media::address_of(offer) });
         if leg.media.is_none() {
             return drop(setup::refuse(env, &incoming, 503, None, &[]));
         }

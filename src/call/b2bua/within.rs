@@ -70,7 +70,7 @@ impl Call {
                 &[
                     (HeaderName::Allow, crate::ALLOW.into()),
                     (HeaderName::Supported, crate::SUPPORTED.into()),
-                    (HeaderName::Accept, "application/sdp".into()),
+                    (HeaderName::Accept, crate::ACCEPT.into()),
                 ],
             ),
             Method::Refer => self.referred(env, tables, side, &asked),

@@ -4,6 +4,7 @@
 use super::abilities::Abilities;
 use super::call::{Call, Leg};
 use super::destination::Destination;
+use super::location;
 use super::passing::{self, Came};
 use super::people::{self, Listener};
 use super::proof::Proving;
@@ -116,16 +117,18 @@ pub(super) fn invite(cx: &Context, call: &Call, leg: &Leg, out: &Outgoing<'_>, s
         .header(HeaderName::UserAgent, crate::PRODUCT);
     builder = leg.route.iter().fold(builder, |b, route| b.header(HeaderName::Route, route));
     builder = told.fields.iter().fold(builder, |b, (name, value)| b.header(*name, value));
-    if let Some(invite) = message {
-        builder = passing::pass(cx, builder, &Came { snapshot, asked, hop: &call.caller.hop, message: invite }, listener.target);
-        builder = credentials(snapshot, builder, &asked.source, out.target, invite);
+    let came = message.map(|message| Came { snapshot, asked, hop: &call.caller.hop, message });
+    if let Some(came) = &came {
+        builder = passing::pass(cx, builder, came, listener.target);
+        builder = credentials(snapshot, builder, &asked.source, out.target, came.message);
     }
     let (expires_s, min_s) = (cx.snapshot.sip.session_expires_s, leg.session.min_s.max(cx.snapshot.sip.session_min_s));
     let builder = match out.to.habits.timer {
         Extension::Never => builder,
         _ => session_timer::ask(expires_s, min_s, builder),
     };
-    builder.body("application/sdp", sdp).build()
+    let (content_type, body) = location::body(cx, came.as_ref(), &leg.tag, sdp);
+    builder.body(&content_type, body).build()
 }
 
 /// An account's answer to the cloud's challenge goes to the cloud and to nobody else; its answer to the node's own does not, as far as

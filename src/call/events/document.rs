@@ -2,7 +2,7 @@
 //! other: each reads its own domain.
 
 /// The body with `hosts`, in lower case, renamed to `own`. What is no text stays as it is.
-pub(super) fn renamed(body: &[u8], hosts: &[String], own: &str) -> Vec<u8> {
+pub(crate) fn renamed(body: &[u8], hosts: &[String], own: &str) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(body) else { return body.to_vec() };
     let others = hosts.iter().filter(|host| !host.is_empty() && !host.eq_ignore_ascii_case(own));
     others.fold(text.to_string(), |text, host| renamed_one(&text, host, own)).into_bytes()

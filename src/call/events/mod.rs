@@ -8,7 +8,7 @@
 //! and [`dialogs`] (the node as the notifier), [`table`] (time, restart, the cloud's loss and return), [`single`].
 
 mod dialogs;
-mod document;
+pub(crate) mod document;
 mod notify;
 mod own;
 pub(crate) mod single;

@@ -199,7 +199,7 @@ impl Shield {
             Method::Ack | Method::Cancel => true,
             _ if inside => reply(481, &[]),
             Method::Bye | Method::Notify | Method::Info | Method::Prack | Method::Update => reply(481, &[]),
-            Method::Options => reply(200, &[(HeaderName::Allow, ALLOW.into()), (HeaderName::Accept, "application/sdp".into())]),
+            Method::Options => reply(200, &[(HeaderName::Allow, ALLOW.into()), (HeaderName::Accept, crate::ACCEPT.into())]),
             Method::Register if request.mode == Mode::Normal => {
                 message.header(HeaderName::Authorization).is_none() || self.may_guess(cx, request, None)
             }

@@ -6,6 +6,7 @@
 //! `Result<T, HeaderError>` for what RFC 3261 8.1.1 makes mandatory.
 
 mod address;
+mod body;
 mod builder;
 mod error;
 mod fields;
@@ -22,6 +23,7 @@ mod via;
 pub(crate) use index::frame_length;
 
 pub use address::{Contacts, NameAddr};
+pub use body::{Part, parts};
 pub use builder::Builder;
 pub use error::{HeaderError, ParseError};
 pub use fields::{ContentType, Warning};

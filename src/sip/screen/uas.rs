@@ -11,7 +11,7 @@ pub struct Uas<'a> {
     pub methods: &'a [Method],
     /// Option tags that may be required.
     pub extensions: &'a [&'a str],
-    /// Media types of bodies.
+    /// Media types of bodies, or of their parts.
     pub content_types: &'a [&'a str],
     /// Methods whose bodies pass to somebody else unread, whatever their type.
     pub unread: &'a [Method],
@@ -31,7 +31,7 @@ impl Uas<'_> {
         match status {
             405 => reply.header(HeaderName::Allow, self.allow()),
             420 => reply.header(HeaderName::Unsupported, self.unsupported(request).collect::<Vec<_>>().join(", ")),
-            415 | 406 => reply.header(HeaderName::Accept, self.content_types.join(", ")),
+            415 | 406 => reply.header(HeaderName::Accept, self.accept()),
             _ => reply,
         }
     }
@@ -39,6 +39,11 @@ impl Uas<'_> {
     /// The value of Allow.
     pub fn allow(&self) -> String {
         self.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The value of Accept.
+    pub fn accept(&self) -> String {
+        [self.content_types, &["multipart/mixed"]].concat().join(", ")
     }
 
     /// RFC 3261 8.2.1. A method that is not even known gets the same answer: Allow tells its sender more than 501 would.
@@ -89,15 +94,11 @@ impl Uas<'_> {
     /// RFC 3261 8.2.3: a body whose handling is optional may be of any type.
     fn body(&self, request: &Message, method: &Method) -> Option<Verdict> {
         let unread = matches!(method, Method::Ack | Method::Cancel) || self.unread.contains(method);
-        if request.body().is_empty() || unread || is_optional(request) {
+        if unread || request.is_understood(&[]) {
             return None;
         }
         let encoded = request.values(HeaderName::ContentEncoding).any(|coding| !coding.eq_ignore_ascii_case("identity"));
-        let known = match request.content_type() {
-            Ok(Some(own)) => self.content_types.iter().any(|known| own.is(known)),
-            Ok(None) | Err(_) => false,
-        };
-        let refused = encoded || !known;
+        let refused = encoded || !request.is_understood(self.content_types);
         refused.then(|| Verdict::reply(415, "content-type", "Unsupported Media Type"))
     }
 
@@ -115,15 +116,6 @@ impl Uas<'_> {
     }
 }
 
-/// `Content-Disposition: …;handling=optional` (RFC 3261 20.11).
-fn is_optional(request: &Message) -> bool {
-    let disposition = request.header(HeaderName::ContentDisposition).unwrap_or_default();
-    disposition.split(';').skip(1).any(|param| {
-        let (name, value) = param.split_once('=').unwrap_or_default();
-        name.trim().eq_ignore_ascii_case("handling") && value.trim().eq_ignore_ascii_case("optional")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,7 +124,7 @@ mod tests {
     const UAS: Uas<'_> = Uas {
         methods: &[Method::Invite, Method::Register, Method::Options, Method::Info],
         extensions: &["100rel", "replaces"],
-        content_types: &["application/sdp", "multipart/mixed"],
+        content_types: &["application/sdp"],
         unread: &[Method::Info],
     };
 

@@ -20,6 +20,11 @@ use zeroize::Zeroizing;
 pub const SDP: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n";
 const START: Wall = Wall(1_700_000_000_000);
 
+/// The type of a body, where the further header lines do not tell it: a description's.
+fn kind_of(body: &str, more: &str) -> &'static str {
+    if body.is_empty() || more.contains("Content-Type:") { "" } else { "Content-Type: application/sdp\r\n" }
+}
+
 /// A node and what it did.
 pub struct Desk {
     node: Node,
@@ -254,7 +259,7 @@ impl Desk {
     pub fn request(&mut self, from: &str, method: &str, uri: &str, user: &str, more: &str, body: &str) {
         self.serial += 1;
         let (n, to) = (self.serial, if method == "REGISTER" { format!("sip:{user}@ringfort.local") } else { uri.to_string() });
-        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let kind = kind_of(body, more);
         let text = format!(
             "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{n};rport\r\nFrom: <sip:{user}@ringfort.local>;tag=f{n}\r\n\
              To: <{to}>\r\nCall-ID: call{n}\r\nCSeq: {n} {method}\r\nMax-Forwards: 70\r\n{more}{kind}Content-Length: {}\r\n\r\n{body}",
@@ -305,7 +310,7 @@ impl Desk {
     /// The same for a request of its choice.
     pub fn reply_to(&mut self, from: &str, request: &Message, status: &str, tag: &str, more: &str, body: &str) {
         let field = |name| request.header(name).unwrap_or_default().to_string();
-        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let kind = kind_of(body, more);
         let text = format!(
             "SIP/2.0 {status}\r\nVia: {}\r\nFrom: {}\r\nTo: {};tag={tag}\r\nCall-ID: {}\r\nCSeq: {}\r\n{more}{kind}Content-Length: {}\r\n\r\n{body}",
             field(HeaderName::Via),
@@ -334,7 +339,7 @@ impl Desk {
     pub fn inside(&mut self, from: &str, method: &str, founded: &Message, cseq: u32, more: &str, body: &str) {
         self.serial += 1;
         let field = |name| founded.header(name).unwrap_or_default().to_string();
-        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let kind = kind_of(body, more);
         let text = format!(
             "{method} sip:ringfort@192.0.2.10 SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bKi{};rport\r\nFrom: {}\r\nTo: {}\r\n\
              Call-ID: {}\r\nCSeq: {cseq} {method}\r\nMax-Forwards: 70\r\n{more}{kind}Content-Length: {}\r\n\r\n{body}",

@@ -1,5 +1,6 @@
 //! The whole brain, driven by hand: one message or one moment at a time.
 
+mod bodies;
 mod border;
 mod calls;
 mod connected;
