@@ -136,7 +136,8 @@ fn frame(octets: &[u8]) -> Frame {
     }
 }
 
-fn is_timeout(kind: ErrorKind) -> bool {
+/// Whether a read only found nothing in time.
+pub fn is_timeout(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 

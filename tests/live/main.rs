@@ -14,3 +14,4 @@ mod restart;
 mod supervision;
 mod transports;
 mod trunks;
+mod websocket;

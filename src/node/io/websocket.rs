@@ -9,11 +9,12 @@ use ringfort_call::Input;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, interval, sleep, timeout};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Message as Frame, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Error, Message as Frame, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
 /// A browser whose network went away is noticed by its missing pongs: NAT bindings and closed laptops say nothing.
@@ -79,7 +80,14 @@ where
     loop {
         let frame = tokio::select! {
             received = source.next() => {
-                let Some(Ok(frame)) = received else { break };
+                let frame = match received {
+                    Some(Ok(frame)) => frame,
+                    Some(Err(error)) => {
+                        why = code_of(&error);
+                        break;
+                    }
+                    None => break,
+                };
                 heard = Instant::now();
                 spoke |= matches!(&frame, Frame::Text(_) | Frame::Binary(_));
                 if !take(frame, hop, &signalling).await {
@@ -110,9 +118,23 @@ where
     if let Some(code) = why {
         let close = Frame::Close(Some(CloseFrame { code, reason: Utf8Bytes::default() }));
         let _ = timeout(limits::CONNECTION_HANDSHAKE, sink.send(close)).await;
+    } else {
+        // The answer to the client's close frame still waits here.
+        let _ = timeout(limits::CONNECTION_HANDSHAKE, sink.flush()).await;
     }
     signalling.flows.close(flow);
     signalling.core.deliver(Input::FlowClosed(flow)).await;
+}
+
+/// What the client is told of a frame that cannot be read (RFC 6455 7.4.1). `None`: there is nobody left to tell.
+fn code_of(error: &Error) -> Option<CloseCode> {
+    match error {
+        Error::Capacity(_) => Some(CloseCode::Size),
+        Error::Utf8(_) => Some(CloseCode::Invalid),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) => Some(CloseCode::Protocol),
+        _ => None,
+    }
 }
 
 /// Text where it is text, for browsers show it in their tools; binary otherwise (RFC 7118 5.1 allows both).
