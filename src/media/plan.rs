@@ -137,6 +137,14 @@ pub enum RelayCommand {
         /// Address of the RTCP socket, unless RTCP is multiplexed for sure.
         rtcp: Option<SocketAddr>,
     },
+    /// The port joins those of another call, as it stands: sockets, latch, SRTP contexts and counters go on. Its plan is one of the
+    /// old call's until another one comes.
+    Move {
+        /// The port.
+        port: PortId,
+        /// The call from now on.
+        call: CallId,
+    },
     /// Install or replace what happens to this port's packets. SRTP state (roll-over counters, replay windows) of a direction
     /// whose keys did not change goes on; the latch of an unchanged `Latch` goes on.
     Plan {

@@ -5,7 +5,7 @@ use crate::flow::PortPositions;
 use crate::outbox::{Outbox, Sink};
 use crate::port::Sockets;
 use crate::sys::Epoll;
-use crate::worker::{Parts, Work, Worker};
+use crate::worker::{Carried, Parts, Work, Worker};
 use crossbeam_channel::{Sender, bounded};
 use ringfort_base::limits::MEDIA_PORTS_MAX;
 use ringfort_base::{CallId, PortId};
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use ringfort_base::limits::RELAY_COMMANDS_MAX as COMMANDS_MAX;
 /// So many plans may wait for a packet; more wake the worker, long before its queue is full.
 const LEFT_MAX: usize = COMMANDS_MAX / 8;
-/// How long [`Relay::positions`] waits for a worker.
+/// How long [`Relay::positions`], and a port that moves, wait for a worker.
 const REPLY_MAX: Duration = Duration::from_secs(1);
 
 /// How the relay runs.
@@ -67,12 +67,12 @@ struct Handle {
 }
 
 impl Handle {
-    fn start(number: usize, config: &RelayConfig, sink: Sink) -> io::Result<Handle> {
+    fn start(number: usize, config: &RelayConfig, began: Instant, sink: Sink) -> io::Result<Handle> {
         let epoll = Epoll::new()?;
         let bell = Arc::new(Bell::new(&epoll)?);
         let (work, queue) = bounded(COMMANDS_MAX);
         let spin = Duration::from_micros(config.spin_us.into());
-        let parts = Parts { epoll, bell: bell.clone(), work: queue, outbox: Outbox::new(sink), spin };
+        let parts = Parts { epoll, bell: bell.clone(), work: queue, outbox: Outbox::new(sink), spin, began };
         let thread = Builder::new().name(format!("relay-{number}")).spawn(move || Worker::new(parts).run())?;
         Ok(Handle { work, bell, thread: Some(thread) })
     }
@@ -111,14 +111,19 @@ pub struct Relay {
 impl Relay {
     /// Starts the workers. `sink` gets their events; see [`Sink`].
     pub fn start(config: RelayConfig, sink: Sink) -> io::Result<Relay> {
-        let workers = (0..config.workers.max(1)).map(|n| Handle::start(n, &config, sink.clone())).collect::<io::Result<_>>()?;
+        // One origin of time for all of them: a port's latch and allowances go with it to another worker.
+        let began = Instant::now();
+        let start = |n| Handle::start(n, &config, began, sink.clone());
+        let workers = (0..config.workers.max(1)).map(start).collect::<io::Result<_>>()?;
         Ok(Relay { workers, config, places: Mutex::default() })
     }
 
-    /// Has a command carried out. `Open` binds before it returns, all others take effect on the worker, in the order given.
+    /// Has a command carried out. `Open` binds before it returns, `Move` waits until the port's worker has let go of it, all others
+    /// take effect on the worker, in the order given.
     pub fn command(&self, command: RelayCommand) {
         match command {
             RelayCommand::Open { port, call, rtp, rtcp } => self.open(port, call, rtp, rtcp),
+            RelayCommand::Move { port, call } => self.shift(port, call),
             RelayCommand::Plan { port, plan } => self.give(port, Work::Plan { port, plan, given: Instant::now() }),
             RelayCommand::Send { port, to, datagram } => self.give(port, Work::Send { port, to, datagram }),
             RelayCommand::Close { port } => {
@@ -163,6 +168,23 @@ impl Relay {
         if let Err(error) = self.bind(port, worker, rtp, rtcp) {
             self.workers[worker].give(Work::Tell(RelayEvent::OpenFailed { port, error: error.to_string() }));
         }
+    }
+
+    /// The port leaves its worker for that of `call`. Commands that come after this one find it there.
+    fn shift(&self, port: PortId, call: CallId) {
+        let to = worker_of(call, self.workers.len());
+        let Some(from) = self.places().get(&port).map(|place| place.worker).filter(|from| *from != to) else { return };
+        let (reply, carried) = bounded::<Box<Carried>>(1);
+        self.workers[from].give(Work::Part { port, reply });
+        let Ok(carried) = carried.recv_timeout(REPLY_MAX) else {
+            self.places().remove(&port);
+            let error = "the port did not leave its worker".to_string();
+            return self.workers[to].give(Work::Tell(RelayEvent::OpenFailed { port, error }));
+        };
+        if let Some(place) = self.places().get_mut(&port) {
+            place.worker = to;
+        }
+        self.workers[to].give(Work::Adopt(carried));
     }
 
     fn bind(&self, port: PortId, worker: usize, rtp: SocketAddr, rtcp: Option<SocketAddr>) -> io::Result<()> {

@@ -168,6 +168,13 @@ impl Flow {
         self.active.as_ref().map(|active| (active.plan.destination, active.across))
     }
 
+    /// It comes to another table, where slots mean something else.
+    pub(crate) fn moved(&mut self) {
+        if let Some(active) = &mut self.active {
+            active.across = None;
+        }
+    }
+
     /// Remembers where the destination port is.
     pub(crate) fn found_across(&mut self, slot: Slot) {
         if let Some(active) = &mut self.active {

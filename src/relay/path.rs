@@ -92,6 +92,12 @@ impl Flows {
 
     /// Adds a port. `None` if it is open already.
     pub fn open(&mut self, port: PortId, has_rtcp_socket: bool) -> Option<Slot> {
+        self.put(Flow::new(port, has_rtcp_socket))
+    }
+
+    /// Takes a port in as it stands. `None` if it is open already.
+    pub(crate) fn put(&mut self, flow: Flow) -> Option<Slot> {
+        let port = flow.port;
         if self.by_port.contains_key(&port) {
             return None;
         }
@@ -100,7 +106,7 @@ impl Flows {
             self.entries.len() as u32 - 1
         });
         let entry = self.entries.get_mut(index as usize)?;
-        entry.flow = Some(Flow::new(port, has_rtcp_socket));
+        entry.flow = Some(flow);
         let slot = Slot { index, generation: entry.generation };
         self.by_port.insert(port, slot);
         Some(slot)
@@ -108,11 +114,16 @@ impl Flows {
 
     /// Removes a port and returns its final counters.
     pub fn close(&mut self, port: PortId) -> Option<(Slot, PortCounters)> {
+        self.take(port).map(|(slot, flow)| (slot, flow.counters))
+    }
+
+    /// Takes a port out as it stands.
+    pub(crate) fn take(&mut self, port: PortId) -> Option<(Slot, Flow)> {
         let slot = self.by_port.remove(&port)?;
         let entry = self.entries.get_mut(slot.index as usize)?;
         entry.generation = entry.generation.wrapping_add(1);
         self.free.push(slot.index);
-        entry.flow.take().map(|flow| (slot, flow.counters))
+        entry.flow.take().map(|flow| (slot, flow))
     }
 
     /// Installs or replaces a port's plan. False if the port is not open.

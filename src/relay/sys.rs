@@ -52,6 +52,13 @@ impl Epoll {
         checked(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &mut event) }).map(drop)
     }
 
+    /// Watches `fd` no more, though it stays open.
+    pub(crate) fn remove(&self, fd: impl AsFd) -> io::Result<()> {
+        let (epoll, fd) = (self.0.as_raw_fd(), fd.as_fd().as_raw_fd());
+        // SAFETY: both descriptors are borrowed and so open during the call; removing takes no event (epoll_ctl(2), since Linux 2.6.9).
+        checked(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut()) }).map(drop)
+    }
+
     /// Waits until something is readable, for `timeout_ms` at most (-1: for ever). Returns how many of `ready` were filled.
     pub(crate) fn wait(&self, ready: &mut [Ready], timeout_ms: i32) -> io::Result<usize> {
         let capacity = ready.len().min(i32::MAX as usize) as libc::c_int;

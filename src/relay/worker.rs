@@ -1,6 +1,7 @@
 //! One thread of the packet path: it waits on its sockets, receives into its own buffers and sends from them.
 
 use crate::bell::{Bell, WAKE};
+use crate::flow::Flow;
 use crate::flow::PortPositions;
 use crate::outbox::Outbox;
 use crate::path::{Arrival, Departure, Flows, Slot, Step};
@@ -42,6 +43,13 @@ pub(crate) enum Work {
     Close {
         port: PortId,
     },
+    /// Lets go of a port, which goes to another worker.
+    Part {
+        port: PortId,
+        reply: Sender<Box<Carried>>,
+    },
+    /// Takes such a port.
+    Adopt(Box<Carried>),
     Report,
     /// Passes an event on, in order with the worker's own.
     Tell(RelayEvent),
@@ -56,6 +64,12 @@ pub(crate) enum Work {
     Stop,
 }
 
+/// A port between two workers.
+pub(crate) struct Carried {
+    flow: Flow,
+    sockets: Sockets,
+}
+
 /// What a worker is made of, put together where errors can still be returned.
 pub(crate) struct Parts {
     pub(crate) epoll: Epoll,
@@ -63,6 +77,8 @@ pub(crate) struct Parts {
     pub(crate) work: Receiver<Work>,
     pub(crate) outbox: Outbox,
     pub(crate) spin: Duration,
+    /// Origin of time, the same for all workers.
+    pub(crate) began: Instant,
 }
 
 /// A port's sockets, and how eagerly each is read.
@@ -104,7 +120,6 @@ pub(crate) struct Worker {
     ready: Box<[Ready]>,
     departures: Vec<(usize, Departure)>,
     outgoing: Vec<Outgoing>,
-    began: Instant,
     now: Time,
     turns: u64,
     last_packet: Time,
@@ -122,7 +137,6 @@ impl Worker {
             ready: vec![Ready::NONE; READY].into(),
             departures: Vec::with_capacity(BATCH),
             outgoing: Vec::with_capacity(BATCH),
-            began: Instant::now(),
             now: Time::ZERO,
             turns: 0,
             last_packet: Time::ZERO,
@@ -158,7 +172,7 @@ impl Worker {
                 0
             }
         };
-        self.now = Time::from_micros(self.began.elapsed().as_micros() as u64);
+        self.now = Time::from_micros(self.parts.began.elapsed().as_micros() as u64);
         self.turns += 1;
         for n in 0..count {
             match self.ready[n].token() {
@@ -266,11 +280,13 @@ impl Worker {
             match work {
                 Work::Open { port, sockets } => self.open_port(port, sockets),
                 Work::Plan { port, plan, given } => {
-                    let since = Time::from_micros(given.saturating_duration_since(self.began).as_micros() as u64);
+                    let since = Time::from_micros(given.saturating_duration_since(self.parts.began).as_micros() as u64);
                     self.flows.plan(since, port, plan);
                 }
                 Work::Send { port, to, datagram } => self.send_control(port, to, &datagram),
                 Work::Close { port } => self.close_port(port),
+                Work::Part { port, reply } => self.part(port, &reply),
+                Work::Adopt(carried) => self.adopt(*carried),
                 Work::Report => self.report(),
                 Work::Tell(event) => self.parts.outbox.tell(event),
                 Work::Positions { ports, reply } => self.tell_positions(&ports, &reply),
@@ -281,8 +297,13 @@ impl Worker {
     }
 
     fn open_port(&mut self, port: PortId, sockets: Sockets) {
+        let Some(slot) = self.flows.open(port, sockets.of(Component::Rtcp).is_some()) else { return };
+        self.watch(port, slot, sockets);
+    }
+
+    /// Packets of a port are waited for.
+    fn watch(&mut self, port: PortId, slot: Slot, sockets: Sockets) {
         let rtcp = sockets.of(Component::Rtcp);
-        let Some(slot) = self.flows.open(port, rtcp.is_some()) else { return };
         let rtp = sockets.of(Component::Rtp).map(|socket| (socket, Component::Rtp));
         for (socket, component) in rtp.into_iter().chain(rtcp.map(|socket| (socket, Component::Rtcp))) {
             if let Err(error) = self.parts.epoll.add(socket, token_of(slot, component)) {
@@ -295,6 +316,28 @@ impl Worker {
             self.open.resize_with(index + 1, || None);
         }
         self.open[index] = Some(Open { sockets, appetite: [Appetite { want: 1, turn: 0 }; 2] });
+    }
+
+    /// What its sockets hold by now is read by the next worker.
+    fn part(&mut self, port: PortId, reply: &Sender<Box<Carried>>) {
+        let Some((slot, flow)) = self.flows.take(port) else { return };
+        let Some(Open { sockets, .. }) = self.open.get_mut(slot.index as usize).and_then(Option::take) else { return };
+        for socket in [Component::Rtp, Component::Rtcp].into_iter().filter_map(|component| sockets.of(component)) {
+            if let Err(error) = self.parts.epoll.remove(socket) {
+                tracing::error!(%error, "epoll");
+            }
+        }
+        // Whoever has given up waiting has said so; the sockets close then.
+        let _ = reply.try_send(Box::new(Carried { flow, sockets }));
+    }
+
+    fn adopt(&mut self, carried: Carried) {
+        let Carried { mut flow, sockets } = carried;
+        let port = flow.port;
+        flow.moved();
+        if let Some(slot) = self.flows.put(flow) {
+            self.watch(port, slot, sockets);
+        }
     }
 
     fn send_control(&mut self, port: PortId, to: SocketAddr, datagram: &[u8]) {

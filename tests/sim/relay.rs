@@ -2,13 +2,15 @@
 
 use crate::checks::Checks;
 use ringfort_base::entropy::Seeded;
-use ringfort_base::{PortId, Time};
+use ringfort_base::{CallId, PortId, Time};
 use ringfort_media::plan::{Component, Destination, FlowPlan, Latch, PortCounters, RelayCommand, RelayEvent};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 struct Port {
+    /// The call whose worker has it.
+    call: CallId,
     rtp: SocketAddr,
     plan: Option<FlowPlan>,
     counters: PortCounters,
@@ -54,7 +56,14 @@ impl Relay {
         checks: &mut Checks,
     ) -> Vec<(Time, RelayEvent)> {
         match command {
-            RelayCommand::Open { port, rtp, rtcp, .. } => self.bind(now, port, rtp, rtcp, checks),
+            RelayCommand::Open { port, call, rtp, rtcp } => self.bind(now, (port, call), rtp, rtcp, checks),
+            RelayCommand::Move { port, call } => {
+                checks.ensure(self.knows(port), || format!("port {port} moves, which is not open"));
+                if let Some(entry) = self.ports.get_mut(&port) {
+                    entry.call = call;
+                }
+                Vec::new()
+            }
             RelayCommand::Plan { port, plan } => self.install(now, port, *plan, checks),
             RelayCommand::Send { port, .. } => {
                 checks.ensure(self.knows(port), || format!("datagram for port {port}, which is not open"));
@@ -72,7 +81,7 @@ impl Relay {
     fn bind(
         &mut self,
         now: Time,
-        port: PortId,
+        (port, call): (PortId, CallId),
         rtp: SocketAddr,
         rtcp: Option<SocketAddr>,
         checks: &mut Checks,
@@ -87,7 +96,7 @@ impl Relay {
             self.failed.insert(port);
             return vec![(now + Duration::from_millis(1), RelayEvent::OpenFailed { port, error: "address in use".into() })];
         }
-        self.ports.insert(port, Port { rtp, plan: None, counters: PortCounters::default(), latched: false });
+        self.ports.insert(port, Port { call, rtp, plan: None, counters: PortCounters::default(), latched: false });
         Vec::new()
     }
 
@@ -95,6 +104,12 @@ impl Relay {
         checks.ensure(self.knows(port), || format!("plan for port {port}, which is not open"));
         if let Destination::Port(other) = plan.destination {
             checks.ensure(self.knows(other) && other != port, || format!("plan of {port} leads to {other}, which is not open"));
+        }
+        let call_of = |port: PortId| self.ports.get(&port).map(|entry| entry.call);
+        if let (Destination::Port(other), Some(call)) = (plan.destination, call_of(port)) {
+            // Each call may be on a worker of its own.
+            let apart = call_of(other).is_some_and(|other| other != call);
+            checks.ensure(!apart, || format!("plan of {port} leads to {other}, which stands with another call"));
         }
         let Some(entry) = self.ports.get_mut(&port) else { return Vec::new() };
         let source = match plan.receive.latch {

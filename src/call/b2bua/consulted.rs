@@ -62,7 +62,7 @@ impl Calls {
         self.tables.referrals.insert(internal, (id, consulted));
         self.with(env, id, |call, env, _| {
             if let Some(transfer) = &mut call.transfer {
-                transfer.target = Some(consulted);
+                (transfer.target, transfer.consulted) = (Some(consulted), true);
             }
             if rings {
                 call.transfer_progress(env, 180, "Ringing");

@@ -3,12 +3,12 @@
 
 use super::call::{Call, Leg, Phase, Side};
 use super::exchange::Offer;
-use super::media::At;
 use super::transfer::{Deferred, Dialled, Replaces};
-use super::{Calls, Env, ending, media, setup, write};
+use super::{Calls, Env, ending, setup, write};
 use crate::route::Source;
 use ringfort_base::{CallId, Hop, PortId, Transport, limits};
 use ringfort_media::description::Description;
+use ringfort_media::plan::RelayCommand;
 use ringfort_media::sdp::Direction;
 use ringfort_media::session::{LegKind, LegSession, MediaAddress};
 use ringfort_sip::message::{Builder, HeaderName, Message, Method};
@@ -53,10 +53,7 @@ impl Calls {
         if let Some(transfer) = self.live.get_mut(&id).and_then(|call| call.transfer.as_mut()) {
             transfer.target = Some(CallId(target));
         }
-        let group = self.tables.group_of(id);
         if let Some(mut call) = setup::begin_as(env, &mut self.tables, incoming, source, full) {
-            // Both parties' packets pass one worker of the relay.
-            self.tables.groups.insert(call.id, group);
             call.caller.device = None;
             self.begin(env, call);
         }
@@ -92,15 +89,11 @@ impl Calls {
             call.caller.dialog = None;
             call.invites.retain(|awaited| !awaited.id.is_internal());
         }
-        let Some(remains) = self.live.get(&id).and_then(|call| call.transfer.as_ref()).map(|t| t.referrer.other()) else {
+        let transfer = self.live.get(&id).and_then(|call| call.transfer.as_ref());
+        let Some((remains, consulted)) = transfer.map(|t| (t.referrer.other(), t.consulted)) else {
             return self.with(env, target, |call, env, tables| call.end(env, tables, ending::Cause::named(487, "cancelled")));
         };
-        // A consultation call was made for the referrer: with a port that may stand elsewhere, and with what the referrer can.
-        let consulted = self.tables.group_of(id) != self.tables.group_of(target);
-        if consulted && !self.make_room(env, (id, remains), target) {
-            self.with(env, target, |call, env, tables| call.end(env, tables, ending::Cause::named(488, "incompatible")));
-            return self.refuse_transfer(env, id, 488);
-        }
+        // A consultation call was made with what the referrer can, so its target hears of the change too.
         self.join(env, (id, remains), (target, Side::Caller), consulted);
     }
 
@@ -123,9 +116,6 @@ impl Calls {
         if call.party(side) != asker {
             return self.refuse_transfer(env, id, 603);
         }
-        if !self.make_room(env, (id, remains), other) {
-            return self.refuse_transfer(env, id, 488);
-        }
         self.join(env, (id, remains), (other, side), true);
     }
 
@@ -138,24 +128,6 @@ impl Calls {
         leg.filter(|leg| leg.is_named_by(dialog)).map(|_| (id, side))
     }
 
-    /// Packets do not pass from one worker of the relay to another: a leg that joins a call of another worker gets a port there. Only
-    /// plain RTP can move so; a browser would have to begin anew.
-    fn make_room(&mut self, env: &mut Env<'_>, leg: (CallId, Side), into: CallId) -> bool {
-        let group = self.tables.group_of(into);
-        if self.tables.group_of(leg.0) == group {
-            return true;
-        }
-        let Some(Leg { hop, media, .. }) = self.live.get_mut(&leg.0).and_then(|call| call.leg(leg.1)) else { return false };
-        let Some(media) = media.as_mut().filter(|media| media.session.kind() == LegKind::Rtp) else { return false };
-        let at = At { hop, audio: Some(media.session.address().advertised) };
-        let Some(fresh) = media::open(env, &mut self.tables, into, LegKind::Rtp, at) else { return false };
-        media::close(env, &mut self.tables, media);
-        self.tables.ports.remove(&media.port);
-        media.session.move_to(fresh.port, fresh.session.address());
-        (media.port, media.number) = (fresh.port, fresh.number);
-        true
-    }
-
     /// Moves a leg from its call to another one's side, whose leg so far is released. Then both parties are told of each other.
     fn join(&mut self, env: &mut Env<'_>, from: (CallId, Side), into: (CallId, Side), both: bool) {
         let (Some(mut left), Some(mut entered)) = (self.live.remove(&from.0), self.live.remove(&into.0)) else { return };
@@ -165,6 +137,10 @@ impl Calls {
         let (party, connected) = (left.party(side), left.connected(env.cx, side));
         if let Some(mut leg) = left.take_leg(env, side) {
             (leg.party, leg.connected) = (party, connected);
+            if let Some(media) = &leg.media {
+                // Packets do not pass from one worker of the relay to another.
+                env.cx.relay(RelayCommand::Move { port: media.port, call: into.0 });
+            }
             leg.outbound = Some(left.is_ours_with(side, leg.outbound));
             entered.replace_leg(env, &mut self.tables, place, leg);
             for awaited in left.invites.extract_if(.., |awaited| awaited.side == side) {

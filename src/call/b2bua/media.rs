@@ -46,7 +46,7 @@ pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, kind: L
     let address = MediaAddress { rtp, rtcp, advertised };
     let session = LegSession::new(kind, port, address, &mut *env.cx.entropy);
     tables.ports.insert(port, call);
-    env.cx.relay(RelayCommand::Open { port, call: tables.group_of(call), rtp, rtcp });
+    env.cx.relay(RelayCommand::Open { port, call, rtp, rtcp });
     Some(Media {
         port,
         session,
@@ -76,7 +76,7 @@ fn reopen(env: &mut Env<'_>, tables: &mut Tables, call: CallId, media: &mut Medi
     tables.ports.remove(&media.port);
     tables.ports.insert(port, call);
     (media.port, media.number) = (port, number);
-    env.cx.relay(RelayCommand::Open { port, call: tables.group_of(call), rtp, rtcp });
+    env.cx.relay(RelayCommand::Open { port, call, rtp, rtcp });
 }
 
 /// Where a leg sits in its call.

@@ -103,8 +103,6 @@ pub(crate) struct Tables {
     deferred: Vec<Deferred>,
     /// By the node's own INVITE: the call whose referrer asked for it, and the call that it became.
     referrals: HashMap<TransactionId, (CallId, CallId)>,
-    /// Calls whose ports stand with those of another call in the relay.
-    groups: HashMap<CallId, CallId>,
 }
 
 /// All calls.
@@ -132,7 +130,6 @@ impl Calls {
             next_id: first_id,
             deferred: Vec::new(),
             referrals: HashMap::new(),
-            groups: HashMap::new(),
         };
         Calls { live: HashMap::new(), tables, changed: false }
     }
@@ -379,7 +376,6 @@ impl Tables {
 
     /// Nothing of the call can be found any more.
     fn forget(&mut self, call: &Call) {
-        self.groups.remove(&call.id);
         [Some(&call.caller), call.callee.as_ref()].into_iter().flatten().for_each(|leg| self.forget_leg(leg));
         self.loops.over(call.id);
         for branch in &call.asking.branches {
@@ -391,11 +387,6 @@ impl Tables {
         for awaited in &call.invites {
             self.invites.remove(&awaited.id);
         }
-    }
-
-    /// The call by whose number the relay chooses a worker.
-    fn group_of(&self, call: CallId) -> CallId {
-        self.groups.get(&call).copied().unwrap_or(call)
     }
 
     fn forget_leg(&mut self, leg: &Leg) {

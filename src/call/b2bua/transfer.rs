@@ -27,6 +27,8 @@ pub(crate) struct Transfer {
     event: Option<String>,
     /// The call that asks the target.
     pub target: Option<CallId>,
+    /// That call was the referrer's, who consulted the target by it.
+    pub consulted: bool,
     /// The last NOTIFY.
     notified: Option<TransactionId>,
     /// The dialog of a REFER that came outside the call's (RFC 4538): its NOTIFYs go there.
@@ -157,7 +159,8 @@ impl Call {
         let mut headers = vec![(HeaderName::Contact, write::contact(env.cx, &hop))];
         headers.extend(silent.then(|| (HeaderName::ReferSub, "false".to_string())));
         asked.reply_within(env, 202, apart.as_ref(), &headers);
-        self.transfer = Some(Transfer { referrer: side, event, target: None, notified: None, apart, done: false });
+        self.transfer =
+            Some(Transfer { referrer: side, event, target: None, consulted: false, notified: None, apart, done: false });
         self.tell_referrer(env, 100, "Trying");
         let from = match &source {
             Source::Account(user) => user.clone(),
@@ -259,6 +262,8 @@ impl Call {
 
     /// The remaining party has left for another call: the referrer is told, and released.
     pub(super) fn transferred(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
+        // What the referrer still says is heard by nobody.
+        self.replan(env);
         self.tell_referrer(env, 200, "OK");
         let Some(transfer) = &mut self.transfer else { return };
         transfer.done = true;

@@ -29,7 +29,7 @@ const G729: Codec = (18, "G729/8000");
 const OPUS: Codec = (111, "opus/48000/2");
 
 /// What a target of transfers has.
-pub const EVERY_CODEC: &[Codec] = &[PCMU, PCMA, G722, G729, OPUS];
+const EVERY_CODEC: &[Codec] = &[PCMU, PCMA, G722, G729, OPUS];
 
 const ACCESS: &[(&str, Transport, Carriage)] = &[
     ("UDP, RTP", Transport::Udp, Carriage::Rtp),
@@ -115,6 +115,14 @@ pub struct Kit {
     pub v6: bool,
     /// It follows REFER itself.
     pub follows: bool,
+}
+
+/// Who is called by a transfer: each access in its turn, against each of the others.
+pub fn target(row: &Row) -> (&'static str, Kit) {
+    let [caller, callee] = kits(row);
+    let (name, transport, carriage) = ACCESS[(row[0] * 2 + row[1] * 3 + row[2] + row[10]) % ACCESS.len()];
+    let (codecs, digits, v6) = (EVERY_CODEC, Digits::Events, caller.v6 && callee.v6);
+    (name, Kit { transport, carriage, codecs, digits, reliable: false, v6, follows: false })
 }
 
 /// Both parties of a row.

@@ -28,7 +28,7 @@ fn play(rows: Vec<Row>) -> Played {
 }
 
 fn broken(played: &Played) -> Vec<String> {
-    played.iter().filter(|(_, outcome)| !outcome.is_known()).map(|(row, outcome)| page::row_text(row, outcome)).collect()
+    played.iter().filter(|(_, outcome)| !outcome.works()).map(|(row, outcome)| page::row_text(row, outcome)).collect()
 }
 
 #[test]

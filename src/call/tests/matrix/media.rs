@@ -2,7 +2,7 @@
 
 use crate::party::State;
 use crate::story::{End, Scene};
-use ringfort_base::PortId;
+use ringfort_base::{CallId, PortId};
 use ringfort_call::Input;
 use ringfort_media::plan::{Destination, FlowPlan, RelayCommand, RelayEvent, SrtpKeys};
 use std::time::Duration;
@@ -18,6 +18,15 @@ impl Scene {
         let number = self.parties[party].lines.get(line)?.voice.peer.as_ref()?.port;
         self.desk.relayed.iter().rev().find_map(|command| match command {
             RelayCommand::Open { port, rtp, .. } if rtp.port() == number => Some(*port),
+            _ => None,
+        })
+    }
+
+    /// The call by whose number the relay chooses this port's worker.
+    fn group(&self, end: End) -> Option<CallId> {
+        let wanted = self.port(end)?;
+        self.desk.relayed.iter().rev().find_map(|command| match command {
+            RelayCommand::Open { port, call, .. } | RelayCommand::Move { port, call } if *port == wanted => Some(*call),
             _ => None,
         })
     }
@@ -101,6 +110,7 @@ impl Scene {
             self.expect(plan.receive.srtp == in_keys && plan.transmit.srtp == out_keys, "keys are those of the party");
             self.expect(plan.transmit.rtp.map(|at| at.to_string()) == Some(address), "packets go where the party said");
         }
+        self.expect(self.group(one).is_some() && self.group(one) == self.group(other), "one worker of the relay has both ports");
         let voice = |(party, line): End| &self.parties[party].lines[line].voice;
         let sound = [(one, other), (other, one)].into_iter().all(|(from, to)| {
             let taken = voice(to).told.as_ref().map(|sdp| sdp.formats.clone()).unwrap_or_default();

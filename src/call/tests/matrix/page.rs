@@ -1,7 +1,7 @@
 //! The page that is printed.
 
 use crate::Played;
-use crate::axes::{NAMES, value};
+use crate::axes::{NAMES, target, value};
 use crate::cover::Row;
 use crate::story::Outcome;
 use std::fmt::Write;
@@ -28,19 +28,13 @@ descriptions with code of their own. A row works when
   `a=crypto`, or those of a DTLS handshake that was really made;
 - PRACK is on the legs that agreed on it and on no other;
 - nothing is sent to a side that holds, and nothing taken from the side that is held;
-- after a transfer the remaining party and the target talk, and the referrer is released;
+- after a transfer the remaining party and the target talk, both by one worker of the relay, and the referrer is released;
 - no call, media port or transaction is left;
 - no address, host name, tag, Call-ID, branch, key, ICE credential or fingerprint of one party is in any message to another one.
 
 `digits` says how a digit of the caller reaches the callee: `event` with its payload type, `INFO`, in the `audio`; or `not converted`:
 the node passes events and INFO on, it does not make one of the other. RTP itself is not in this table: the relay's and
 live tests carry it.
-";
-
-const NOT_MOVED: &str = "
-`transfer refused 488`: the calls of an attended transfer may stand on different workers of the relay. A leg with RTP gets a port on
-the other one; a browser's cannot be moved, so the REFER is refused where a browser would remain. The call goes on, and all else of the
-row works.
 ";
 
 const REFUSED: &str = "
@@ -55,7 +49,7 @@ const ABSENT: &str = "
 - Transcoding, T.38, video.
 - DTLS-SRTP on a leg without WebSocket: the node offers it to devices on WebSocket only.
 - Optional SRTP (`srtp = \"optional\"`): here SDES legs have `srtp = \"required\"`.
-- Trunks and the cloud as parties: both parties are registered devices, and so is the target of transfers (UDP, RTP, every codec).
+- Trunks and the cloud as parties: both parties are registered devices, and so is the target of transfers, which has every codec.
 ";
 
 /// The page.
@@ -67,7 +61,7 @@ pub fn text(pairs: &Played, triples: &Played, disjoint: &Played) -> String {
         page,
         "\n{} of {} rows below work. They are not the product of all columns, which has {all}: each value of each column meets each value of\n\
          each other column in at least one of them. Further {} rows, in which each three values of any three columns meet, are\n\
-         played and judged in the same way, and not printed: {} of them work, the others are refused as one of those below.\n",
+         played and judged in the same way, and not printed: {} of them work.\n",
         works(pairs),
         pairs.len(),
         triples.len(),
@@ -76,7 +70,6 @@ pub fn text(pairs: &Played, triples: &Played, disjoint: &Played) -> String {
     page += STEPS;
     page += "\n## Calls\n\n";
     table(&mut page, pairs);
-    page += NOT_MOVED;
     page += REFUSED;
     page.push('\n');
     table(&mut page, disjoint);
@@ -96,7 +89,10 @@ fn table(page: &mut String, rows: &Played) {
 pub fn row_text(row: &Row, outcome: &Outcome) -> String {
     let no_refer = value(8, row[8]) == "none";
     let cell = |column: usize| if column == 9 && no_refer { "" } else { value(column, row[column]) };
-    let cells: Vec<&str> = (0..row.len()).map(cell).collect();
+    let mut cells: Vec<String> = (0..row.len()).map(|column| cell(column).to_string()).collect();
+    if matches!(value(8, row[8]), "blind" | "attended") {
+        cells[8] += &format!(" to {}", target(row).0);
+    }
     let result = std::iter::once(&outcome.result).chain(&outcome.findings).cloned().collect::<Vec<_>>().join("; not: ");
     format!("{} | {} | {} | {result} |", cells.join(" | "), outcome.media, outcome.digits)
 }

@@ -1,17 +1,15 @@
 //! One row played: register, ring, answer, hold and retrieve, digits, transfer, hang up; and what must be true after each step.
 
-use crate::axes::{Carriage, Digits, EVERY_CODEC, Kit, kits, value};
+use crate::axes::{Carriage, Digits, Kit, kits, target, value};
 use crate::cover::Row;
 use crate::fixture::Desk;
 use crate::party::{Party, State};
-use ringfort_base::Transport;
 use ringfort_media::plan::{Destination, DiscardReason, RelayCommand};
 use std::time::Duration;
 
 const CONFIG: &str = "[sip]\nlisten = [\"udp:192.0.2.10:5060\", \"udp:[2001:db8::10]:5060\"]\n[[account]]\nuser = \"101\"\n[[account]]\nuser = \"102\"\n[[account]]\nuser = \"103\"\n";
 
 /// Everything but the transfer.
-const NO_TRANSFER: &str = "transfer refused 488";
 
 /// Places in the list of parties.
 const CALLER: usize = 0;
@@ -34,11 +32,6 @@ impl Outcome {
     pub fn works(&self) -> bool {
         self.result == "works" && self.findings.is_empty()
     }
-
-    /// The same, or a refusal that the page explains.
-    pub fn is_known(&self) -> bool {
-        self.works() || (self.result == NO_TRANSFER && self.findings.is_empty())
-    }
 }
 
 /// The node and the three parties.
@@ -48,8 +41,6 @@ pub struct Scene {
     /// Commands to the relay that were carried out.
     pub read: usize,
     pub findings: Vec<String>,
-    /// The transfer was refused, and the call went on.
-    without_transfer: bool,
 }
 
 /// A party and the number of its dialog.
@@ -71,7 +62,6 @@ pub fn play(row: &Row) -> Outcome {
     let mut scene = Scene::new(row, caller, callee);
     let mut outcome = Outcome { result: String::new(), media: String::new(), digits: String::new(), findings: Vec::new() };
     outcome.result = match scene.live(row, &mut outcome) {
-        Ok(()) if scene.without_transfer => NO_TRANSFER.into(),
         Ok(()) => "works".into(),
         Err(why) => why,
     };
@@ -83,10 +73,7 @@ pub fn play(row: &Row) -> Outcome {
 impl Scene {
     fn new(row: &Row, caller: Kit, callee: Kit) -> Scene {
         let mut desk = Desk::listening(&config());
-        let (transport, carriage, digits) = (Transport::Udp, Carriage::Rtp, Digits::Events);
-        let target =
-            Kit { transport, carriage, codecs: EVERY_CODEC, digits, reliable: false, v6: caller.v6 && callee.v6, follows: false };
-        let mut parties = [("101", caller, 51), ("102", callee, 52), ("103", target, 53)]
+        let mut parties = [("101", caller, 51), ("102", callee, 52), ("103", target(row).1, 53)]
             .map(|(user, kit, seed)| Party::new(&mut desk, user, kit, seed));
         let refer = if value(8, row[8]) == "passed on" { "pass" } else { "node" };
         for party in &mut parties {
@@ -94,7 +81,7 @@ impl Scene {
             assert!(party.register(&mut desk, &format!("{srtp}-{refer}")), "{row:?}");
         }
         parties[TARGET].prompt = true;
-        Scene { desk, parties, read: 0, findings: Vec::new(), without_transfer: false }
+        Scene { desk, parties, read: 0, findings: Vec::new() }
     }
 
     pub fn expect(&mut self, holds: bool, what: &str) {
@@ -260,15 +247,6 @@ impl Scene {
         }
         self.wait(Duration::from_secs(2));
         let news = self.parties[referrer].news.last().cloned();
-        // Two media ports of calls that stand apart in the relay: a browser cannot be given another one.
-        let stays = style == "attended" && self.parties[other].kit.carriage == Carriage::Dtls;
-        if stays && news.as_deref() == Some("SIP/2.0 488 Not Acceptable Here") {
-            self.parties[referrer].send(&mut self.desk, 1, "BYE", "", "");
-            self.settle();
-            self.talks((CALLER, 0), (CALLEE, 0));
-            self.without_transfer = true;
-            return Ok([(referrer, 0), (other, 0)]);
-        }
         if self.parties[referrer].answers.get("REFER") != Some(&202) || news.as_deref() != Some("SIP/2.0 200 OK") {
             return Err(format!("REFER: {:?}, {news:?}", self.parties[referrer].answers.get("REFER")));
         }

@@ -4,6 +4,7 @@ use crate::fixture::Desk;
 use crate::talk::{self, CONFIG, End, PHONE, TRUNK, body, contact, sdp};
 use ringfort_base::Event;
 use ringfort_base::event::CallRecord;
+use ringfort_media::plan::{Destination, DiscardReason, RelayCommand};
 use ringfort_sip::message::{HeaderName, Message, Method};
 use std::time::Duration;
 
@@ -192,6 +193,9 @@ fn attended_transfer() {
     assert_eq!(phone.status(&desk), 202);
     assert_eq!(consult.asked(&desk).method(), Method::Bye);
     consult.answer(&mut desk, "200 OK", "", "");
+    let plans = desk.relayed.iter().rev().filter_map(|c| if let RelayCommand::Plan { plan, .. } = c { Some(plan) } else { None });
+    let last = plans.map(|plan| plan.destination).next();
+    assert_eq!(last, Some(Destination::Discard(DiscardReason::NotConnected)), "the referrer is not heard until it hangs up");
     let lines = notified(&mut desk, &phone, &mut seen);
     assert_eq!(lines.last().map(String::as_str), Some("SIP/2.0 200 OK terminated;reason=noresource"));
     assert_eq!(phone.asked(&desk).method(), Method::Bye);

@@ -3,6 +3,7 @@
 mod control;
 mod latch;
 mod lifecycle;
+mod moving;
 mod plain;
 mod srtp;
 mod world;
