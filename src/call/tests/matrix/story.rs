@@ -9,8 +9,6 @@ use std::time::Duration;
 
 const CONFIG: &str = "[sip]\nlisten = [\"udp:192.0.2.10:5060\", \"udp:[2001:db8::10]:5060\"]\n[[account]]\nuser = \"101\"\n[[account]]\nuser = \"102\"\n[[account]]\nuser = \"103\"\n";
 
-/// Everything but the transfer.
-
 /// Places in the list of parties.
 const CALLER: usize = 0;
 const CALLEE: usize = 1;

@@ -25,6 +25,7 @@ mod realms;
 mod redirect;
 mod refer;
 mod registrar;
+mod registration_flows;
 mod relayed;
 mod replace;
 mod routing;
