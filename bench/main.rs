@@ -5,6 +5,7 @@
 
 mod allocations;
 mod call;
+mod connections;
 mod core;
 mod instructions;
 mod load;
@@ -42,6 +43,8 @@ enum What {
     Relay(relay::Options),
     /// One call through the B2BUA, without sockets
     Call(call::Options),
+    /// Memory of idle connections
+    Connections(connections::Options),
     /// Instructions of the core's parts, by callgrind
     Instructions(instructions::Options),
     /// Beside Kamailio, in turns, under the same load
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
     let reports = match &arguments.what {
         Some(What::Relay(options)) => vec![relay::run(options)],
         Some(What::Call(options)) => vec![call::run(options)],
+        Some(What::Connections(options)) => vec![connections::run(options)],
         Some(What::Instructions(options)) => vec![instructions::run(options)],
         Some(What::Peers(options)) => vec![peers::run(options)],
         Some(What::Process(options)) => vec![process::run(options)],
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
             call::run(&call::Options::default()),
             instructions::run(&instructions::Options::default()),
             process::run(&process::Options::default()),
+            connections::run(&connections::Options::default()),
             peers::run(&peers::Options::default()),
         ],
     };

@@ -40,6 +40,14 @@ impl Product {
 pub struct Ports {
     /// The product listens here.
     pub sip: u16,
+    /// Ringfort listens here by TCP.
+    pub tcp: u16,
+    /// Ringfort listens here by TLS.
+    pub tls: u16,
+    /// Ringfort listens here by WebSocket.
+    pub ws: u16,
+    /// Ringfort's page, and WebSocket with TLS.
+    pub web: u16,
     /// SIPp calls from here.
     pub caller: u16,
     /// SIPp is called here.
@@ -49,7 +57,8 @@ pub struct Ports {
 impl Ports {
     /// Free ones.
     pub fn free() -> io::Result<Ports> {
-        Ok(Ports { sip: load::free_udp()?, caller: load::free_udp()?, callee: load::free_udp()? })
+        let [tcp, tls, ws, web] = [load::free_tcp()?, load::free_tcp()?, load::free_tcp()?, load::free_tcp()?];
+        Ok(Ports { sip: load::free_udp()?, tcp, tls, ws, web, caller: load::free_udp()?, callee: load::free_udp()? })
     }
 }
 
@@ -121,11 +130,11 @@ fn await_answer(port: u16) -> io::Result<()> {
 /// `ringfort run`, two trunks and a route. A media port rests for some seconds after its call, so the range of ports bounds the
 /// rate: it is as wide as it may be.
 fn ringfort(binary: &Path, folder: &Path, ports: Ports, accounts: u32) -> io::Result<Command> {
-    let (Ports { sip, caller, callee }, web, here) = (ports, load::free_tcp()?, folder.display());
+    let (Ports { sip, tcp, tls, ws, web, caller, callee }, here) = (ports, folder.display());
     let run = load::in_ram(folder).display().to_string();
     let mut text = format!(
         "[node]\ndomain = \"bench.invalid\"\nstate_dir = \"{here}/state\"\nrun_dir = \"{run}\"\n\
-         [sip]\nlisten = [\"udp:127.0.0.1:{sip}\"]\nadvertise = \"127.0.0.1\"\n[web]\nlisten = \"127.0.0.1:{web}\"\n\
+         [sip]\nlisten = [\"udp:127.0.0.1:{sip}\", \"tcp:127.0.0.1:{tcp}\", \"tls:127.0.0.1:{tls}\", \"ws:127.0.0.1:{ws}\"]\nadvertise = \"127.0.0.1\"\n[web]\nlisten = \"127.0.0.1:{web}\"\n\
          [media]\nport_first = 1024\nport_last = 65535\n\
          [[trunk]]\nname = \"in\"\naddress = \"127.0.0.1:{caller}\"\noptions_interval_ms = 0\n\
          [[trunk]]\nname = \"out\"\naddress = \"127.0.0.1:{callee}\"\noptions_interval_ms = 0\n\

@@ -9,10 +9,14 @@ use ringfort_call::Input;
 use ringfort_sip::Message;
 use ringfort_sip::framing::StreamFramer;
 use socket2::{Domain, Protocol, Socket, Type};
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -55,29 +59,32 @@ pub(super) fn serve(listener: std::net::TcpListener, transport: Transport, signa
     Ok(())
 }
 
-/// The handshakes that a transport begins with have their time; then the connection is served.
+/// The handshakes that a transport begins with have their time; then the connection is served, by a task of its own: this one is as large
+/// as the largest handshake, which an idle connection has no use for.
 async fn accepted(stream: TcpStream, hop: Hop, signalling: Signalling, place: Place) {
     // Without it a response may wait for the peer's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     let patience = limits::CONNECTION_HANDSHAKE;
     match hop.transport {
         Transport::Udp => {}
-        Transport::Tcp => serve_stream(stream, hop, Vec::new(), signalling, place).await,
+        Transport::Tcp => {
+            tokio::spawn(serve_stream(stream, hop, Vec::new(), signalling, place));
+        }
         Transport::Tls => {
             if let Ok(Ok(stream)) = timeout(patience, signalling.tls.sip_acceptor().accept(stream)).await {
                 let names = tls::proved(stream.get_ref().1);
-                serve_stream(stream, hop, names, signalling, place).await;
+                tokio::spawn(serve_stream(Box::new(stream), hop, names, signalling, place));
             }
         }
         Transport::Ws => {
             if let Ok(Some(socket)) = timeout(patience, websocket::accept(stream)).await {
-                websocket::serve(socket, hop, signalling, place).await;
+                tokio::spawn(websocket::serve(socket, hop, signalling, place));
             }
         }
         Transport::Wss => {
             let Ok(Ok(stream)) = timeout(patience, signalling.tls.web_acceptor().accept(stream)).await else { return };
             if let Ok(Some(socket)) = timeout(patience, websocket::accept(stream)).await {
-                websocket::serve(socket, hop, signalling, place).await;
+                tokio::spawn(websocket::serve(socket, hop, signalling, place));
             }
         }
     }
@@ -122,10 +129,8 @@ pub(super) async fn serve_opened<S>(
     let (mut reader, mut writer) = tokio::io::split(stream);
     let reading = async {
         let mut framer = StreamFramer::new();
-        let mut chunk = vec![0; CHUNK];
         let mut until = Instant::now() + patience.first;
-        while let Ok(Ok(len @ 1..)) = timeout_at(until, reader.read(&mut chunk)).await {
-            framer.push(&chunk[..len]);
+        while let Ok(Ok(1..)) = timeout_at(until, read_into(&mut framer, &mut reader)).await {
             match take_messages(&mut framer, hop, &signalling).await {
                 Ok(0) => {}
                 Ok(_) => until = Instant::now() + limits::CONNECTION_IDLE,
@@ -143,6 +148,18 @@ pub(super) async fn serve_opened<S>(
     tokio::select! { () = reading => {}, () = writing => {} }
     signalling.flows.close(flow);
     signalling.core.deliver(Input::FlowClosed(flow)).await;
+}
+
+/// Reads what there is; returns how many octets that were. The buffer is the stack's, for a connection that waits needs none.
+async fn read_into(framer: &mut StreamFramer, reader: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
+    poll_fn(|cx| {
+        let mut chunk = [MaybeUninit::uninit(); CHUNK];
+        let mut read = ReadBuf::uninit(&mut chunk);
+        ready!(Pin::new(&mut *reader).poll_read(cx, &mut read))?;
+        framer.push(read.filled());
+        Poll::Ready(Ok(read.filled().len()))
+    })
+    .await
 }
 
 /// What is written next. `None`: nothing will be any more.

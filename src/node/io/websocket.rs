@@ -21,12 +21,15 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Silence after which it is given up.
 const SILENCE_MAX: Duration = Duration::from_secs(50);
+/// Octets read at once: most SIP messages.
+const READ_BUFFER: usize = 4_096;
 /// The subprotocol (RFC 7118 4.1).
 pub const SUBPROTOCOL: &str = "sip";
 
 fn config() -> WebSocketConfig {
     let size = Some(limits::SIP_MESSAGE_MAX);
-    WebSocketConfig::default().max_message_size(size).max_frame_size(size)
+    // The buffer is held by every idle connection; longer messages are read in several turns.
+    WebSocketConfig::default().read_buffer_size(READ_BUFFER).max_message_size(size).max_frame_size(size)
 }
 
 /// Whether the client offers the subprotocol.
