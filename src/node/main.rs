@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 /// Session border controller and survivability node.
 #[derive(Parser)]
-#[command(name = "ringfort", version, about)]
+#[command(name = "ringfort", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
