@@ -4,6 +4,7 @@
 use crate::config::{Direction, LargeByTcp, PeerProfile, Snapshot};
 use crate::interface::OwnAddresses;
 use crate::overload::Stage;
+use crate::reuse::Reuse;
 use crate::rules::border::{self, Shaped};
 use crate::rules::{Border, Scene};
 use crate::shield::{Proof, ShieldCommand};
@@ -94,6 +95,8 @@ pub struct Context {
     pub outputs: VecDeque<Output>,
     /// Who the other ends of connections proved to be; an entry for a connection at most, so their number bounds it.
     pub proved: HashMap<FlowId, Vec<String>>,
+    /// Connections that peers opened and offer for requests to them.
+    pub reuse: Reuse,
     /// Requests that went by TCP for their size, and how their peers are reached otherwise: a dialog keeps to that.
     pub large: HashMap<TransactionId, Hop>,
     /// Peers that took no TCP, and when.
@@ -131,6 +134,7 @@ impl Context {
 
     /// Sends outside any transaction: ACK to a 2xx.
     pub fn send(&mut self, hop: Hop, octets: Bytes) {
+        let hop = self.reuse.by(hop);
         let (octets, _) = self.outgoing(&hop, octets);
         self.put(hop, octets);
     }
@@ -158,6 +162,7 @@ impl Context {
 
     /// Sends a request in a client transaction and remembers who is told. `None`: the table is full, which is an event.
     pub fn request(&mut self, hop: Hop, octets: Bytes, owner: Option<Owner>) -> Option<TransactionId> {
+        let hop = self.reuse.by(hop);
         let (octets, people) = self.outgoing(&hop, octets);
         let by_tcp = self.by_tcp(&hop, &octets);
         let large = by_tcp.is_some();

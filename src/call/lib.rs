@@ -17,6 +17,7 @@ pub mod peers;
 pub mod registrar;
 pub mod registration_client;
 pub mod restore;
+pub mod reuse;
 pub mod route;
 pub mod rules;
 pub mod shield;

@@ -125,6 +125,7 @@ impl Node {
             Input::Proved { flow, names } => drop(self.cx.proved.insert(flow, names)),
             Input::FlowClosed(flow) => {
                 self.cx.proved.remove(&flow);
+                self.cx.reuse.closed(flow);
                 self.registrar.flow_closed(&mut self.cx, flow);
                 self.shield.flow_closed(flow);
                 self.clients.flow_closed(&mut self.cx, &mut self.peers, flow);

@@ -12,8 +12,12 @@ use ringfort_sip::screen::{self, Verdict};
 impl Node {
     /// Whether cloud or a trunk speaks over this hop: by its address, or by its certificate.
     pub(super) fn is_peer(&self, hop: &Hop) -> bool {
+        self.is_certified(hop) || self.peers.by_source(&self.cx.own, hop).is_some()
+    }
+
+    fn is_certified(&self, hop: &Hop) -> bool {
         let proved = hop.flow.and_then(|flow| self.cx.proved.get(&flow));
-        proved.and_then(|names| self.peers.by_certificate(names)).or_else(|| self.peers.by_source(&self.cx.own, hop)).is_some()
+        proved.is_some_and(|names| self.peers.by_certificate(names).is_some())
     }
 
     /// Octets that are no message.
@@ -35,6 +39,9 @@ impl Node {
         let read = previewed.as_ref().unwrap_or(&message);
         match screen::screen(read) {
             Verdict::Accept => {
+                if self.is_certified(&hop) {
+                    self.cx.reuse.offered(&hop, read);
+                }
                 if !message.is_request() || self.is_let_in(hop, read) {
                     self.cx.transactions.receive(self.cx.now.mono, hop, message);
                 }

@@ -12,6 +12,7 @@ use crate::peers::{PeerName, Peers};
 use crate::registrar::Registrar;
 use crate::registration_client::Clients;
 use crate::restore::{Restored, Saved};
+use crate::reuse::Reuse;
 use crate::rules::Border;
 use crate::shield::Shield;
 use crate::status::Totals;
@@ -61,6 +62,7 @@ impl Node {
             large: HashMap::new(),
             without_tcp: HashMap::new(),
             proved: HashMap::new(),
+            reuse: Reuse::default(),
             totals: Totals::default(),
             border: Border::default(),
             proofs: Vec::new(),

@@ -108,11 +108,13 @@ impl Builder {
         self
     }
 
-    /// Puts a Via on top of all others (RFC 3261 8.1.1.7); `rport` asks for symmetric response routing (RFC 3581).
+    /// Puts a Via on top of all others (RFC 3261 8.1.1.7); `rport` asks for symmetric response routing (RFC 3581). Over TCP and TLS
+    /// it offers the connection for requests in the other direction (RFC 5923).
     pub fn via(mut self, transport: Transport, sent_by: impl Display, branch: &str, rport: bool) -> Builder {
         let below = self.head.split_off(self.start_line);
         let rport = if rport { ";rport" } else { "" };
-        self.write(format_args!("Via: SIP/2.0/{transport} {sent_by};branch={branch}{rport}"));
+        let alias = if matches!(transport, Transport::Tcp | Transport::Tls) { ";alias" } else { "" };
+        self.write(format_args!("Via: SIP/2.0/{transport} {sent_by};branch={branch}{rport}{alias}"));
         self.end_line();
         self.head.extend_from_slice(&below);
         self

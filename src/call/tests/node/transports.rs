@@ -75,3 +75,43 @@ fn a_trunk_is_known_by_its_certificate() {
         assert_eq!(desk.answer("203.0.113.77:50001"), status, "{name}");
     }
 }
+
+/// RFC 5923: a connection that a peer opened is used for requests to it, when it offers that and its certificate names it.
+#[test]
+fn a_connection_that_a_trunk_offers_is_used_for_calls_to_it() {
+    let text = "[[account]]\nuser = \"101\"\n[[trunk]]\nname = \"out\"\naddress = \"198.51.100.1:5061\"\ntransport = \"tls\"\n\
+                options_interval_ms = 0\n[[route]]\nname = \"out\"\nnumber = \"0*\"\nto = [\"trunk:out\"]\n";
+    const ITS: &str = "198.51.100.1:50001";
+    for (name, alias, used) in [("198.51.100.1", ";alias", true), ("other.example", ";alias", false), ("198.51.100.1", "", false)]
+    {
+        let mut desk = Desk::new(text);
+        assert_eq!(desk.register(PHONE, "101", "Contact: <sip:101@203.0.113.5:5060>\r\n"), 200);
+        desk.connect(ITS, 9);
+        desk.input(Input::Proved { flow: FlowId(9), names: vec![name.into()] });
+        desk.receive(
+            ITS,
+            &format!(
+                "OPTIONS sip:ringfort.local SIP/2.0\r\nVia: SIP/2.0/TLS 198.51.100.1:5061;branch=z9hG4bKa{alias}\r\nMax-Forwards: 70\r\n\
+                 From: <sip:a@carrier>;tag=1\r\nTo: <sip:ringfort.local>\r\nCall-ID: a\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+            ),
+        );
+        let by = |desk: &mut Desk, number: &str| {
+            let uri = format!("sip:{number}@ringfort.local");
+            desk.request(PHONE, "INVITE", &uri, "101", "Contact: <sip:101@203.0.113.5>\r\n", SDP);
+            let sent = desk.sent.iter().zip(&desk.ways).rev().find(|((_, message), _)| message.is_request());
+            sent.map(|((_, message), hop)| (message.method(), hop.remote.to_string(), hop.flow)).expect("a request")
+        };
+        let trunk = "198.51.100.1:5061".to_string();
+        assert_eq!(by(&mut desk, "0301"), (Method::Invite, trunk.clone(), used.then_some(FlowId(9))), "{name} {alias}");
+        desk.disconnect(ITS);
+        assert_eq!(by(&mut desk, "0302"), (Method::Invite, trunk, None), "the connection is gone");
+    }
+}
+
+#[test]
+fn connections_of_the_node_are_offered_to_their_peers() {
+    let tcp = "[[account]]\nuser = \"101\"\n[[trunk]]\nname = \"out\"\naddress = \"198.51.100.1:5060\"\ntransport = \"tcp\"\n\
+               options_interval_ms = 0\n[[route]]\nname = \"out\"\nnumber = \"0*\"\nto = [\"trunk:out\"]\n";
+    assert!(via(&call(tcp)).contains(";alias"), "{}", via(&call(tcp)));
+    assert!(!via(&call(&format!("[sip]\nlarge_by_tcp = \"none\"\n{TEXT}"))).contains("alias"));
+}
