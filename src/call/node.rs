@@ -349,7 +349,7 @@ impl Node {
             Wake::ExpireBindings => self.registrar.expire(&mut self.cx),
             Wake::Subscriptions => self.on_events(Events::turn),
             Wake::TellOfCalls => {
-                let rows = self.calls.rows();
+                let rows = self.calls.rows(&self.cx.snapshot);
                 self.on_events(|events, env| events.look(env, &rows));
             }
             Wake::DevicesAway => self.registrar.give_up_away(&mut self.cx),

@@ -3,7 +3,7 @@
 use super::call::{Call, Side};
 use super::exchange::{Exchange, Offer};
 use super::within::Asked;
-use super::{Env, Tables, connected, progress, write};
+use super::{Env, Tables, connected, ending, progress, write};
 use crate::wake::Wake;
 use ringfort_media::description::Description;
 use ringfort_sip::message::{Builder, HeaderName, Message, Method};
@@ -99,8 +99,13 @@ impl Call {
             // RFC 3261 14.2 knows no way to refuse an answer: what was agreed before stays.
             Some(Err(_)) | None => media.session.reject_offer(),
         }
+        let nothing = media.session.description().is_none();
         if let Some((sent, _)) = exchange.sent {
             self.answer_late_offer(env, side, sent);
+        }
+        if nothing {
+            // A leg that came without an offer, in the place of another one, has agreed to nothing.
+            return self.end(env, tables, ending::Cause::named(488, "bad-sdp-in-ack"));
         }
         self.agreed(env, tables);
         self.next_own(env, exchange.then);

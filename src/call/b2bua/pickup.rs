@@ -2,15 +2,15 @@
 //! for whoever is called, and for accounts of the same `pickup_group`.
 
 use super::call::{Awaited, Call, Leg, Phase, Side};
+use super::exchange::{Exchange, Offer};
 use super::transfer::Replaces;
+use super::within::Asked;
 use super::{Calls, Env, Tables, connected, media, progress, setup, write};
 use crate::config::Snapshot;
 use crate::route::{Source, Target};
 use crate::wake::Wake;
 use ringfort_base::CallId;
 use ringfort_media::description::Description;
-use ringfort_media::sdp::Sdp;
-use ringfort_media::session::{LegKind, kind_of_offer};
 use ringfort_sip::message::{Builder, HeaderName};
 
 /// Begins the Call-ID by which watchers know a ringing device.
@@ -20,6 +20,34 @@ const NAMED: &str = "pickup-";
 pub(super) fn name(call: CallId, branch: u32) -> [String; 3] {
     let CallId(id) = call;
     [format!("{NAMED}{id:x}"), format!("d{branch}"), format!("n{branch}")]
+}
+
+/// Begins the Call-ID by which watchers know a call that is parked.
+const PARKED: &str = "parked-";
+
+/// The same of a call that stands at an account which parks calls.
+pub(super) fn parked(call: CallId, side: Side) -> [String; 3] {
+    let (CallId(id), side) = (call, side.as_str());
+    [format!("{PARKED}{id:x}"), format!("d{side}"), format!("n{side}")]
+}
+
+/// The call and the side of such a name.
+pub(super) fn read_parked(wanted: &Replaces) -> Option<(CallId, Side)> {
+    let id = CallId(u64::from_str_radix(wanted.call_id.strip_prefix(PARKED)?, 16).ok()?);
+    let named = |side: &Side| parked(id, *side) == [wanted.call_id.as_str(), &wanted.from_tag, &wanted.to_tag];
+    [Side::Caller, Side::Callee].into_iter().find(named).map(|side| (id, side))
+}
+
+/// Whether this account may take a call that is parked at that one: one of its `pickup_group`.
+pub(super) fn may_retrieve(snapshot: &Snapshot, source: &Source, parks: &Source) -> bool {
+    let (Source::Account(own), Source::Account(parks)) = (source, parks) else { return false };
+    let account = |user: &str| snapshot.accounts.get(user);
+    account(parks).is_some_and(|account| account.parks && account.pickup_group.is_some()) && share_group(snapshot, own, parks)
+}
+
+fn share_group(snapshot: &Snapshot, one: &str, other: &str) -> bool {
+    let group = |user: &str| snapshot.accounts.get(user).and_then(|account| account.pickup_group.as_deref());
+    group(one).is_some_and(|own| group(other) == Some(own))
 }
 
 /// The call and the branch of such a name.
@@ -48,8 +76,7 @@ impl Calls {
 /// Whether this account may have what rings at that target.
 fn may_pick_up(snapshot: &Snapshot, source: &Source, target: &Target) -> bool {
     let (Source::Account(own), Target::Device { user, .. }) = (source, target) else { return false };
-    let group = |user: &str| snapshot.accounts.get(user).and_then(|account| account.pickup_group.as_deref());
-    own == user || group(own).is_some_and(|own| group(user) == Some(own))
+    own == user || share_group(snapshot, own, user)
 }
 
 impl Call {
@@ -70,16 +97,27 @@ impl Call {
         if self.invite.is_none() || self.callee.is_some() || self.asking.held.is_some() {
             return Err(481);
         }
-        // Whom the offer would have to come from is not yet known to take the call.
-        let offer = progress::sdp_of(&incoming.invite).map(<[u8]>::to_vec).ok_or(488u16)?;
-        let kind = Sdp::parse(&offer).map_or(LegKind::Rtp, |sdp| kind_of_offer(&sdp));
-        let at = media::At { hop: &incoming.hop, audio: media::address_of(&offer) };
-        let mut media = media::open(env, tables, self.id, kind, at).ok_or(503u16)?;
+        let offer = progress::sdp_of(&incoming.invite).map(<[u8]>::to_vec);
+        match offer {
+            // Neither side has an offer to give.
+            None if self.asking.delayed => return Err(488),
+            None if self.awaits_prack() => return Err(491),
+            _ => {}
+        }
+        let source = leg.party.clone().ok_or(403u16)?;
+        let opened = setup::open_for(env, tables, self.id, &source, (&incoming.hop, &incoming.invite));
+        let mut media = opened.ok_or(503u16)?;
         let before = self.caller.media.as_ref().and_then(|media| media.described.clone()).unwrap_or_else(Description::g711);
         let now = env.cx.now.mono;
-        let agreed = media.session.receive_offer(now, &offer);
-        let agreed = agreed.and_then(|described| Ok((media.session.make_answer(now, &before)?, described)));
-        let (answer, described) = match agreed {
+        let agreed = match &offer {
+            Some(offer) => {
+                let described = media.session.receive_offer(now, offer);
+                described.and_then(|described| Ok((media.session.make_answer(now, &before)?, described)))
+            }
+            // The caller's offer goes to whoever picks up, and the ACK tells what it takes of it.
+            None => media.session.make_offer(now, &before).map(|sdp| (sdp, before)),
+        };
+        let (sdp, described) = match agreed {
             Ok(agreed) => agreed,
             Err(error) => {
                 media::close(env, tables, &media);
@@ -87,10 +125,20 @@ impl Call {
                 return Err(error.status());
             }
         };
-        media.described = Some(described.clone());
+        match &offer {
+            Some(offer) => {
+                media.described = Some(described.clone());
+                media.remember(offer);
+            }
+            None => {
+                let asked = Asked { id: incoming.id, hop: incoming.hop, request: incoming.invite.clone() };
+                let then = Some(Side::Caller);
+                self.exchange = Some(Exchange { answered: true, then, ..Exchange::of(Side::Callee, &asked, Offer::FromNode) });
+            }
+        }
         leg.media = Some(media);
         self.settle_pickup(env, tables, target, leg);
-        self.accept_pickup(env, tables, incoming, (&offer, answer));
+        self.accept_pickup(env, tables, incoming, sdp);
         let key = (self.asking.number(), String::new());
         self.tell_answer(env, tables, key, &described);
         Ok(())
@@ -106,11 +154,8 @@ impl Call {
     }
 
     /// 200 to whoever picks the call up.
-    fn accept_pickup(&mut self, env: &mut Env<'_>, tables: &mut Tables, incoming: &setup::Incoming, sdp: (&[u8], Vec<u8>)) {
+    fn accept_pickup(&mut self, env: &mut Env<'_>, tables: &mut Tables, incoming: &setup::Incoming, sdp: Vec<u8>) {
         let Some(leg) = self.callee.as_mut() else { return };
-        if let Some(media) = &mut leg.media {
-            media.remember(sdp.0);
-        }
         if let Some(dialog) = &mut leg.dialog {
             dialog.confirm();
         }
@@ -125,6 +170,6 @@ impl Call {
             .header(HeaderName::Supported, crate::SUPPORTED);
         let reply = connected::with(reply, &self.told_of_other(env.cx, Side::Callee));
         let reply = self.grant_session(env, Side::Callee, &incoming.invite, reply);
-        env.cx.respond(incoming.id, reply.body("application/sdp", sdp.1).build());
+        env.cx.respond(incoming.id, reply.body("application/sdp", sdp).build());
     }
 }

@@ -1,16 +1,15 @@
 //! INVITE with Replaces (RFC 3891): a device takes over a call of its own user, such as from the desk phone to the one in the hand. The
-//! other party is asked with what the new device offers; the old one is released when the new one has its answer, and not before.
+//! other party is asked with what the new device offers; the old one is released when the new one has its answer, and not before. So is a
+//! call taken that was parked (RFC 5359 2.15).
 
 use super::call::{Awaited, Call, Leg, Phase, Side};
 use super::exchange::{Exchange, Offer};
-use super::media::At;
 use super::proof::Proving;
 use super::transfer::Replaces;
 use super::within::Asked;
-use super::{Calls, Env, Tables, connected, device, identity, media, progress, setup};
+use super::{Calls, Env, Tables, connected, device, identity, media, pickup, progress, setup};
+use crate::route::Source;
 use ringfort_base::CallId;
-use ringfort_media::sdp::Sdp;
-use ringfort_media::session::{LegKind, kind_of_offer};
 use ringfort_sip::dialog::Dialog;
 use ringfort_sip::message::HeaderName;
 
@@ -33,7 +32,7 @@ impl Calls {
         let rings = self.ringing(&incoming);
         let found = match rings {
             Some((id, _)) => Ok((id, Side::Callee)),
-            None => self.replaceable(&incoming, &source),
+            None => self.replaceable(env, &incoming, &source),
         };
         let refusal = match found {
             Ok((id, side)) => {
@@ -70,13 +69,16 @@ impl Calls {
     }
 
     /// The leg that may be replaced, or the status of RFC 3891 3 that says why none is.
-    fn replaceable(&mut self, incoming: &setup::Incoming, source: &crate::route::Source) -> Result<(CallId, Side), u16> {
+    fn replaceable(&mut self, env: &Env<'_>, incoming: &setup::Incoming, source: &Source) -> Result<(CallId, Side), u16> {
         let mut values = incoming.invite.headers(HeaderName::Replaces);
         let (Some(value), None) = (values.next(), values.next()) else { return Err(400) };
         let wanted = Replaces::parse(value).filter(|_| incoming.invite.header(HeaderName::Join).is_none()).ok_or(400u16)?;
-        let (id, side) = self.named(&wanted).ok_or(481u16)?;
+        let parked = pickup::read_parked(&wanted);
+        let (id, side) = parked.or_else(|| self.named(&wanted)).ok_or(481u16)?;
         let call = self.live.get_mut(&id).ok_or(481u16)?;
-        let own = call.party(side).as_ref() == Some(source);
+        let party = call.party(side);
+        let retrieves = |party: &Source| parked.is_some() && pickup::may_retrieve(&env.cx.snapshot, source, party);
+        let own = party.as_ref().is_some_and(|party| party == source || retrieves(party));
         match call.phase {
             // An early dialog that the peer began cannot be replaced.
             Phase::Routing | Phase::Ringing => Err(481),
@@ -92,9 +94,8 @@ impl Calls {
 impl Call {
     /// The new leg stands in the place of the old one while the other party is asked.
     fn take_over_leg(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side, mut leg: Leg, incoming: setup::Incoming) {
-        let offer = progress::sdp_of(&incoming.invite).unwrap_or_default();
-        let kind = Sdp::parse(offer).map_or(LegKind::Rtp, |sdp| kind_of_offer(&sdp));
-        leg.media = media::open(env, tables, self.id, kind, At { hop: &incoming.hop, audio: media::address_of(offer) });
+        let source = leg.party.clone().unwrap_or(Source::Cloud);
+        leg.media = setup::open_for(env, tables, self.id, &source, (&incoming.hop, &incoming.invite));
         if leg.media.is_none() {
             return drop(setup::refuse(env, &incoming, 503, None, &[]));
         }

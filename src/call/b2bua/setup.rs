@@ -1,7 +1,7 @@
 //! An INVITE becomes a call: who sends it, what it offers, where it goes.
 
 use super::branch::Asking;
-use super::call::{Awaited, Call, Invite, Leg, Phase, Request, Side};
+use super::call::{Awaited, Call, Invite, Leg, Media, Phase, Request, Side};
 use super::connected::Connected;
 use super::early::Early;
 use super::identity::{self, Stranger};
@@ -12,7 +12,7 @@ use super::{Env, Tables, device, media, people, progress, session_timer, write};
 use crate::config::{PeerRef, Snapshot};
 use crate::number;
 use crate::route::{self, Decision, NoTrace, Question, Source};
-use ringfort_base::{Event, Hop, Transport, limits};
+use ringfort_base::{CallId, Event, Hop, Transport, limits};
 use ringfort_media::sdes::Sdes;
 use ringfort_media::sdp::Sdp;
 use ringfort_media::session::{LegKind, kind_of_offer};
@@ -184,16 +184,9 @@ fn announce(env: &mut Env<'_>, call: &Call, targets: Vec<String>) {
 fn take_offer(env: &mut Env<'_>, tables: &mut Tables, call: &mut Call) {
     let Some(invite) = &call.invite else { return };
     let body = progress::sdp_of(&invite.message).map(<[u8]>::to_vec);
-    let kind = match &body {
-        Some(body) => Sdp::parse(body).map_or(LegKind::Rtp, |sdp| kind_of_offer(&sdp)),
-        // Without an offer the way tells what sits at its end.
-        None => kind_behind(&call.caller.hop),
-    };
-    let at = At { hop: &call.caller.hop, audio: body.as_deref().and_then(media::address_of) };
-    let Some(mut media) = media::open(env, tables, call.id, kind, at) else {
+    let Some(mut media) = open_for(env, tables, call.id, &call.asked.source, (&call.caller.hop, &invite.message)) else {
         return call.refuse(env, tables, 503, "no-media-port", Vec::new());
     };
-    media.session.set_sdes(keys_wanted(&env.cx.snapshot, &call.asked.source, &invite.message));
     let Some(body) = body else {
         call.asking.delayed = true;
         call.caller.media = Some(media);
@@ -206,6 +199,25 @@ fn take_offer(env: &mut Env<'_>, tables: &mut Tables, call: &mut Call) {
         let warning = write::warning(env.cx, &error);
         call.refuse(env, tables, error.status(), "bad-sdp", vec![(HeaderName::Warning, warning)]);
     }
+}
+
+/// A port for whoever sent this INVITE: of the kind that its offer says, secured as its profile says.
+pub(super) fn open_for(
+    env: &mut Env<'_>,
+    tables: &mut Tables,
+    call: CallId,
+    source: &Source,
+    (hop, invite): (&Hop, &Message),
+) -> Option<Media> {
+    let body = progress::sdp_of(invite);
+    let kind = match body {
+        Some(body) => Sdp::parse(body).map_or(LegKind::Rtp, |sdp| kind_of_offer(&sdp)),
+        // Without an offer the way tells what sits at its end.
+        None => kind_behind(hop),
+    };
+    let mut media = media::open(env, tables, call, kind, At { hop, audio: body.and_then(media::address_of) })?;
+    media.session.set_sdes(keys_wanted(&env.cx.snapshot, source, invite));
+    Some(media)
 }
 
 /// Whether this caller has to secure its audio: by its profile.

@@ -24,6 +24,9 @@ pub struct AccountSection {
     pub also_ring: Vec<String>,
     /// Accounts of the same group may take each other's ringing calls.
     pub pickup_group: Option<String>,
+    /// Calls are parked here: accounts of its `pickup_group` may take calls that stand at it.
+    #[serde(default)]
+    pub parks: bool,
 }
 
 /// `account.forward`: numbers as this account would dial them. In normal mode the cloud's own forwards come first.
@@ -76,4 +79,6 @@ pub struct Account {
     pub also_ring: Vec<String>,
     /// Accounts of the same group may take each other's ringing calls.
     pub pickup_group: Option<String>,
+    /// Calls are parked here: accounts of its `pickup_group` may take calls that stand at it.
+    pub parks: bool,
 }

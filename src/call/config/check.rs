@@ -69,6 +69,10 @@ impl Check<'_> {
                 let message = format!("`also_ring` must name less than {} numbers", limits::CALL_TARGETS_MAX);
                 return self.fail("account", index, message);
             }
+            if account.parks && account.pickup_group.is_none() {
+                let message = "`parks` needs a `pickup_group`: whose accounts take the calls".to_string();
+                return self.fail("account", index, message);
+            }
             for number in account.forward.numbers().chain(&account.also_ring) {
                 if number.is_empty() || emergency.contains(number) {
                     return self.fail("account", index, format!("calls cannot be forwarded to `{number}`"));
@@ -168,6 +172,12 @@ mod tests {
         let text = "[emergency]\nnumbers=[\"112\"]\nto=[\"trunk:a\"]\n[[account]]\nuser=\"101\"\nforward={busy=\"112\"}\n";
         assert_eq!(refusal(text), "t:7: calls cannot be forwarded to `112`");
         assert!(refusal("[[account]]\nuser=\"101\"\nforward={no_answer_s=0}\n").contains("between 1 and 180"));
+    }
+
+    #[test]
+    fn calls_are_parked_for_somebody() {
+        let text = "[[account]]\nuser = \"700\"\nparks = true\n";
+        assert!(refusal(text).contains("`parks` needs a `pickup_group`"));
     }
 
     #[test]

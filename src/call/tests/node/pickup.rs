@@ -2,6 +2,7 @@
 
 use crate::fixture::Desk;
 use crate::talk::{self, body, contact, sdp};
+use ringfort_media::plan::RelayCommand;
 use ringfort_sip::message::{HeaderName, Message, Method};
 use std::time::Duration;
 
@@ -111,7 +112,6 @@ fn nobody_else_s_call_is_picked_up() {
         ("", "b", sdp(BILL, 1, "sendrecv"), 403),
         ("pickup_group = \"service\"\n", "b", sdp(BILL, 1, "sendrecv"), 403),
         (SALES, "forged", sdp(BILL, 1, "sendrecv"), 481),
-        (SALES, "b", String::new(), 488),
         (SALES, "b", sdp(BILL, 1, "sendrecv").replace("m=audio 4000 RTP/AVP 8", "m=audio 4000 RTP/AVP 3"), 488),
     ] {
         let mut desk = ringing(group, "", RINGS);
@@ -126,6 +126,63 @@ fn nobody_else_s_call_is_picked_up() {
         desk.pass(Duration::from_secs(40));
         assert_eq!(desk.residue(), [0, 0, 0]);
     }
+}
+
+/// Bill's phone asks for an offer: it gets Alice's, and she hears by a re-INVITE what he took of it.
+#[test]
+fn a_call_is_picked_up_without_an_offer() {
+    let mut desk = ringing(SALES, "", RINGS);
+    assert_eq!(picks_up(&mut desk, "103", "b", ""), 200);
+    let ok = final_of(&desk, BILL);
+    assert!(body(&ok).contains("m=audio") && body(&ok).contains("192.0.2.10"), "{}", body(&ok));
+    assert_eq!(final_of(&desk, ALICE).status(), Some(200));
+    acknowledges(&mut desk, ALICE);
+    desk.inside(BILL, "ACK", &ok, ok.cseq().expect("one").0, "", &sdp(BILL, 1, "sendrecv"));
+    let again = desk.last(ALICE);
+    assert_eq!((again.method(), body(&again).contains("m=audio")), (Method::Invite, true));
+    desk.receive(ALICE, &talk::reply(&again, "200 OK", &contact("101", ALICE), &sdp(ALICE, 2, "sendrecv")));
+    assert_eq!(desk.last(ALICE).method(), Method::Ack);
+    let plans = |desk: &Desk| {
+        let plan = |c: &RelayCommand| if let RelayCommand::Plan { plan, .. } = c { Some(plan.transmit.rtp) } else { None };
+        desk.relayed.iter().rev().filter_map(plan).take(2).collect::<Vec<_>>()
+    };
+    let told: Vec<_> = plans(&desk).into_iter().flatten().map(|at| at.ip().to_string()).collect();
+    assert!(told.contains(&"203.0.113.5".into()) && told.contains(&"203.0.113.7".into()), "{told:?}");
+    desk.inside(BILL, "BYE", &ok, 91, "", "");
+    assert_eq!(desk.last(ALICE).method(), Method::Bye);
+}
+
+#[test]
+fn who_picks_up_and_never_says_what_it_takes_has_no_call() {
+    for answer in ["".to_string(), sdp(BILL, 1, "sendrecv").replace("RTP/AVP 8", "RTP/AVP 3")] {
+        let mut desk = ringing(SALES, "", RINGS);
+        assert_eq!(picks_up(&mut desk, "103", "b", ""), 200);
+        let ok = final_of(&desk, BILL);
+        acknowledges(&mut desk, ALICE);
+        desk.inside(BILL, "ACK", &ok, ok.cseq().expect("one").0, "", &answer);
+        assert_eq!((desk.last(ALICE).method(), desk.last(BILL).method()), (Method::Bye, Method::Bye));
+    }
+    // Where Alice has no offer either, there is none to be had.
+    let mut desk = Desk::new("[[account]]\nuser = \"101\"\n[[account]]\nuser = \"102\"\n");
+    for (phone, user) in [(ALICE, "101"), (BOB, "102"), (BILL, "102")] {
+        assert_eq!(desk.register(phone, user, &contact(user, phone)), 200);
+    }
+    desk.request(ALICE, "INVITE", "sip:102@ringfort.local", "101", &contact("101", ALICE), "");
+    desk.reply(BOB, "180 Ringing", "b", &contact("102", BOB), "");
+    assert_eq!(picks_up(&mut desk, "102", "b", ""), 488);
+}
+
+/// A phone that has to secure its audio does not get out of it by Replaces.
+#[test]
+fn keys_are_wanted_of_who_picks_up_too() {
+    let secured = "[[profile]]\nname = \"s\"\nsrtp = \"required\"\n[[device]]\nuser_agent = \"Bill\"\nprofile = \"s\"\n";
+    let mut desk = ringing(&format!("{SALES}{secured}"), "", RINGS);
+    let invite = desk.requests(BOB, Method::Invite).remove(0);
+    let nodes_tag = invite.from().expect("one").tag().expect("one").to_string();
+    let replaces = format!("Replaces: {};to-tag={nodes_tag};from-tag=b\r\n", invite.call_id().expect("one"));
+    let more = format!("{}{replaces}User-Agent: Bill\r\n", contact("103", BILL));
+    desk.request(BILL, "INVITE", "sip:102@ringfort.local", "103", &more, &sdp(BILL, 1, "sendrecv"));
+    assert_eq!(final_of(&desk, BILL).status(), Some(488));
 }
 
 /// Too late: Bob was faster, and `early-only` says that his call is not wanted.

@@ -1,5 +1,7 @@
 //! The services of RFC 5359 by its sections, each through the node from the first INVITE to the last BYE. Transfers (2.4, 2.5) have
-//! `transfer.rs` and `refer.rs` of their own; pickup (2.16) has `pickup.rs`. Parking (2.15) is a transfer to the number that parks.
+//! `transfer.rs` and `refer.rs` of their own; pickup (2.16) has `pickup.rs`. A server that parks calls (2.15)
+//! registers as an account. Not here: 2.6, a transfer of instant messages, where a REFER outside any call makes the other side send a
+//! MESSAGE: the node follows REFER for calls only, as 2.18 shows.
 
 use crate::fixture::Desk;
 use crate::subscriptions::{accept, subscribe};
@@ -223,6 +225,47 @@ fn s2_10_three_way_conference_by_refer() {
     nothing_is_left(desk);
 }
 
+/// The one who joins would ask by Join (RFC 3911). It is refused, so that he is taken in by the phone that mixes, as above.
+#[test]
+fn s2_11_three_way_conference_by_join_is_refused() {
+    let mut desk = house("", "");
+    let (mut alice, bob) = calls(&mut desk, (ALICE, "101"), "102", BOB);
+    let tag = |field: &str| field.split(";tag=").nth(1).unwrap_or_default().to_string();
+    let join = format!("Join: {};to-tag={};from-tag={}\r\n", bob.call_id, tag(&bob.remote), tag(&bob.local));
+    let more = format!("{}{join}", contact("103", CAROL));
+    desk.request(CAROL, "INVITE", "sip:102@ringfort.local", "103", &more, &sdp(CAROL, 1, "sendrecv"));
+    assert_eq!(desk.answer(CAROL), 488);
+    desk.request(
+        CAROL,
+        "INVITE",
+        "sip:102@ringfort.local",
+        "103",
+        &format!("{more}Require: join\r\n"),
+        &sdp(CAROL, 1, "sendrecv"),
+    );
+    assert_eq!((desk.answer(CAROL), desk.last(CAROL).header(HeaderName::Unsupported)), (420, Some("join")));
+    assert_eq!(state(&desk, 0), "connected");
+    hangs_up(&mut desk, &mut alice, &bob);
+    nothing_is_left(desk);
+}
+
+/// Calls from some numbers do not reach Bob.
+#[test]
+fn s2_13_incoming_call_screening() {
+    let mut desk = Desk::new(&format!(
+        "[[trunk]]\nname = \"mobile\"\naddress = \"{MOBILE}\"\noptions_interval_ms = 0\n[[account]]\nuser = \"102\"\n\
+         [[route]]\nname = \"unwanted\"\nnumber = \"102\"\ncaller = [\"0900*\"]\ndeny = 603\n"
+    ));
+    assert_eq!(desk.register(BOB, "102", &contact("102", BOB)), 200);
+    let invite = |desk: &mut Desk, from: &str| {
+        desk.request(MOBILE, "INVITE", "sip:102@ringfort.local", from, &contact("gw", MOBILE), &sdp(MOBILE, 1, "sendrecv"));
+    };
+    invite(&mut desk, "0900123");
+    assert_eq!((desk.answer(MOBILE), desk.requests(BOB, Method::Invite).len()), (603, 0));
+    invite(&mut desk, "0301");
+    assert_eq!(desk.requests(BOB, Method::Invite).len(), 1);
+}
+
 /// Bob, then Carol, then the mobile phone.
 #[test]
 fn s2_12_find_me() {
@@ -248,6 +291,57 @@ fn s2_14_outgoing_call_screening() {
     assert_eq!(desk.answer(ALICE), 403);
     desk.request(ALICE, "ACK", "sip:900123@ringfort.local", "101", "", "");
     nothing_is_left(desk);
+}
+
+/// Bob sends Alice to the server that parks calls; Carol sees her there and takes her by Replaces.
+#[test]
+fn s2_15_call_park() {
+    const PARK: &str = "203.0.113.8:5060";
+    let group = "pickup_group = \"house\"\n";
+    let mut desk = Desk::new(&format!(
+        "[[account]]\nuser = \"101\"\n[[account]]\nuser = \"102\"\n{group}[[account]]\nuser = \"103\"\n{group}\
+         [[account]]\nuser = \"700\"\nparks = true\n{group}"
+    ));
+    for (phone, user) in [(ALICE, "101"), (BOB, "102"), (CAROL, "103"), (PARK, "700")] {
+        assert_eq!(desk.register(phone, user, &contact(user, phone)), 200);
+    }
+    let (mut alice, mut bob) = calls(&mut desk, (ALICE, "101"), "102", BOB);
+    bob.send(&mut desk, "REFER", "Refer-To: <sip:700@ringfort.local>\r\nRefer-Sub: false\r\n", "");
+    let invite = desk.requests(PARK, Method::Invite).remove(0);
+    let more = format!("{}{}", contact("700", PARK), talk::ALLOWS_UPDATE);
+    desk.reply_to(PARK, &invite, "200 OK", "p", &more, &sdp(PARK, 1, "sendrecv"));
+    alice.answer(&mut desk, "200 OK", "", &sdp(ALICE, 2, "sendrecv"));
+    let update = desk.requests(PARK, Method::Update).remove(0);
+    desk.receive(PARK, &talk::reply(&update, "200 OK", &more, ""));
+    bob.answer(&mut desk, "200 OK", "", "");
+    subscribe(&mut desk, CAROL, "103", "700", "Event: dialog\r\nAccept: application/dialog-info+xml\r\nExpires: 600\r\n");
+    desk.pass(Duration::from_millis(1_100));
+    let told = body(&desk.requests(CAROL, Method::Notify).pop().expect("a NOTIFY"));
+    accept(&mut desk, CAROL, "200 OK");
+    let word = |name: &str| told.split(&format!("{name}=\"")).nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+    let replaces = format!("Replaces: {};to-tag={};from-tag={}\r\n", word("call-id"), word("remote-tag"), word("local-tag"));
+    // Alice herself is not of the house, and nobody takes who is not parked.
+    let takes = |desk: &mut Desk, at: &str, user: &str, replaces: &str| {
+        let more = format!("{}{replaces}", contact(user, at));
+        desk.request(at, "INVITE", "sip:700@ringfort.local", user, &more, &sdp(at, 1, "sendrecv"));
+    };
+    takes(&mut desk, ALICE, "101", &replaces);
+    assert_eq!(desk.answer(ALICE), 403);
+    takes(&mut desk, CAROL, "103", &replaces.replace("callee", "caller"));
+    assert_eq!(desk.answer(CAROL), 403);
+    takes(&mut desk, CAROL, "103", &replaces);
+    let asked = alice.asked(&desk);
+    assert_eq!(asked.method(), Method::Invite);
+    alice.answer(&mut desk, "200 OK", "", &sdp(ALICE, 3, "sendrecv"));
+    let ok = desk.last_of(CAROL, |m| m.status() == Some(200) && m.cseq().is_ok_and(|(_, method)| method == Method::Invite));
+    desk.inside(CAROL, "ACK", &ok, ok.cseq().expect("one").0, "", "");
+    let bye = desk.requests(PARK, Method::Bye).pop().expect("the server is rid of her");
+    desk.receive(PARK, &talk::reply(&bye, "200 OK", "", ""));
+    alice.send(&mut desk, "BYE", "", "");
+    let bye = desk.requests(CAROL, Method::Bye).pop().expect("a BYE");
+    desk.receive(CAROL, &talk::reply(&bye, "200 OK", "", ""));
+    desk.pass(Duration::from_secs(40));
+    assert_eq!(desk.status().calls.len(), 0);
 }
 
 /// Bob is busy; Alice watches him and calls again when he is free.
