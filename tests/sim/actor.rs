@@ -1,6 +1,6 @@
 //! A peer with a temper: a phone or a trunk. It registers, calls, answers, rejects, holds and hangs up as its dice say.
 
-use crate::ua::{CallNo, Notice, Purpose, State, Ua};
+use crate::ua::{CallNo, Habits, Notice, Purpose, State, Ua};
 use crate::wire::Wire;
 use ringfort_base::Time;
 use std::collections::BTreeMap;
@@ -35,6 +35,8 @@ pub struct Temper {
     pub fork: u64,
     /// Changes the call while it talks: hold, resume, or an INVITE without offer.
     pub change: u64,
+    /// Time between two changes, milliseconds.
+    pub change_ms: (u64, u64),
     /// Hangs up on the next full ten seconds, as others may at the same moment.
     pub sharp: u64,
     /// Changes the call on the next full second, as others may at the same moment.
@@ -67,6 +69,7 @@ impl Temper {
         late: 0,
         fork: 0,
         change: 0,
+        change_ms: (500, 8_000),
         sharp: 0,
         glare: 0,
         update: 0,
@@ -75,6 +78,18 @@ impl Temper {
         challenge: 0,
         fickle: 0,
     };
+
+    /// The same peer when little happens: long calls, few changes.
+    pub fn at_night(&self) -> Temper {
+        let rarely = |ms: u64, pause: u64| if ms > 0 { pause } else { 0 };
+        Temper {
+            talk_ms: (60_000, 4 * 3_600_000),
+            dial_ms: rarely(self.dial_ms, 4 * 3_600_000),
+            speak_ms: rarely(self.speak_ms, 3_600_000),
+            change_ms: (60_000, 3_600_000),
+            ..self.clone()
+        }
+    }
 }
 
 /// What a peer has in mind.
@@ -352,7 +367,7 @@ impl Actor {
 
     fn plan_change(&mut self, now: Time, no: CallNo) {
         if self.ua.dice.chance(self.temper.change) {
-            let at = now + self.within((500, 8_000));
+            let at = now + self.within(self.temper.change_ms);
             let glare = self.ua.dice.chance(self.temper.glare);
             self.plan(if glare { next_full(now, Duration::from_secs(2)) } else { at }, Errand::Change(no));
         }
@@ -480,6 +495,22 @@ impl Actor {
     pub fn reconnected(&mut self, now: Time) {
         self.harmed = true;
         self.plan(now + Duration::from_millis(50), Errand::Register);
+    }
+
+    /// Behaves otherwise from now on; registrations, sessions and subscriptions last for so long.
+    pub fn turn(&mut self, now: Time, temper: Temper, expires_s: u32, habits: Habits) {
+        (self.temper, self.ua.habits) = (temper, habits);
+        if self.expires_s > 0 {
+            self.expires_s = expires_s;
+        }
+        self.errands.retain(|_, errand| !matches!(errand, Errand::Dial | Errand::Speak));
+        let soon = self.within((0, 20_000));
+        if self.temper.dial_ms > 0 {
+            self.plan(now + soon, Errand::Dial);
+        }
+        if self.temper.speak_ms > 0 {
+            self.plan(now + soon, Errand::Speak);
+        }
     }
 
     /// Starts nothing new.

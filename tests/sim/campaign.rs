@@ -5,7 +5,7 @@ use crate::actor::{Actor, Temper};
 use crate::checks::Checks;
 use crate::cloud::Cloud;
 use crate::network::Faults;
-use crate::settings::Settings;
+use crate::settings::{Settings, Watch};
 use crate::ua::{End, Habits, State, Ua};
 use crate::wire::Secret;
 use crate::world::{NODE, World, password};
@@ -32,7 +32,11 @@ pub struct Outcome {
 /// Runs one seed.
 pub fn run(seed: u64) -> Outcome {
     let mut campaign = Campaign::new(seed);
-    campaign.live();
+    let minutes = 2 + campaign.dice.below(5);
+    campaign.live(minutes);
+    campaign.night();
+    let minutes = 1 + campaign.dice.below(2);
+    campaign.live(minutes);
     campaign.go_home();
     campaign.judge();
     let checks = &campaign.world.checks;
@@ -64,15 +68,20 @@ const TRUNKS: [(&str, &str, &str); 4] = [
     ("dunlin9", "twin", "10.2.0.104:5060"),
 ];
 
-struct Campaign {
-    world: World,
-    dice: Seeded,
-    settings: Settings,
+/// A life.
+pub struct Campaign {
+    /// Where it is lived.
+    pub world: World,
+    /// What happens when.
+    pub dice: Seeded,
+    /// The node's configuration.
+    pub settings: Settings,
     restarts: u32,
-    deaths: u32,
+    /// Peers that fell silent.
+    pub deaths: u32,
     crashes: u32,
     /// The network loses nothing and delays little, so that bounds of time hold.
-    clean: bool,
+    pub clean: bool,
     cloud_died: Option<Time>,
 }
 
@@ -122,9 +131,8 @@ impl Campaign {
     }
 
     /// Some minutes of life, with trouble.
-    fn live(&mut self) {
-        let minutes = 4 + self.dice.below(8);
-        let end = Time::from_millis(minutes * 60_000);
+    fn live(&mut self, minutes: u64) {
+        let end = self.world.now + Duration::from_secs(minutes * 60);
         let (restarts, reloads, deaths) = (self.dice.chance(400), self.dice.chance(400), self.dice.chance(700));
         let (breaks, crashes) = (self.dice.chance(500), self.dice.chance(250));
         while self.world.now < end && !self.world.checks.failed() {
@@ -145,17 +153,22 @@ impl Campaign {
     }
 
     /// The operator changes the configuration while calls are up.
-    fn reload(&mut self) {
-        self.settings = Settings::draw(&mut self.dice);
+    pub fn reload(&mut self) {
+        self.settings = match self.settings.watch {
+            Watch::Night => Settings::draw_night(&mut self.dice),
+            _ => Settings::draw(&mut self.dice),
+        };
         self.world.reload(&self.settings.text());
     }
 
-    fn restart(&mut self) {
+    /// The process is killed.
+    pub fn restart(&mut self) {
         self.restarts += 1;
         self.world.restart();
     }
 
-    fn toggle_cloud(&mut self) {
+    /// The cloud dies, or comes back.
+    pub fn toggle_cloud(&mut self) {
         let Some(cloud) = &mut self.world.cloud else { return };
         match cloud.dead {
             true => cloud.revive(),
@@ -164,7 +177,7 @@ impl Campaign {
         let dead = cloud.dead;
         self.deaths += 1;
         self.world.checks.trace(|| format!("cloud dead: {dead}"));
-        if !self.clean {
+        if !self.clean || self.settings.watch != Watch::Day {
             return;
         }
         self.cloud_died = dead.then_some(self.world.now);
@@ -177,7 +190,7 @@ impl Campaign {
     }
 
     /// A phone loses power. Whoever talked to it hangs up sooner or later.
-    fn crash(&mut self) {
+    pub fn crash(&mut self) {
         let index = self.dice.below(PHONES.len() as u64) as usize;
         self.world.checks.trace(|| format!("{} crashes", PHONES[index].0));
         let now = self.world.now;
@@ -206,9 +219,12 @@ impl Campaign {
 
     /// Nobody calls any more, calls end, and every memory of them fades.
     fn go_home(&mut self) {
+        self.settings.watch = Watch::Night;
+        self.world.reload(&self.settings.text());
         let world = &mut self.world;
         for actor in world.actors.iter_mut().chain(world.cloud.iter_mut().map(|c| &mut c.actor)) {
             actor.rest();
+            actor.expires_s = actor.expires_s.min(1) * 1_800;
         }
         world.run(Duration::from_secs(45));
         for index in 0..world.actors.len() {
@@ -220,10 +236,11 @@ impl Campaign {
             cloud.actor.hang_up(world.now);
         }
         world.run(Duration::from_secs(40));
-        // A call whose two ends are gone is noticed, if by nothing else, by asking.
-        world.run(Duration::from_secs(660));
+        // A call whose two ends are gone is noticed, if by nothing else, by asking, or because its session runs out; and subscriptions
+        // that nobody refreshes last for two hours.
+        world.run(Duration::from_secs(7_260));
         // Supervision begins its own transactions; between two probes that were answered none is alive but their lingering ends.
-        self.settings.watched = false;
+        self.settings.watch = Watch::Off;
         self.world.reload(&self.settings.text());
         for actor in &mut self.world.actors {
             actor.expires_s = 0;
@@ -295,6 +312,8 @@ fn habits(dice: &mut Seeded) -> Habits {
         empty: dice.below(300),
         update: dice.chance(700),
         branches: dice.below(300),
+        session_s: 90,
+        watch_s: 120,
     }
 }
 
@@ -314,6 +333,7 @@ fn phone(dice: &mut Seeded) -> Temper {
         late: dice.below(500),
         fork: 0,
         change: dice.below(700),
+        change_ms: Temper::CALM.change_ms,
         sharp: dice.below(400),
         glare: dice.below(600),
         update: dice.below(600),

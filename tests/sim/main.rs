@@ -11,8 +11,8 @@ mod carrier;
 mod checks;
 mod cloud;
 mod descriptions;
-
 mod network;
+mod night;
 mod registrations;
 mod relay;
 mod requests;
@@ -23,8 +23,11 @@ mod ua;
 mod wire;
 mod world;
 
+use campaign::Outcome;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Seeds of a usual run.
 const SEEDS: u64 = 200;
@@ -53,6 +56,20 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+/// What each seed came to, in order; `None`: it panicked. Two lives at a time: more processors are rare where this runs.
+fn lived(seeds: Range<u64>) -> BTreeMap<u64, Option<Outcome>> {
+    let next = AtomicU64::new(seeds.start);
+    let live = || {
+        let claim = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < seeds.end);
+        let run = |seed| (seed, catch_unwind(AssertUnwindSafe(|| campaign::run(seed))).ok());
+        std::iter::from_fn(claim).map(run).collect::<Vec<_>>()
+    };
+    std::thread::scope(|scope| {
+        let hands: Vec<_> = (0..2).map(|_| scope.spawn(live)).collect();
+        hands.into_iter().flat_map(|hand| hand.join().expect("a life's panic is caught")).collect()
+    })
+}
+
 #[test]
 fn random_lives_break_no_rule() {
     let seeds = match variable("RINGFORT_SEED") {
@@ -62,16 +79,15 @@ fn random_lives_break_no_rule() {
     let (mut failures, mut seconds, mut causes) = (Vec::new(), 0, BTreeMap::<String, u32>::new());
     let mut spoken = BTreeMap::<String, u32>::new();
     let enough = seeds.clone().count() as u64 >= SEEDS;
-    for seed in seeds {
-        match catch_unwind(AssertUnwindSafe(|| campaign::run(seed))) {
-            Ok(outcome) => {
-                seconds += outcome.time.as_micros() / 1_000_000;
-                outcome.causes.into_iter().for_each(|(cause, n)| *causes.entry(cause).or_default() += n);
-                outcome.spoken.into_iter().for_each(|(word, n)| *spoken.entry(word).or_default() += n);
-                failures.extend(outcome.failure.map(|failure| (seed, failure)));
-            }
-            Err(_) => failures.push((seed, "panicked".into())),
-        }
+    for (seed, outcome) in lived(seeds) {
+        let Some(outcome) = outcome else {
+            failures.push((seed, "panicked".into()));
+            continue;
+        };
+        seconds += outcome.time.as_micros() / 1_000_000;
+        outcome.causes.into_iter().for_each(|(cause, n)| *causes.entry(cause).or_default() += n);
+        outcome.spoken.into_iter().for_each(|(word, n)| *spoken.entry(word).or_default() += n);
+        failures.extend(outcome.failure.map(|failure| (seed, failure)));
     }
     println!("{} virtual hours; ended calls: {causes:?}", seconds / 3600);
     if let Some((seed, failure)) = failures.first() {

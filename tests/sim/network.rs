@@ -2,6 +2,7 @@
 
 use ringfort_base::entropy::Seeded;
 use ringfort_base::{FlowId, Time};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -40,13 +41,15 @@ pub struct Datagram {
 pub struct Network {
     /// What it does.
     pub faults: Faults,
+    /// Peers whose cable is pulled: nothing reaches them, and nothing comes from them.
+    pub cut: BTreeSet<SocketAddr>,
     dice: Seeded,
 }
 
 impl Network {
     /// A network of this seed.
     pub fn new(seed: u64, faults: Faults) -> Network {
-        Network { faults, dice: Seeded::new(seed ^ 0x6e65_7477_6f72_6b00) }
+        Network { faults, cut: BTreeSet::new(), dice: Seeded::new(seed ^ 0x6e65_7477_6f72_6b00) }
     }
 
     /// When a datagram sent now arrives: never, once or twice.

@@ -38,8 +38,30 @@ pub struct Settings {
     proves: bool,
     registers: bool,
     profile: String,
-    /// Peers are asked whether they live, and the node registers with its carrier.
-    pub watched: bool,
+    /// How often peers are asked whether they live.
+    pub watch: Watch,
+}
+
+/// How often peers are asked whether they live, and how long registrations and sessions last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// Every two seconds: much happens within minutes.
+    Day,
+    /// Every few minutes, as an operator has it: hours pass.
+    Night,
+    /// Hardly ever, and the node registers nowhere.
+    Off,
+}
+
+impl Watch {
+    /// Time between two OPTIONS to the cloud and to a trunk, milliseconds; 0: none.
+    fn intervals_ms(self) -> (u64, u64) {
+        match self {
+            Watch::Day => (2_000, 2_000),
+            Watch::Night => (60_000, 300_000),
+            Watch::Off => (600_000, 0),
+        }
+    }
 }
 
 fn pick<T: Copy>(dice: &mut Seeded, among: &[T]) -> T {
@@ -59,8 +81,14 @@ impl Settings {
             proves: dice.chance(700),
             registers: dice.chance(500),
             profile: profile(dice),
-            watched: true,
+            watch: Watch::Day,
         }
+    }
+
+    /// Another draw, for hours in which little happens.
+    pub fn draw_night(dice: &mut Seeded) -> Settings {
+        let session_expires_s = pick(dice, &[0, 600, 1_800]);
+        Settings { session_expires_s, watch: Watch::Night, ..Settings::draw(dice) }
     }
 
     /// As the node reads it.
@@ -74,7 +102,7 @@ impl Settings {
     }
 
     fn peers(&self, text: &mut String) {
-        let (cloud_ms, trunk_ms) = if self.watched { (2_000, 2_000) } else { (600_000, 0) };
+        let (cloud_ms, trunk_ms) = self.watch.intervals_ms();
         let expires = self.session_expires_s;
         let _ = writeln!(text, "[sip]\nlisten = [\"udp:192.0.2.10:5060\"]\nsession_expires_s = {expires}");
         let _ =
@@ -88,8 +116,9 @@ impl Settings {
             if name == "backup" && self.proves {
                 let _ = writeln!(text, "auth = {{ user = \"{user}\", password = \"{password}\" }}");
             }
-            if name == "backup" && self.registers && self.watched {
-                let _ = writeln!(text, "register = {{ user = \"{user}\", password = \"{password}\", expires_s = 120 }}");
+            if name == "backup" && self.registers && self.watch != Watch::Off {
+                let expires_s = if self.watch == Watch::Day { 120 } else { 3_600 };
+                let _ = writeln!(text, "register = {{ user = \"{user}\", password = \"{password}\", expires_s = {expires_s} }}");
             }
             if name != "twin" {
                 text.push_str("profile = \"drawn\"\n");

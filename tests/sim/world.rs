@@ -363,6 +363,7 @@ impl World {
         let peer = if inward { datagram.from } else { datagram.to };
         match self.flows.get_mut(&peer) {
             Some((_, last)) => vec![self.network.arrival_in_order(self.now, &mut last[usize::from(inward)])],
+            None if self.network.cut.contains(&peer) => Vec::new(),
             None => self.network.arrivals(self.now),
         }
     }

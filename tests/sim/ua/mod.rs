@@ -156,6 +156,10 @@ pub struct Habits {
     pub update: bool,
     /// Another early dialog, as of a proxy behind us that forks.
     pub branches: u64,
+    /// Seconds of a session, about; no chance.
+    pub session_s: u64,
+    /// Seconds of a subscription, about; no chance.
+    pub watch_s: u64,
 }
 
 struct Client {

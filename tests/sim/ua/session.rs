@@ -40,8 +40,8 @@ impl Ua {
         match self.dice.below(3) {
             _ if !timer => wire,
             0 => wire,
-            1 => wire.with("Session-Expires", 90 + self.dice.below(60)),
-            _ => wire.with("Session-Expires", format!("{};refresher=uac", 60 + self.dice.below(100))),
+            1 => wire.with("Session-Expires", self.habits.session_s + self.dice.below(60)),
+            _ => wire.with("Session-Expires", format!("{};refresher=uac", self.habits.session_s * 2 / 3 + self.dice.below(100))),
         }
     }
 

@@ -22,7 +22,11 @@ impl Ua {
                 wire.body = "hello".into();
                 wire = wire.with("Content-Type", "text/plain");
             }
-            _ => wire = wire.with("Event", event).with("Expires", 60 + self.dice.below(240)),
+            _ => {
+                wire = wire
+                    .with("Event", event)
+                    .with("Expires", self.habits.watch_s / 2 + self.dice.below(self.habits.watch_s * 3 / 2))
+            }
         }
         if method == "PUBLISH" {
             wire.body = format!("<presence><contact>sip:{}@{address}</contact></presence>", self.user);
