@@ -54,6 +54,7 @@ for_test() {
   compgen -G '/usr/lib/*/kamailio/modules/presence.so' >/dev/null || want "Kamailio's presence server" kamailio-presence-modules
   need baresip baresip-core
   need ip iproute2
+  need nft nftables
   need openssl
   need svmap sipvicious
 }

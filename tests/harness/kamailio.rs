@@ -6,7 +6,7 @@ use super::programs::require;
 use super::site::password_of;
 use super::wait::{await_true, await_until, seconds};
 use super::{Context, Outcome, Scene};
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 
@@ -20,13 +20,22 @@ const TABLES: &str = "/usr/share/kamailio/dbtext/kamailio";
 #[derive(Debug)]
 pub struct Kamailio {
     process: Process,
-    port: u16,
+    at: SocketAddr,
 }
 
 impl Kamailio {
     /// Starts it on this UDP port for this domain, and waits until it answers. What an earlier one knew is forgotten.
     pub fn start(scene: &Scene, port: u16, domain: &str) -> Outcome<Kamailio> {
-        Kamailio::play(scene, "kamailio", port, &configuration(port, domain, &Presence::default()))
+        Kamailio::play(scene, "kamailio", here(port), &configuration(&by_udp(port), domain, &Presence::default()))
+    }
+
+    /// The same at this address, by TCP too. Connections that others opened are all that it reaches them by, where they offer that.
+    pub fn start_by_tcp(scene: &Scene, at: SocketAddr, domain: &str) -> Outcome<Kamailio> {
+        let listen = format!(
+            "listen=udp:{at}\nlisten=tcp:{at}\ntcp_children=1\ntcp_accept_aliases=yes\ntcp_source_ipv4={}\ntcp_connect_timeout=2",
+            at.ip()
+        );
+        Kamailio::play(scene, "kamailio", at, &configuration(&listen, domain, &Presence::default()))
     }
 
     /// The same with a presence server: presence, message-summary and dialog.
@@ -36,16 +45,16 @@ impl Kamailio {
         for table in ["version", "presentity", "active_watchers", "watchers", "xcap"] {
             std::fs::copy(Path::new(TABLES).join(table), tables.join(table)).during(format_args!("{TABLES}/{table}"))?;
         }
-        Kamailio::play(scene, "kamailio", port, &configuration(port, domain, &Presence::new(&tables, port)))
+        Kamailio::play(scene, "kamailio", here(port), &configuration(&by_udp(port), domain, &Presence::new(&tables, port)))
     }
 
     /// The same as a carrier of this realm: a registrar, and a proxy that asks for credentials in every request but ACK and CANCEL, not
     /// only in the first. Calls to it go to the peer at port `beyond`, calls from there to the user `acme` that registered.
     pub fn carrier(scene: &Scene, port: u16, realm: &str, beyond: u16) -> Outcome<Kamailio> {
-        Kamailio::play(scene, "carrier", port, &carrier(port, realm, beyond))
+        Kamailio::play(scene, "carrier", here(port), &carrier(&by_udp(port), realm, beyond))
     }
 
-    fn play(scene: &Scene, name: &str, port: u16, configuration: &str) -> Outcome<Kamailio> {
+    fn play(scene: &Scene, name: &str, at: SocketAddr, configuration: &str) -> Outcome<Kamailio> {
         let config = scene.write(&format!("{name}.cfg"), configuration)?;
         let run = scene.file(&format!("{name}-run"));
         std::fs::create_dir_all(&run).during(run.display())?;
@@ -57,20 +66,20 @@ impl Kamailio {
             run.as_os_str(),
         ]);
         let process = Process::start("Kamailio", command, &scene.file(&format!("{name}.log")))?;
-        let mut kamailio = Kamailio { process, port };
+        let mut kamailio = Kamailio { process, at };
         kamailio.await_answer()?;
         Ok(kamailio)
     }
 
     /// Its UDP port.
     pub fn port(&self) -> u16 {
-        self.port
+        self.at.port()
     }
 
     /// `kill -9` to all of its processes; waits until the last one has let go of the port.
     pub fn kill(mut self) -> Outcome<()> {
         self.process.kill();
-        await_true("the dead Kamailio's port", seconds(5), || UdpSocket::bind(("127.0.0.1", self.port)).is_ok())
+        await_true("the dead Kamailio's port", seconds(5), || UdpSocket::bind(self.at).is_ok())
     }
 
     /// Waits until it has granted so many registrations to this user since the scene began.
@@ -95,13 +104,13 @@ impl Kamailio {
         socket.set_read_timeout(Some(timeout)).during("setting a read timeout")?;
         let own = socket.local_addr().during("asking for the own address")?;
         let options = format!(
-            "OPTIONS sip:127.0.0.1:{} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKready\r\nMax-Forwards: 70\r\n\
+            "OPTIONS sip:{} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKready\r\nMax-Forwards: 70\r\n\
              From: <sip:test@{own}>;tag=1\r\nTo: <sip:127.0.0.1>\r\nCall-ID: ready\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n",
-            self.port
+            self.at
         );
         await_until("Kamailio to answer OPTIONS", seconds(10), || {
             self.process.must_run()?;
-            let _ = socket.send_to(options.as_bytes(), ("127.0.0.1", self.port));
+            let _ = socket.send_to(options.as_bytes(), self.at);
             let mut buffer = [0; 2_048];
             Ok(socket.recv(&mut buffer).ok().filter(|n| buffer[..*n].starts_with(b"SIP/2.0 200")).map(drop))
         })
@@ -137,16 +146,23 @@ impl Presence {
     }
 }
 
+fn here(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+fn by_udp(port: u16) -> String {
+    format!("listen=udp:{}\ndisable_tcp=yes", here(port))
+}
+
 /// What both configurations begin with.
-fn preamble(port: u16) -> String {
+fn preamble(listen: &str) -> String {
     format!(
         r#"#!KAMAILIO
 debug=1
 log_stderror=yes
 fork=yes
 children=1
-listen=udp:127.0.0.1:{port}
-disable_tcp=yes
+{listen}
 auto_aliases=no
 dns=no
 rev_dns=no
@@ -176,7 +192,7 @@ modparam("auth", "nonce_expire", 300)
 }
 
 /// Every account's password follows from its name, by the rule of [`password_of`].
-fn configuration(port: u16, domain: &str, presence: &Presence) -> String {
+fn configuration(listen: &str, domain: &str, presence: &Presence) -> String {
     let Presence { modules, within, outside } = presence;
     // Kamailio joins strings by `+` and puts no variable into a quoted one.
     let password = format!("\"{}\" + $au", password_of(""));
@@ -215,12 +231,12 @@ request_route {{
     sl_send_reply("405", "Method Not Allowed");
 }}
 "#,
-        preamble(port)
+        preamble(listen)
     )
 }
 
 /// The registered user is `acme`, by the same rule for its password. A nonce is good for one request only, as some carriers have it.
-fn carrier(port: u16, realm: &str, beyond: u16) -> String {
+fn carrier(listen: &str, realm: &str, beyond: u16) -> String {
     let password = format!("\"{}\" + $au", password_of(""));
     format!(
         r#"{}
@@ -266,6 +282,6 @@ request_route {{
     t_relay();
 }}
 "#,
-        preamble(port)
+        preamble(listen)
     )
 }

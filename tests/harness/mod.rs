@@ -7,6 +7,7 @@ pub mod baresip;
 pub mod browser;
 pub mod digest;
 pub mod dns;
+pub mod firewall;
 pub mod g711;
 pub mod http;
 pub mod interface;

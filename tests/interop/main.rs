@@ -2,4 +2,5 @@
 //! tests are: by `make test`, or alone by `make interop`.
 
 mod browsers;
+mod firewall;
 mod phones;
