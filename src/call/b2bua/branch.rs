@@ -4,12 +4,13 @@
 use super::attempt::Wanted;
 use super::call::{Failure, Leg};
 use super::early::Early;
-use super::{Env, Tables, media};
+use super::{Env, Tables, media, write};
 use crate::config::Extension;
+use crate::context::Context;
 use crate::route::{self, Diversion, Outcome, Stage, Target};
 use ringfort_base::{Hop, Time, limits};
 use ringfort_sip::dialog::{Dialog, DialogState};
-use ringfort_sip::message::Message;
+use ringfort_sip::message::{Builder, Message, Method};
 use ringfort_sip::transaction::TransactionId;
 
 /// Reason of the CANCEL to those who rang while somebody else answered (RFC 3326 2).
@@ -47,6 +48,8 @@ pub(crate) struct Asking {
     pub numbers: Vec<String>,
     /// Media ports of this call that could not be opened.
     pub ports_lost: u32,
+    /// The caller said anew who it is, since the targets were asked.
+    pub renamed: bool,
     pub next: u32,
 }
 
@@ -181,6 +184,17 @@ impl Branch {
     /// The early dialog of this tag.
     pub fn fork_tagged(&mut self, tag: &str) -> Option<&mut Fork> {
         self.forks.iter_mut().find(|fork| fork.dialog.id.remote_tag == tag)
+    }
+
+    /// A request inside this early dialog, and where it goes.
+    pub fn inside(&mut self, cx: &mut Context, tag: &str, method: &Method) -> Option<(Hop, Builder)> {
+        let fork = self.forks.iter_mut().find(|fork| fork.dialog.id.remote_tag == tag)?;
+        self.leg.dialog = Some(fork.dialog.clone());
+        let hop = self.leg.next_hop();
+        self.leg.dialog = None;
+        let request = write::inside(cx, &mut fork.dialog, method);
+        let fields = self.leg.proving.fields(cx, method, &fork.dialog.remote_target);
+        Some((hop, fields.iter().fold(request, |request, (name, value)| request.header(*name, value))))
     }
 
     /// The dialog that a 2xx confirms, early until now or new. `None`: it founds none.

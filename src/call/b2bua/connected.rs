@@ -35,11 +35,11 @@ pub(crate) struct Connected {
 }
 
 /// Who is told.
-struct Listener<'a> {
-    party: &'a Source,
-    hop: &'a Hop,
+pub(super) struct Listener<'a> {
+    pub party: &'a Source,
+    pub hop: &'a Hop,
     /// The node's own address within the dialog.
-    local: &'a str,
+    pub local: &'a str,
 }
 
 impl Connected {
@@ -105,12 +105,19 @@ pub(super) fn party_of(target: &Target) -> Option<Source> {
 }
 
 /// What a listener is told of a party, in fields and in From.
-struct Telling {
-    fields: Fields,
-    from: String,
+pub(super) struct Telling {
+    pub fields: Fields,
+    pub from: String,
 }
 
-fn telling(cx: &Context, snapshot: &Snapshot, who: &Connected, of: Option<&Source>, side: Side, to: &Listener<'_>) -> Telling {
+pub(super) fn telling(
+    cx: &Context,
+    snapshot: &Snapshot,
+    who: &Connected,
+    of: Option<&Source>,
+    side: Side,
+    to: &Listener<'_>,
+) -> Telling {
     let profile = cx.profile_at(to.hop, None);
     let (trusted, device) = (people::trusts_source(snapshot, to.party), matches!(to.party, Source::Account(_)));
     if who.private && !trusted && profile.privacy == Privacy::Apply {
@@ -140,7 +147,7 @@ pub(super) fn with(builder: Builder, fields: &Fields) -> Builder {
 }
 
 impl Call {
-    fn terms(&self, cx: &Context) -> Arc<Snapshot> {
+    pub(super) fn terms(&self, cx: &Context) -> Arc<Snapshot> {
         self.snapshot.clone().unwrap_or_else(|| cx.snapshot.clone())
     }
 
@@ -175,6 +182,12 @@ impl Call {
         let snapshot = self.terms(cx);
         let Some(branch) = self.asking.branch(no) else { return Fields::new() };
         branch.leg.hears_who(&snapshot, party_of(&branch.target), response);
+        self.fields_of_branch(cx, no)
+    }
+
+    /// The same by what is known of it.
+    pub(super) fn fields_of_branch(&mut self, cx: &Context, no: u32) -> Fields {
+        let Some(branch) = self.asking.branch(no) else { return Fields::new() };
         let (who, of) = (branch.leg.connected.clone(), party_of(&branch.target));
         who.and_then(|who| self.telling(cx, &who, of.as_ref(), Side::Caller)).map(|telling| telling.fields).unwrap_or_default()
     }

@@ -96,6 +96,7 @@ impl Call {
                 env.cx.respond(asked.id, reply.header(HeaderName::Allow, crate::ALLOW).build());
             }
         }
+        self.named_early(env, side, asked);
     }
 
     /// Whether offer and answer of the INVITE are both known to have arrived: by a reliable response and its PRACK.

@@ -156,6 +156,11 @@ impl Call {
             .header(HeaderName::Allow, crate::ALLOW)
             .header(HeaderName::Supported, crate::SUPPORTED_AGAIN);
         let request = connected::with(leg.refreshing(request), &who);
+        let asked = self.exchange.as_ref().and_then(|exchange| exchange.asked.as_ref()).map(|(_, asked)| asked.clone());
+        let request = match asked {
+            Some(asked) => self.with_proof(env.cx, to, request, &asked),
+            None => request,
+        };
         let octets = match sdp {
             Some(sdp) => request.body("application/sdp", sdp).build(),
             None => request.build(),
@@ -234,6 +239,16 @@ impl Call {
             422 if self.leg(from.other()).is_some_and(|leg| leg.raise_interval(response)) => self.send_again(env),
             // It said that it would take UPDATE, and does not.
             405 | 501 if method == Method::Update => self.send_as_reinvite(env, from),
+            _ => self.refused(env, status, response, (from, offer)),
+        }
+    }
+
+    /// The other leg does not want it.
+    fn refused(&mut self, env: &mut Env<'_>, status: u16, response: &Message, (from, offer): (Side, Offer)) {
+        if let Some(challenge) = self.challenge_for(from, response) {
+            return self.reject_exchange_with(env, status, &challenge);
+        }
+        match status {
             _ if offer == Offer::FromOtherLeg => self.offer_what_is_known(env, from),
             // What it asks for is not the other side's to give.
             401 | 407 => self.reject_exchange(env, 502),

@@ -50,7 +50,7 @@ impl Call {
                     self.inside_over(id, status < 300);
                 }
                 let known = self.notify_over(env, tables, id, status)
-                    || self.passed_answered(env, tables, id, status)
+                    || self.passed_answered(env, tables, id, (status, Some(response)))
                     || self.relay_answered(env, tables, id, response)
                     || self.refresh_answered(env, tables, id, response)
                     || self.alive_answered(env, tables, id, status);
@@ -75,6 +75,7 @@ impl Call {
     fn progressed(&mut self, env: &mut Env<'_>, tables: &mut Tables, no: u32, hop: Hop, response: &Message) {
         let Some(branch) = self.asking.branch(no) else { return };
         (branch.spoke, branch.deadline) = (true, Time::NEVER);
+        branch.leg.abilities.learn(response);
         let tag = branch.fork(hop, response).map(|fork| fork.dialog.id.remote_tag.clone());
         self.watch_silence(env);
         if !self.acknowledge_provisional(env, no, tag.as_deref(), response) {
@@ -101,22 +102,14 @@ impl Call {
         let rseq = response.number(HeaderName::RSeq).ok().flatten().filter(|_| response.has_token(HeaderName::Require, "100rel"));
         let (Some(rseq), call) = (rseq, self.id) else { return true };
         let Some(branch) = self.asking.branch(no) else { return false };
-        let Some(fork) = tag.and_then(|tag| branch.forks.iter_mut().find(|fork| fork.dialog.id.remote_tag == tag)) else {
-            return false;
-        };
+        let Some((tag, fork)) = tag.and_then(|tag| Some((tag, branch.fork_tagged(tag)?))) else { return false };
         if fork.rseq.is_some_and(|last| Some(rseq) != last.checked_add(1)) {
             return false;
         }
         fork.rseq = Some(rseq);
         let cseq = fork.dialog.invite_cseq.unwrap_or(1);
-        branch.leg.dialog = Some(fork.dialog.clone());
-        let hop = branch.leg.next_hop();
-        branch.leg.dialog = None;
-        let prack = write::inside(env.cx, &mut fork.dialog, &Method::Prack)
-            .header(HeaderName::RAck, format_args!("{rseq} {cseq} INVITE"));
-        let target = fork.dialog.remote_target.clone();
-        let fields = branch.leg.proving.fields(env.cx, &Method::Prack, &target);
-        let prack = fields.iter().fold(prack, |prack, (name, value)| prack.header(*name, value));
+        let Some((hop, prack)) = branch.inside(env.cx, tag, &Method::Prack) else { return false };
+        let prack = prack.header(HeaderName::RAck, format_args!("{rseq} {cseq} INVITE"));
         branch.leg.send_inside(env.cx, hop, prack.build(), Owner::Call(call));
         true
     }
@@ -219,6 +212,7 @@ impl Call {
     pub(super) fn connect(&mut self, env: &mut Env<'_>, tables: &mut Tables, place: usize, answer: Option<Vec<u8>>) {
         let Some(invite) = self.invite.take() else { return };
         let asking = std::mem::take(&mut self.asking);
+        let renamed = asking.renamed;
         for (other, early) in asking.earlies.into_iter().enumerate() {
             let mut dialog = early.dialog;
             if other == place {
@@ -258,6 +252,9 @@ impl Call {
         self.pump(env, tables);
         self.ask_later(env);
         self.write_down(env);
+        if renamed {
+            self.tell_who(env, Side::Callee);
+        }
     }
 
     /// The target refused. Its transaction is over, so nothing is left to cancel.
@@ -297,7 +294,7 @@ impl Call {
         }
         self.inside_over(id, false);
         if self.notify_over(env, tables, id, 408)
-            || self.passed_answered(env, tables, id, 408)
+            || self.passed_answered(env, tables, id, (408, None))
             || self.relay_failed(env, id)
             || self.refresh_failed(env, tables, id)
             || self.alive_failed(env, tables, id)

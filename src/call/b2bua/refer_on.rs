@@ -5,7 +5,7 @@ use super::call::{Call, Side};
 use super::within::Asked;
 use super::{Env, Tables, transfer, write};
 use crate::context::Owner;
-use ringfort_sip::message::{HeaderName, Method, NameAddr};
+use ringfort_sip::message::{HeaderName, Message, Method, NameAddr};
 use ringfort_sip::transaction::TransactionId;
 use ringfort_sip::uri::Uri;
 
@@ -40,6 +40,7 @@ impl Call {
         let named = asked.request.header(HeaderName::ReferredBy).is_some();
         let referred_by = named.then(|| format!("<sip:{}@{host}>", write::user(&referrer)));
         let event = transfer::event_of(&asked.request);
+        let refer = self.with_proof(env.cx, side.other(), refer, &asked.request);
         let octets = refer
             .header(HeaderName::Contact, contact)
             .header(HeaderName::ReferTo, format_args!("<sip:{}@{host}>", write::user(number)))
@@ -47,6 +48,7 @@ impl Call {
             .header_if(HeaderName::ReferSub, event.is_none().then_some("false"))
             .header(HeaderName::Supported, crate::SUPPORTED)
             .build();
+        let Some(leg) = self.leg(side.other()) else { return false };
         let Some(sent) = leg.send_inside(env.cx, hop, octets, owner) else { return false };
         let asked = Asked { id: asked.id, hop: asked.hop, request: asked.request.clone() };
         self.passed = Some(Passed { from: side, asked: Some(asked), sent, event });
@@ -55,7 +57,13 @@ impl Call {
     }
 
     /// The other leg's answer. False: that was none.
-    pub(super) fn passed_answered(&mut self, env: &mut Env<'_>, tables: &mut Tables, id: TransactionId, status: u16) -> bool {
+    pub(super) fn passed_answered(
+        &mut self,
+        env: &mut Env<'_>,
+        tables: &mut Tables,
+        id: TransactionId,
+        (status, response): (u16, Option<&Message>),
+    ) -> bool {
         let Some(passed) = self.passed.as_mut().filter(|passed| passed.sent == id) else { return false };
         if status < 200 {
             return true;
@@ -78,6 +86,10 @@ impl Call {
                 }
                 self.refer(env, tables, from, &asked, None);
             }
+            401 | 407 => match response.and_then(|response| self.challenge_for(from, response)) {
+                Some(challenge) => asked.reply(env, status, &challenge),
+                None => asked.reply(env, 502, &[]),
+            },
             _ => asked.reply(env, status, &[]),
         }
         true

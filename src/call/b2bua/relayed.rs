@@ -50,7 +50,9 @@ impl Call {
         };
         let hop = leg.next_hop();
         let Some(request) = leg.inside(env.cx, &asked.request.method()) else { return asked.reply(env, 481, &[]) };
+        let request = self.with_proof(env.cx, side.other(), request, &asked.request);
         let octets = with_body(request, &asked.request).build();
+        let Some(leg) = self.leg(side.other()) else { return asked.reply(env, 481, &[]) };
         match leg.send_inside(env.cx, hop, octets, owner) {
             Some(sent) => self.relayed.push(Relayed { from: side, id: asked.id, request: asked.request, sent }),
             None => asked.reply(env, 503, &[]),
@@ -75,11 +77,16 @@ impl Call {
             return self.relayed.iter().any(|relayed| relayed.sent == sent);
         }
         let Some(relayed) = self.take_relayed(sent) else { return false };
-        // A challenge is not the other side's to answer.
-        let status = if matches!(status, 401 | 407) { 502 } else { status };
+        let challenge = self.challenge_for(relayed.from, response);
+        let status = match status {
+            // It is not the other side's to answer.
+            401 | 407 if challenge.is_none() => 502,
+            _ => status,
+        };
         let reply = Builder::reply(&relayed.request, status, write::own_phrase(response.reason()), None);
         let reply = reply.header_if(HeaderName::Allow, (status == 405).then_some(crate::ALLOW));
         let reply = OF_REFUSAL.iter().filter(|_| status >= 300).fold(reply, |reply, name| reply.copy(response, *name));
+        let reply = challenge.iter().flatten().fold(reply, |reply, (name, value)| reply.header(*name, value));
         env.cx.respond(relayed.id, reply.build());
         if status == 481 {
             // RFC 5057 5.1: the peer knows nothing of this dialog any more.

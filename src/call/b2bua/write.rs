@@ -135,9 +135,11 @@ pub(super) fn invite(cx: &Context, call: &Call, leg: &Leg, out: &Outgoing<'_>, s
 /// their realms tell them apart.
 pub(crate) fn credentials(snapshot: &Snapshot, builder: Builder, source: &Source, target: &Target, request: &Message) -> Builder {
     let own = matches!(source, Source::Account(_)) && matches!(target, Target::Cloud { .. });
-    if !own {
-        return builder;
-    }
+    if own { credentials_in(snapshot, builder, request) } else { builder }
+}
+
+/// The same, for a request that goes to the cloud.
+pub(super) fn credentials_in(snapshot: &Snapshot, builder: Builder, request: &Message) -> Builder {
     let (node, cloud) = (snapshot.node.domain.as_str(), snapshot.cloud_domain());
     let is_clouds = |value: &&str| node == cloud || Credentials::parse(value).is_ok_and(|c| c.realm != node);
     let names = [HeaderName::Authorization, HeaderName::ProxyAuthorization];

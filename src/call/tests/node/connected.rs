@@ -180,3 +180,69 @@ fn who_sits_there_outlives_the_process() {
     let (_, call) = desk.kept.iter().find(|(key, _)| key.starts_with("call/")).expect("the call was written down");
     assert!(String::from_utf8_lossy(call).contains("\"user\":\"0199\""));
 }
+
+/// The end of an early dialog: of whoever the node has asked, with this tag.
+fn early(desk: &Desk, address: &'static str, tag: &str) -> End {
+    let invite = desk.requests(address, Method::Invite).pop().expect("an INVITE");
+    let field = |name| invite.header(name).expect("a field").to_string();
+    End {
+        address,
+        call_id: field(HeaderName::CallId),
+        local: format!("{};tag={tag}", field(HeaderName::To)),
+        remote: field(HeaderName::From),
+        cseq: 0,
+    }
+}
+
+/// Before the answer: the number that was dialled rings on somewhere else.
+#[test]
+fn who_rings_now_is_told_before_the_answer() {
+    let mut desk = Desk::new(&config(true, "pai"));
+    assert_eq!(desk.register(PHONE, "101", &contact("101", PHONE)), 200);
+    desk.request(PHONE, "INVITE", "sip:0123@ringfort.local", "101", &contact("101", PHONE), &sdp(PHONE, 1, "sendrecv"));
+    desk.reply(TRUNK, "180 Ringing", "t", &format!("{}{ALLOWS_UPDATE}", contact("gw", TRUNK)), "");
+    let mut trunk = early(&desk, TRUNK, "t");
+    let said = "P-Asserted-Identity: <sip:0177@gw7.inside.example>\r\n";
+    for (more, ringing) in [("", 1), (said, 2), (said, 2)] {
+        trunk.send(&mut desk, "UPDATE", more, "");
+        assert_eq!(trunk.status(&desk), 200);
+        assert_eq!(desk.responses(PHONE, 180).len(), ringing, "the same again is no news");
+    }
+    assert_eq!(field(&desk.responses(PHONE, 180)[1], PAI), Some("<sip:0177@ringfort.local>"));
+    // With audio it is no ringing.
+    let invite = desk.requests(TRUNK, Method::Invite).remove(0);
+    desk.reply_to(TRUNK, &invite, "183 Session Progress", "t", &contact("gw", TRUNK), &sdp(TRUNK, 1, "sendrecv"));
+    trunk.send(&mut desk, "UPDATE", &said.replace("0177", "0178"), "");
+    let told = desk.responses(PHONE, 183).pop().expect("one");
+    assert_eq!(field(&told, PAI), Some("<sip:0178@ringfort.local>"));
+    desk.reply_to(TRUNK, &invite, "200 OK", "t", &contact("gw", TRUNK), &sdp(TRUNK, 1, "sendrecv"));
+    assert_eq!(field(&desk.last(PHONE), PAI), Some("<sip:0178@ringfort.local>"));
+}
+
+/// The carrier's caller is transferred while 102 rings: who takes UPDATE sees it at once, and everybody does when the call stands.
+#[test]
+fn who_calls_now_is_told_before_the_answer() {
+    for (allow, at_once, after) in [(ALLOWS_UPDATE, 1, Method::Update), ("Allow: INVITE, ACK, BYE\r\n", 0, Method::Invite)] {
+        let mut desk = Desk::new(&config(true, "pai"));
+        assert_eq!(desk.register(PHONE, "102", &contact("102", PHONE)), 200);
+        let more = format!("{}{ALLOWS_UPDATE}", contact("gw", TRUNK));
+        desk.request(TRUNK, "INVITE", "sip:102@ringfort.local", "0301", &more, &sdp(TRUNK, 1, "sendrecv"));
+        let invite = desk.last(PHONE);
+        desk.reply_to(PHONE, &invite, "180 Ringing", "r", &format!("{}{allow}", contact("102", PHONE)), "");
+        let ringing = desk.last(TRUNK);
+        desk.inside(TRUNK, "UPDATE", &ringing, 50, "P-Asserted-Identity: <sip:0388@gw7.inside.example>\r\n", "");
+        assert_eq!(desk.answer(TRUNK), 200);
+        let updates = desk.requests(PHONE, Method::Update);
+        assert_eq!(updates.len(), at_once, "{allow}");
+        for update in &updates {
+            assert_eq!(field(update, PAI), Some("<sip:0388@ringfort.local>"));
+            assert!(update.to().expect("one").tag() == Some("r") && update.body().is_empty());
+            assert!(!String::from_utf8_lossy(update.octets()).contains("inside"));
+            desk.receive(PHONE, &talk::reply(update, "200 OK", "", ""));
+        }
+        desk.reply_to(PHONE, &invite, "200 OK", "r", &format!("{}{allow}", contact("102", PHONE)), &sdp(PHONE, 1, "sendrecv"));
+        let told = desk.last_of(PHONE, |m| m.is_request() && m.method() != Method::Ack);
+        assert_eq!((told.method(), field(&told, PAI)), (after, Some("<sip:0388@ringfort.local>")));
+        assert_eq!(desk.status().calls[0].state, "connected");
+    }
+}

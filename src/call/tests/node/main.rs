@@ -3,6 +3,7 @@
 mod bodies;
 mod border;
 mod calls;
+mod challenged;
 mod connected;
 mod credentials;
 mod devices;
