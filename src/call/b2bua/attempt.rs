@@ -68,7 +68,8 @@ impl Call {
         }
         let breadth = self.asking.breadth / targets.len().max(1) as u32;
         for target in targets {
-            if let Err(failure) = self.ask(env, tables, Wanted { target, diversions: self.asking.diversions(), breadth }) {
+            let diversions = self.asking.diversions(&target);
+            if let Err(failure) = self.ask(env, tables, Wanted { target, diversions, breadth }) {
                 self.asking.failures.push(failure);
             }
         }

@@ -118,9 +118,9 @@ impl Asking {
         self.plan.get(self.place?)
     }
 
-    /// Forwards that led to this stage.
-    pub fn diversions(&self) -> Vec<Diversion> {
-        self.stage().map(|stage| stage.diversions.clone()).unwrap_or_default()
+    /// Forwards that led to this target of the stage.
+    pub fn diversions(&self, target: &Target) -> Vec<Diversion> {
+        self.stage().map(|stage| stage.diversions_of(target).to_vec()).unwrap_or_default()
     }
 
     /// The place of the stage whose turn comes after how the last one ended.

@@ -22,6 +22,8 @@ use ringfort_sip::uri::Uri;
 const UNASKED_BY_CLOUD: &[&str] = &["message-summary", "check-sync"];
 /// The same of a trunk.
 const UNASKED_BY_TRUNK: &[&str] = &["message-summary"];
+/// Answers to challenges.
+const PROOFS: [HeaderName; 2] = [HeaderName::Authorization, HeaderName::ProxyAuthorization];
 /// What passes with a success.
 const OF_SUCCESS: [HeaderName; 2] = [HeaderName::SipETag, HeaderName::Expires];
 /// What passes with a refusal, beside what passes with that of an INVITE.
@@ -156,7 +158,11 @@ impl Events {
         if let Some(response) = response.filter(|_| (200..300).contains(&status)) {
             return reply(env.cx, &single.asked, status, &passed(response, &OF_SUCCESS));
         }
-        single.failures.push(failure(env, &target, status, response));
+        let failure = match response.and_then(|response| single.challenge(&target, response)) {
+            Some(challenge) => challenge,
+            None => failure(env, &target, status, response),
+        };
+        single.failures.push(failure);
         match single.branches.is_empty() || status >= 600 {
             true => self.after_stage(env, key, *single),
             false => self.wait(key, *single),
@@ -208,6 +214,20 @@ impl Single {
         id.ok_or(Failure::new(503, "Too Many Transactions"))
     }
 
+    /// A device's challenge to what the cloud tells it: the cloud knows the device's password.
+    fn challenge(&self, target: &Target, response: &Message) -> Option<Failure> {
+        let name = match response.status()? {
+            401 => HeaderName::WwwAuthenticate,
+            407 => HeaderName::ProxyAuthenticate,
+            _ => return None,
+        };
+        let passes = self.asked.message.method() == Method::Notify && self.request.source == Source::Cloud;
+        let values: Vec<_> = response.headers(name).map(|value| (name, value.to_string())).collect();
+        let to_device = matches!(target, Target::Device { .. });
+        let status = response.status()?;
+        (passes && to_device && !values.is_empty()).then(|| Failure { headers: values, ..Failure::new(status, "") })
+    }
+
     /// What belongs to its method.
     fn of_method(&self, env: &Env<'_>, builder: Builder, hop: &Hop) -> Builder {
         let message = &self.asked.message;
@@ -222,6 +242,11 @@ impl Single {
             }
             Method::Notify => {
                 let builder = builder.header_if(HeaderName::Event, event).header(HeaderName::Contact, contact(env.cx, hop));
+                // A device that wants proof before it fetches its settings has asked the cloud, whose answer is for this device.
+                let builder = match self.request.source {
+                    Source::Cloud => PROOFS.iter().fold(builder, |builder, name| builder.copy(message, *name)),
+                    _ => builder,
+                };
                 // RFC 6665 8.2.3: every NOTIFY has it; there is nothing more to come.
                 builder.header(HeaderName::SubscriptionState, "terminated;reason=noresource")
             }

@@ -151,17 +151,19 @@ impl<T: Trace> Builder<'_, T> {
 
     /// What rings for the extension itself; `None`: nothing does.
     fn devices(&mut self, user: &str, account: Option<&Account>, forward: &ForwardSection) -> Option<Stage> {
-        let mut targets = Vec::new();
+        let (mut targets, mut along) = (Vec::new(), Vec::new());
         if (self.asked.question.is_registered)(user) {
             targets.push(Target::Extension(user.into()));
         }
         for number in account.map(|account| account.also_ring.as_slice()).unwrap_or_default() {
-            let together = self.aside(user, number);
-            targets.extend(together.into_iter().next().map(|stage| stage.targets).unwrap_or_default());
+            let Some(stage) = self.aside(user, number).into_iter().next() else { continue };
+            let others = stage.targets.iter().filter(|target| !targets.contains(*target));
+            along.extend(others.map(|target| (target.clone(), stage.diversions_of(target).to_vec())));
+            targets.extend(stage.targets);
         }
         targets.truncate(limits::CALL_TARGETS_MAX);
         let ring_s = forward.no_answer.is_some().then_some(forward.no_answer_s);
-        (!targets.is_empty()).then(|| Stage { ring_s, ..Stage { targets, ..Stage::default() } })
+        (!targets.is_empty()).then(|| Stage { ring_s, targets, along, ..Stage::default() })
     }
 
     /// The plan of a number that rings together with the devices of `user`.

@@ -80,12 +80,24 @@ pub struct Stage {
     pub failover: Option<Codes>,
     /// Forwards that led here, the first one first.
     pub diversions: Vec<Diversion>,
+    /// Targets that only ring along, and the forwards that led to them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub along: Vec<(Target, Vec<Diversion>)>,
 }
 
 impl Stage {
     /// One target, tried when what stands before it fails.
     pub fn of(target: Target) -> Stage {
         Stage { targets: vec![target], ..Stage::default() }
+    }
+
+    /// Forwards that led to this target of the stage, or to the device of one.
+    pub fn diversions_of(&self, target: &Target) -> &[Diversion] {
+        let is_it = |along: &Target| match (along, target) {
+            (Target::Extension(user), Target::Device { user: of, .. }) => user == of,
+            (along, target) => along == target,
+        };
+        self.along.iter().find(|(along, _)| is_it(along)).map_or(&self.diversions, |(_, diversions)| diversions)
     }
 
     /// Whether this final status says that the targets could not do it, not what the callee wants.

@@ -92,3 +92,23 @@ fn what_a_carrier_tells_of_forwards_keeps_its_count_and_its_privacy() {
         ["<sip:+4930555102@192.0.2.10>;reason=unconditional;counter=1", "<sip:+49301@192.0.2.10>;reason=user-busy;counter=3"]
     );
 }
+
+/// Who rings along reads for whom; the extension's own device was not diverted to.
+#[test]
+fn a_phone_that_rings_along_reads_for_whom() {
+    let mut desk = site(["}\nalso_ring = [\"0777\", \"103\"] # ", ""]);
+    let invite = last_invite(&desk, TRUNK);
+    assert_eq!(told(&invite, HeaderName::Diversion), ["<sip:+4930555102@192.0.2.10>;reason=unconditional;counter=1"]);
+    let history = ["<sip:+4930555102@192.0.2.10>;index=1", "<sip:0777@192.0.2.10;cause=302>;index=1.1;mp=1"];
+    assert_eq!(told(&invite, HeaderName::HistoryInfo), history);
+    let along = last_invite(&desk, TWO);
+    assert_eq!(told(&along, HeaderName::Diversion), ["<sip:102@ringfort.local>;reason=unconditional;counter=1"]);
+    assert!(told(&last_invite(&desk, ONE), HeaderName::Diversion).is_empty());
+    // A device of the extension that rings along sends the call on: both are named.
+    let along = last_invite(&desk, TWO);
+    let moved = "Contact: <sip:0888@ringfort.local>\r\n";
+    desk.reply_to(TWO, &along, "302 Moved Temporarily", "c", moved, "");
+    let last = last_invite(&desk, TRUNK);
+    let told = told(&last, HeaderName::Diversion);
+    assert!(told.len() == 2 && told[0].contains("555103") && told[1].contains("555102"), "{told:?}");
+}

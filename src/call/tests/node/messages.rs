@@ -214,6 +214,35 @@ fn the_cloud_tells_a_device_unasked() {
     assert_eq!(desk.count(PHONE), before);
 }
 
+/// Phones want proof before they fetch settings: the cloud, which knows their passwords, is asked for it.
+#[test]
+fn a_device_that_challenges_what_the_cloud_tells_it_has_its_proof() {
+    let mut desk = desk(CLOUD);
+    let challenge = "WWW-Authenticate: Digest realm=\"phone\", nonce=\"n\", qop=\"auth\"\r\n";
+    write(&mut desk, PBX, ("NOTIFY", "sip:101@192.0.2.10"), "x", "Event: check-sync\r\n", "");
+    desk.reply(PHONE, "401 Unauthorized", "t", challenge, "");
+    assert_eq!(desk.answer(PBX), 401);
+    assert_eq!(desk.last(PBX).header(HeaderName::WwwAuthenticate), Some("Digest realm=\"phone\", nonce=\"n\", qop=\"auth\""));
+    let proof = "Authorization: Digest username=\"101\", realm=\"phone\", nonce=\"n\", uri=\"sip:x\", response=\"00\"\r\n";
+    write(&mut desk, PBX, ("NOTIFY", "sip:101@192.0.2.10"), "x", &format!("Event: check-sync\r\n{proof}"), "");
+    assert!(desk.last(PHONE).header(HeaderName::Authorization).is_some_and(|value| value.contains("realm=\"phone\"")));
+    desk.reply(PHONE, "200 OK", "t", "", "");
+    assert_eq!(desk.answer(PBX), 200);
+}
+
+/// A carrier knows no phone's password, and no phone's challenge.
+#[test]
+fn a_device_s_challenge_is_none_of_a_carriers_business() {
+    let config = format!("{}[[did]]\nrange = \"+49891231\"\nto = \"101\"\n", talk::CONFIG);
+    let mut desk = Desk::new(&config);
+    assert_eq!(desk.register(PHONE, "101", &contact("101", PHONE)), 200);
+    let proof = "Authorization: Digest username=\"a\", realm=\"b\", nonce=\"n\", uri=\"sip:x\", response=\"00\"\r\n";
+    write(&mut desk, TRUNK, ("NOTIFY", "sip:+49891231@192.0.2.10"), "vm", &format!("Event: message-summary\r\n{proof}"), "");
+    assert_eq!(desk.last(PHONE).header(HeaderName::Authorization), None);
+    desk.reply(PHONE, "401 Unauthorized", "t", "WWW-Authenticate: Digest realm=\"phone\", nonce=\"n\"\r\n", "");
+    assert_eq!((desk.answer(TRUNK), desk.last(TRUNK).header(HeaderName::WwwAuthenticate)), (502, None));
+}
+
 #[test]
 fn a_carrier_tells_an_extension_of_its_messages_by_its_number() {
     let config = format!("{}[[did]]\nrange = \"+49891231\"\nto = \"101\"\n", talk::CONFIG);
