@@ -15,6 +15,13 @@ else
   skipped+=("cargo clippy (clippy is not installed)")
 fi
 
+# Known vulnerabilities need a database from outside; the rest needs nothing.
+if cargo deny --version >/dev/null 2>&1; then
+  cargo deny --offline --log-level error check licenses bans sources
+else
+  skipped+=("cargo deny (install it with: cargo install cargo-deny --locked)")
+fi
+
 # A package whose features differ with and without the members' tests would be built twice (see tests/Cargo.toml).
 features() { cargo tree --workspace --edges "$1" --format "{p} {f}" --prefix none | sed 's/ (\*)$//' | sort -u; }
 twice=$(comm -23 <(features normal,build) <(features normal,build,dev))
