@@ -55,6 +55,9 @@ pub struct Request {
     pub from: String,
     /// Caller's name; empty: none.
     pub from_name: String,
+    /// The caller is an account that calls from its other number, by a trunk.
+    #[serde(default)]
+    pub alternative: bool,
     /// Number as dialled.
     pub number: String,
     /// Rule that decided.

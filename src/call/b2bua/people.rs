@@ -148,7 +148,7 @@ fn caller(snapshot: &Snapshot, asked: &Request, target: Option<&Target>) -> Pers
 /// Who calls, as the node knows or believes it: an account, or what a trusted peer asserts. An account's own wish for another
 /// identity is not honoured: it has one.
 fn asserted(snapshot: &Snapshot, asked: &Request, invite: &Message, caller: Person) -> Option<Person> {
-    if matches!(asked.source, Source::Account(_)) {
+    if matches!(asked.source, Source::Account(_)) || asked.alternative {
         return Some(caller);
     }
     asserted_by(snapshot, &asked.source, invite)

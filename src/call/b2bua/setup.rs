@@ -4,7 +4,7 @@ use super::branch::Asking;
 use super::call::{Awaited, Call, Invite, Leg, Media, Phase, Request, Side};
 use super::connected::Connected;
 use super::early::Early;
-use super::identity::{self, Stranger};
+use super::identity::{self, Caller, Stranger};
 use super::loops::breadth;
 use super::media::At;
 use super::proof::Proving;
@@ -58,7 +58,7 @@ pub(super) fn begin_as(env: &mut Env<'_>, tables: &mut Tables, incoming: Incomin
     if breadth == 0 {
         return refuse(env, &incoming, 440, Some("Max-Breadth Exceeded"), &[]);
     }
-    let (from, from_name) = caller(env, &incoming.invite, &source);
+    let Caller { user: from, name: from_name, alternative } = identity::caller(env, &incoming.invite, &source);
     let mut decision = decide(env, &source, &from, &number);
     let gruu = device::dialled(env, &incoming.invite).filter(|_| !decision.emergency);
     let number = gruu.map_or(number.clone(), |(user, one)| {
@@ -76,6 +76,7 @@ pub(super) fn begin_as(env: &mut Env<'_>, tables: &mut Tables, incoming: Incomin
         source,
         from,
         from_name,
+        alternative,
         number,
         rule: decision.rule,
         emergency: decision.emergency,
@@ -116,19 +117,6 @@ pub(crate) fn dialled(env: &Env<'_>, invite: &Message) -> String {
     let Some(uri) = invite.request_uri().and_then(|u| Uri::parse(u).ok()) else { return String::new() };
     let of_token = uri.param("rf").and_then(|token| env.bindings.by_token(token)).map(|b| b.user.clone());
     of_token.unwrap_or_else(|| number::of_uri(&env.cx.snapshot.numbers, &uri))
-}
-
-/// Caller's user part and name: an account's own, otherwise as told.
-pub(crate) fn caller(env: &Env<'_>, invite: &Message, source: &Source) -> (String, String) {
-    let from = invite.from().ok();
-    let told = || from.as_ref().and_then(|f| f.display_name()).map(|name| name.into_owned()).unwrap_or_default();
-    if let Source::Account(user) = source {
-        let known = env.cx.snapshot.accounts.get(user).map(|a| a.display_name.clone()).filter(|n| !n.is_empty());
-        return (user.clone(), known.unwrap_or_else(told));
-    }
-    let uri = from.as_ref().and_then(|f| Uri::parse(f.uri).ok());
-    let user = uri.as_ref().and_then(Uri::dialled).unwrap_or("anonymous".into());
-    (user.into_owned(), told())
 }
 
 fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: Request, dialog: Dialog) -> Call {

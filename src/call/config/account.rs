@@ -22,6 +22,8 @@ pub struct AccountSection {
     /// Numbers that ring together with its devices: a mobile phone.
     #[serde(default)]
     pub also_ring: Vec<String>,
+    /// Its other number, E.164 with `+`: who calls from there by a trusted trunk is shown as this account.
+    pub alternative: Option<String>,
     /// Accounts of the same group may take each other's ringing calls.
     pub pickup_group: Option<String>,
     /// Calls are parked here: accounts of its `pickup_group` may take calls that stand at it.
@@ -77,6 +79,8 @@ pub struct Account {
     pub forward: ForwardSection,
     /// Numbers that ring together with its devices.
     pub also_ring: Vec<String>,
+    /// Its other number, E.164 with `+`.
+    pub alternative: Option<String>,
     /// Accounts of the same group may take each other's ringing calls.
     pub pickup_group: Option<String>,
     /// Calls are parked here: accounts of its `pickup_group` may take calls that stand at it.

@@ -2,7 +2,7 @@
 
 use super::numbers::is_global;
 use super::snapshot::Check;
-use super::{ConfigError, RouteSection, RouteSource, TargetName};
+use super::{AccountSection, ConfigError, RouteSection, RouteSource, TargetName};
 use ringfort_base::limits;
 use std::collections::HashSet;
 
@@ -73,6 +73,9 @@ impl Check<'_> {
                 let message = "`parks` needs a `pickup_group`: whose accounts take the calls".to_string();
                 return self.fail("account", index, message);
             }
+            if let Some(message) = self.unfit_alternative(index, account) {
+                return self.fail("account", index, message);
+            }
             for number in account.forward.numbers().chain(&account.also_ring) {
                 if number.is_empty() || emergency.contains(number) {
                     return self.fail("account", index, format!("calls cannot be forwarded to `{number}`"));
@@ -84,6 +87,17 @@ impl Check<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What is wrong with an account's other number.
+    fn unfit_alternative(&self, index: usize, account: &AccountSection) -> Option<String> {
+        let number = account.alternative.as_ref()?;
+        if !is_global(number) {
+            return Some(format!("`alternative` must be an E.164 number such as `+491715550123`, not `{number}`"));
+        }
+        let mut before = self.config.account.iter().take(index);
+        let other = before.find(|other| other.alternative.as_ref() == Some(number))?;
+        Some(format!("`{number}` is the other number of account `{}` already", other.user))
     }
 
     fn route(&self, index: usize, route: &RouteSection) -> Result<(), ConfigError> {

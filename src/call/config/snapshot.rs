@@ -83,8 +83,9 @@ impl Snapshot {
                 return Err(ConfigError::in_section(name, text, "account", index, message));
             };
             let ha1 = Ha1::new(&section.user, &realm, &password);
-            let AccountSection { display_name, forward, also_ring, pickup_group, parks, .. } = section;
-            let account = Account { user: section.user.clone(), display_name, ha1, forward, also_ring, pickup_group, parks };
+            let AccountSection { display_name, forward, also_ring, alternative, pickup_group, parks, .. } = section;
+            let user = section.user.clone();
+            let account = Account { user, display_name, ha1, forward, also_ring, alternative, pickup_group, parks };
             accounts.insert(section.user, account);
         }
         let snapshot = Snapshot {

@@ -8,7 +8,7 @@ use crate::b2bua::call::Request;
 use crate::b2bua::destination::{Destination, own_host};
 use crate::b2bua::passing::{self, Came};
 use crate::b2bua::people::{self, Listener};
-use crate::b2bua::{setup, write};
+use crate::b2bua::{identity, write};
 use crate::registrar::is_gruu;
 use crate::route::{Source, Target};
 use ringfort_base::Hop;
@@ -28,11 +28,12 @@ pub(super) struct Out<'a> {
 
 /// Who asks for what.
 pub(super) fn request_of(env: &Env<'_>, asked: &Asked, source: &Source, number: String) -> Request {
-    let (from, from_name) = setup::caller(env, &asked.message, source);
+    let caller = identity::caller(env, &asked.message, source);
     Request {
         source: source.clone(),
-        from,
-        from_name,
+        from: caller.user,
+        from_name: caller.name,
+        alternative: caller.alternative,
         number,
         rule: String::new(),
         emergency: false,

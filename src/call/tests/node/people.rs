@@ -217,3 +217,24 @@ fn a_field_that_the_node_does_not_know_is_passed_by_name_only() {
         assert_eq!((invite.header_named("X-Tenant"), invite.header_named("X-Other")), (passed, None));
     }
 }
+
+/// An account that calls from its other number is shown as itself, where the trunk that says so is believed.
+#[test]
+fn who_calls_from_his_other_number_is_shown_as_himself() {
+    for (source, by, shown) in [
+        (TRUSTED, "+49171555012", ("sip:101@", Some("Ann"))),
+        (TRUSTED, "+49171555013", ("sip:+49171555013@", None)),
+        (OTHER, "+49171555012", ("sip:+49171555012@", None)),
+    ] {
+        let mut desk = Desk::new(&format!(
+            "[[account]]\nuser = \"101\"\ndisplay_name = \"Ann\"\nalternative = \"+49171555012\"\n[[account]]\nuser = \"102\"\n\
+             [[trunk]]\nname = \"trusted\"\naddress = \"{TRUSTED}\"\noptions_interval_ms = 0\ntrusted = true\n\
+             [[trunk]]\nname = \"other\"\naddress = \"{OTHER}\"\noptions_interval_ms = 0\n"
+        ));
+        assert_eq!(desk.register(PHONE, "102", "Contact: <sip:102@203.0.113.5:5060>\r\n"), 200);
+        desk.request(source, "INVITE", "sip:102@192.0.2.10", by, CARRIER, SDP);
+        let rings = got(&desk, PHONE);
+        let from = rings.from().expect("a From");
+        assert!(from.uri.starts_with(shown.0) && from.display == shown.1, "{} by {source}: {} {:?}", by, from.uri, from.display);
+    }
+}
