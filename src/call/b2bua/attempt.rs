@@ -55,14 +55,22 @@ impl Call {
     fn start(&mut self, env: &mut Env<'_>, tables: &mut Tables, targets: Vec<Target>) -> bool {
         let ring = self.asking.stage().and_then(|stage| stage.ring_s).map(|s| Duration::from_secs(s.into()));
         let mut targets = self.concrete(env, targets);
+        let preference = |target: &Target| match target {
+            Target::Device { token, .. } => env.bindings.by_token(token).and_then(|binding| binding.q_per_mille).unwrap_or(1_000),
+            _ => 1_000,
+        };
+        // RFC 3261 16.6: those of one preference at once, those of a lower one afterwards.
+        targets.sort_by_key(|target| std::cmp::Reverse(preference(target)));
         let Some(first) = targets.first().cloned() else { return false };
+        let best = preference(&first);
+        let preferred = targets.iter().take_while(|target| preference(target) == best).count();
         self.announce_reroute(env, &first);
         self.target = Some(first);
         if targets.contains(&Target::Echo) {
             return self.answer_by_echo(env, tables).map_err(|failure| self.asking.last = Some(failure)).is_ok();
         }
         // RFC 5393 5.3.3: what may not ring at once rings afterwards.
-        let at_once = limits::BRANCHES_MAX.min(self.asking.breadth as usize).max(1);
+        let at_once = limits::BRANCHES_MAX.min(self.asking.breadth as usize).min(preferred).max(1);
         if targets.len() > at_once {
             self.asking.rest = targets.split_off(at_once);
         }
@@ -78,6 +86,8 @@ impl Call {
             return false;
         }
         let ring = ring.map_or(limits::RING_MAX, |ring| ring.min(limits::RING_MAX));
+        let turn = Duration::from_secs(env.cx.snapshot.sip.serial_ring_s.into());
+        let ring = if self.asking.rest.is_empty() { ring } else { ring.min(turn) };
         env.cx.timers.set(Wake::RingEnd(self.id), env.cx.now.mono + ring);
         self.watch_silence(env);
         self.pump(env, tables);
@@ -214,8 +224,8 @@ impl Call {
         self.asking.give_up_all(env, tables, None);
         self.asking.failures.clear();
         let failure = Failure::rang_out();
-        self.asking.rest.clear();
-        let goes_on = self.asking.place.is_some_and(|place| failure.leads_to(&self.asking.plan, place).is_some());
+        let others = !self.asking.rest.is_empty();
+        let goes_on = others || self.asking.place.is_some_and(|place| failure.leads_to(&self.asking.plan, place).is_some());
         self.asking.last = Some(failure);
         match goes_on {
             true => self.try_next(env, tables),
@@ -226,6 +236,7 @@ impl Call {
     /// A target failed. 6xx speaks for the callee wherever it rings, and ends the stage (RFC 3261 16.7 step 5).
     pub(super) fn target_failed(&mut self, env: &mut Env<'_>, tables: &mut Tables, failure: Failure) {
         if failure.status >= 600 {
+            self.asking.rest.clear();
             self.asking.give_up_all(env, tables, None);
         }
         self.asking.failures.push(failure);

@@ -39,6 +39,7 @@ pub(crate) mod progress;
 mod proof;
 mod redirect;
 mod refer_on;
+mod refer_watch;
 pub(crate) mod relayed;
 mod renamed;
 mod replace;

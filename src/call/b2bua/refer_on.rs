@@ -21,6 +21,11 @@ pub(crate) struct Passed {
 }
 
 impl Passed {
+    /// The event of the NOTIFYs that this side gets.
+    pub fn told_to(&self, side: Side) -> Option<String> {
+        self.event.clone().filter(|_| self.from == side && self.asked.is_none())
+    }
+
     /// The transaction of the REFER sent on.
     pub fn sent_by(&mut self) -> &mut TransactionId {
         &mut self.sent

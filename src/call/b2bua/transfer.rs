@@ -17,7 +17,7 @@ use ringfort_sip::transaction::TransactionId;
 use ringfort_sip::uri::{self, Scheme, Uri};
 
 /// Seconds that the subscription of a REFER lasts: longer than anything rings.
-const SUBSCRIPTION_S: u32 = 300;
+pub(super) const SUBSCRIPTION_S: u32 = 300;
 
 /// A transfer under way. Does not outlive the process: the call goes on then as it was.
 pub(crate) struct Transfer {
@@ -25,6 +25,8 @@ pub(crate) struct Transfer {
     pub referrer: Side,
     /// Event of its NOTIFYs; `None`: it wants none (RFC 4488), or is gone.
     event: Option<String>,
+    /// The status that it was told last.
+    told: u16,
     /// The call that asks the target.
     pub target: Option<CallId>,
     /// That call was the referrer's, who consulted the target by it.
@@ -159,8 +161,16 @@ impl Call {
         let mut headers = vec![(HeaderName::Contact, write::contact(env.cx, &hop))];
         headers.extend(silent.then(|| (HeaderName::ReferSub, "false".to_string())));
         asked.reply_within(env, 202, apart.as_ref(), &headers);
-        self.transfer =
-            Some(Transfer { referrer: side, event, target: None, consulted: false, notified: None, apart, done: false });
+        self.transfer = Some(Transfer {
+            referrer: side,
+            event,
+            told: 100,
+            target: None,
+            consulted: false,
+            notified: None,
+            apart,
+            done: false,
+        });
         self.tell_referrer(env, 100, "Trying");
         let from = match &source {
             Source::Account(user) => user.clone(),
@@ -189,7 +199,26 @@ impl Call {
         let Some((side, Some(event))) = self.transfer.as_ref().map(|t| (t.referrer, t.event.clone())) else { return };
         let sent = self.notify(env, side, &event, status >= 200, (status, reason));
         if let Some(transfer) = &mut self.transfer {
-            transfer.notified = sent;
+            (transfer.notified, transfer.told) = (sent, status);
+        }
+    }
+
+    /// What this side is told of its REFER: the subscription's event, and the status last told. `None`: nothing.
+    pub(super) fn news_of_refer(&self, side: Side) -> Option<(String, u16)> {
+        let own = self.transfer.as_ref().filter(|transfer| transfer.referrer == side && transfer.apart.is_none());
+        match own {
+            Some(transfer) => Some((transfer.event.clone()?, transfer.told)),
+            None => Some((self.passed.as_ref()?.told_to(side)?, 100)),
+        }
+    }
+
+    /// This side wants to hear no more of its REFER.
+    pub(super) fn tell_no_more(&mut self, side: Side) {
+        if let Some(transfer) = self.transfer.as_mut().filter(|transfer| transfer.referrer == side) {
+            transfer.event = None;
+        }
+        if self.passed.as_ref().is_some_and(|passed| passed.told_to(side).is_some()) {
+            self.passed = None;
         }
     }
 

@@ -77,6 +77,7 @@ impl Call {
             Method::Notify if self.passed_news(env, side, &asked) => {}
             // RFC 6665: the node has subscribed to nothing else within this dialog, and nobody else can.
             Method::Notify => asked.reply(env, 481, &[]),
+            Method::Subscribe if self.refer_watched(env, side, &asked) => {}
             Method::Subscribe => asked.reply(env, 489, &[(HeaderName::AllowEvents, crate::events::ALLOW_EVENTS.into())]),
             // RFC 3262 3: what it acknowledges is long settled.
             Method::Prack => asked.reply(env, 481, &[]),

@@ -62,6 +62,8 @@ pub struct SipSection {
     pub large_by_tcp: LargeByTcp,
     /// A target that said 100 and nothing else for so long is given up for the next one, milliseconds.
     pub progress_timeout_ms: u32,
+    /// How long devices ring before those of a lower preference (`q`) have their turn, seconds.
+    pub serial_ring_s: u32,
     /// What is done with a device's 3xx.
     pub device_redirect: Redirect,
 }
@@ -81,6 +83,7 @@ impl Default for SipSection {
             session_min_s: 90,
             large_by_tcp: LargeByTcp::Peers,
             progress_timeout_ms: 12_000,
+            serial_ring_s: 15,
             device_redirect: Redirect::Follow,
         }
     }

@@ -190,6 +190,9 @@ impl Check<'_> {
                 return self.fail(section, 0, format!("`{domain}` is no domain"));
             }
         }
+        if !(1..=180).contains(&sip.serial_ring_s) {
+            return self.fail("sip", 0, "`serial_ring_s` must lie between 1 and 180".into());
+        }
         if !(1_000..=60_000).contains(&sip.progress_timeout_ms) {
             return self.fail("sip", 0, "`progress_timeout_ms` must lie between 1000 and 60000".into());
         }

@@ -64,6 +64,59 @@ fn six_hundred_ends_all() {
     assert_eq!((desk.answer(CALLER), desk.requests(ONE, Method::Cancel).len()), (603, 1));
 }
 
+/// 102 has three phones: two of one preference and one that is asked last.
+fn with_preferences() -> Desk {
+    let mut desk = Desk::new(CONFIG);
+    assert_eq!(desk.register(CALLER, "101", CONTACT), 200);
+    for (at, q) in [(ONE, "0.5"), (TWO, "1.0"), (THREE, "1.0")] {
+        assert_eq!(desk.register(at, "102", &format!("Contact: <sip:102@{at}>;q={q}\r\n")), 200);
+    }
+    desk.request(CALLER, "INVITE", "sip:102@ringfort.local", "101", CONTACT, SDP);
+    desk
+}
+
+const THREE: &str = "203.0.113.8:5060";
+
+fn invited(desk: &Desk) -> [bool; 3] {
+    [ONE, TWO, THREE].map(|at| !desk.requests(at, Method::Invite).is_empty())
+}
+
+/// Parallel, then sequential (RFC 3261 16.6).
+#[test]
+fn devices_of_a_lower_preference_ring_afterwards() {
+    let mut desk = with_preferences();
+    assert_eq!(invited(&desk), [false, true, true]);
+    for at in [TWO, THREE] {
+        let invite = desk.requests(at, Method::Invite).remove(0);
+        desk.reply_to(at, &invite, "180 Ringing", "r", &contact(at), "");
+    }
+    desk.pass(Duration::from_secs(14));
+    assert_eq!(invited(&desk), [false, true, true]);
+    desk.pass(Duration::from_secs(2));
+    assert_eq!(invited(&desk), [true; 3]);
+    for at in [TWO, THREE] {
+        let cancel = desk.requests(at, Method::Cancel).remove(0);
+        desk.receive(at, &crate::talk::reply(&cancel, "200 OK", "", ""));
+        let invite = desk.requests(at, Method::Invite).remove(0);
+        desk.reply_to(at, &invite, "487 Request Terminated", "r", "", "");
+    }
+    let invite = desk.requests(ONE, Method::Invite).remove(0);
+    desk.reply_to(ONE, &invite, "200 OK", "one", &contact(ONE), &sdp("203.0.113.6"));
+    assert_eq!(desk.answer(CALLER), 200);
+
+    // Refusals need not be waited for; 6xx is for all of them.
+    let mut desk = with_preferences();
+    for at in [TWO, THREE] {
+        assert_eq!(invited(&desk), [false, true, true]);
+        let invite = desk.requests(at, Method::Invite).remove(0);
+        desk.reply_to(at, &invite, "486 Busy Here", "r", "", "");
+    }
+    assert_eq!(invited(&desk), [true; 3]);
+    let mut desk = with_preferences();
+    desk.reply(TWO, "603 Decline", "two", "", "");
+    assert_eq!((desk.answer(CALLER), invited(&desk)), (603, [false, true, true]));
+}
+
 #[test]
 fn the_best_refusal_is_told_when_all_have_spoken() {
     let mut desk = ringing("");

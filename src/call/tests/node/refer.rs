@@ -37,6 +37,38 @@ fn causes(desk: &Desk) -> Vec<String> {
     desk.events.iter().filter_map(|e| if let Event::CallEnded(record) = e { Some(record.cause.clone()) } else { None }).collect()
 }
 
+/// RFC 3515 2.4.4: the referrer may prolong the subscription of its REFER, and end it.
+#[test]
+fn the_referrer_watches_for_as_long_as_it_wants() {
+    let (mut desk, trunk, mut phone) = talking("node", "", "");
+    phone.send(&mut desk, "SUBSCRIBE", "Event: refer\r\nExpires: 60\r\n", "");
+    assert_eq!(phone.status(&desk), 489, "nothing is told of any REFER");
+    phone.send(&mut desk, "REFER", "Refer-To: <sip:103@ringfort.local>\r\n", "");
+    let id = phone.cseq;
+    desk.reply(TARGET, "180 Ringing", "t2", &contact("103", TARGET), "");
+    let told = news(&desk, PHONE).len();
+    phone.send(&mut desk, "SUBSCRIBE", &format!("Event: refer;id={}\r\nExpires: 60\r\n", id + 7), "");
+    assert_eq!(phone.status(&desk), 489, "of another one");
+    phone.send(&mut desk, "SUBSCRIBE", &format!("Event: refer;id={id}\r\nExpires: 60\r\n"), "");
+    assert_eq!((phone.status(&desk), phone.answered(&desk).header(HeaderName::Expires)), (200, Some("60")));
+    assert_eq!(news(&desk, PHONE).len(), told + 1);
+    let again = desk.requests(PHONE, Method::Notify).pop().expect("a NOTIFY");
+    assert!(
+        crate::talk::body(&again).contains("180")
+            && again.header(HeaderName::SubscriptionState).is_some_and(|s| s.starts_with("active"))
+    );
+    phone.send(&mut desk, "SUBSCRIBE", "Event: refer\r\nExpires: 0\r\n", "");
+    let last = desk.requests(PHONE, Method::Notify).pop().expect("a NOTIFY");
+    assert!(last.header(HeaderName::SubscriptionState).is_some_and(|s| s.starts_with("terminated")));
+    // The transfer goes on unwatched.
+    answer_notifies(&mut desk);
+    let told = news(&desk, PHONE).len();
+    let invite = desk.requests(TARGET, Method::Invite).remove(0);
+    desk.reply_to(TARGET, &invite, "200 OK", "t2", &contact("103", TARGET), &sdp(TARGET, 1, "sendrecv"));
+    assert_eq!((trunk.asked(&desk).method(), phone.asked(&desk).method()), (Method::Invite, Method::Bye));
+    assert_eq!(news(&desk, PHONE).len(), told);
+}
+
 #[test]
 fn refused_where_the_profile_says_so() {
     let (mut desk, _, mut phone) = talking("refuse", ALLOWS_REFER, "");
