@@ -51,7 +51,7 @@ fn hops_extensions_and_schemes() {
     assert_eq!(ask("INVITE", "", &[("Max-Forwards", "0"), contact], "Call-ID").0, 483);
     assert_eq!(ask("INVITE", "", &[("Require", "100rel, precondition"), contact], "Unsupported"), (420, "precondition".into()));
     assert_eq!(ask("REGISTER", "", &[("Require", "gruu"), contact], "Unsupported"), (420, "gruu".into()));
-    assert_eq!(ask("OPTIONS", "", &[("Max-Forwards", "0")], "Accept"), (200, "application/sdp".into()));
+    assert_eq!(ask("OPTIONS", "", &[("Max-Forwards", "0")], "Accept"), (200, "application/sdp, multipart/mixed".into()));
 }
 
 #[test]
