@@ -3,7 +3,7 @@
 use super::call::{Call, Failure, Side};
 use super::ending::Cause;
 use super::within::{Asked, is_of};
-use super::{Env, Tables, progress, write};
+use super::{Env, Tables, progress, relayed, write};
 use ringfort_sip::dialog::Dialog;
 use ringfort_sip::message::{Builder, HeaderName, Method};
 
@@ -37,11 +37,12 @@ impl Call {
             }
             (Method::Options, _) => asked.reply(env, 200, &[(HeaderName::Allow, crate::ALLOW.into())]),
             (Method::Invite, _) => asked.reply(env, 491, &[]),
+            (method, _) if relayed::is_passed(&method) => self.relay_early(env, side, asked),
             _ => asked.reply(env, 405, &[(HeaderName::Allow, crate::ALLOW.into())]),
         }
     }
 
-    fn early_place(&self, asked: &Asked) -> Option<usize> {
+    pub(super) fn early_place(&self, asked: &Asked) -> Option<usize> {
         let to = asked.request.to().ok()?;
         let tag = to.tag()?;
         self.asking.earlies.iter().position(|early| early.dialog.id.local_tag == tag)

@@ -41,6 +41,7 @@ mod redirect;
 mod refer_on;
 mod refer_watch;
 pub(crate) mod relayed;
+mod relayed_early;
 mod renamed;
 mod replace;
 mod restore;

@@ -34,15 +34,8 @@ impl Relayed {
 impl Call {
     /// INFO or MESSAGE from `side`.
     pub(super) fn relay(&mut self, env: &mut Env<'_>, side: Side, asked: Asked) {
-        if asked.request.body().len() > limits::PASSED_BODY_MAX {
-            return asked.reply(env, 413, &[]);
-        }
-        if asked.request.header(HeaderName::InfoPackage).is_some() {
-            // RFC 6086 4.2.2: the node has named no package in Recv-Info, so none may be sent.
-            return asked.reply(env, 469, &[(HeaderName::RecvInfo, String::new())]);
-        }
-        if self.relayed.len() >= limits::CALL_RELAYED_MAX {
-            return asked.reply(env, 500, &[(HeaderName::RetryAfter, "1".into())]);
+        if let Some((status, headers)) = self.not_relayable(&asked) {
+            return asked.reply(env, status, &headers);
         }
         let owner = Owner::Call(self.id);
         let Some(leg) = self.leg(side.other()).filter(|leg| leg.is_confirmed()) else {
@@ -54,9 +47,27 @@ impl Call {
         let octets = with_body(request, &asked.request).build();
         let Some(leg) = self.leg(side.other()) else { return asked.reply(env, 481, &[]) };
         match leg.send_inside(env.cx, hop, octets, owner) {
-            Some(sent) => self.relayed.push(Relayed { from: side, id: asked.id, request: asked.request, sent }),
+            Some(sent) => self.remember_relayed(side, &asked, sent),
             None => asked.reply(env, 503, &[]),
         }
+    }
+
+    /// Why it is not passed on, whoever is at the other end.
+    pub(super) fn not_relayable(&self, asked: &Asked) -> Option<(u16, Vec<(HeaderName, String)>)> {
+        if asked.request.body().len() > limits::PASSED_BODY_MAX {
+            return Some((413, Vec::new()));
+        }
+        if asked.request.header(HeaderName::InfoPackage).is_some() {
+            // RFC 6086 4.2.2: the node has named no package in Recv-Info, so none may be sent.
+            return Some((469, vec![(HeaderName::RecvInfo, String::new())]));
+        }
+        let full = self.relayed.len() >= limits::CALL_RELAYED_MAX;
+        full.then(|| (500, vec![(HeaderName::RetryAfter, "1".into())]))
+    }
+
+    /// It went on in this transaction.
+    pub(super) fn remember_relayed(&mut self, from: Side, asked: &Asked, sent: TransactionId) {
+        self.relayed.push(Relayed { from, id: asked.id, request: asked.request.clone(), sent });
     }
 
     fn take_relayed(&mut self, sent: TransactionId) -> Option<Relayed> {
@@ -88,7 +99,7 @@ impl Call {
         let reply = OF_REFUSAL.iter().filter(|_| status >= 300).fold(reply, |reply, name| reply.copy(response, *name));
         let reply = challenge.iter().flatten().fold(reply, |reply, (name, value)| reply.header(*name, value));
         env.cx.respond(relayed.id, reply.build());
-        if status == 481 {
+        if status == 481 && self.answered.is_some() {
             // RFC 5057 5.1: the peer knows nothing of this dialog any more.
             self.end(env, tables, Cause { released_by: Some(relayed.from.other()), ..Cause::named(status, "peer-gone") });
         }

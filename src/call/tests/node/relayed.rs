@@ -1,7 +1,8 @@
 //! INFO and MESSAGE inside a dialog; methods that nobody takes.
 
-use crate::talk::{self, CONFIG, body};
-use ringfort_sip::message::{HeaderName, Method};
+use crate::fixture::Desk;
+use crate::talk::{self, CONFIG, End, PHONE, TRUNK, body};
+use ringfort_sip::message::{HeaderName, Message, Method};
 use std::time::Duration;
 
 const DTMF: &str = "Content-Type: application/dtmf-relay\r\n";
@@ -76,4 +77,78 @@ fn who_waits_when_the_call_ends_has_an_answer() {
     phone.answer(&mut desk, "200 OK", "", "");
     desk.pass(Duration::from_secs(40));
     assert_eq!(desk.residue(), [0, 0, 0]);
+}
+
+/// A digit for an announcement that plays before the answer, and one from there (RFC 6086 4.2.1).
+#[test]
+fn digits_pass_before_the_answer() {
+    let phone_contact = talk::contact("101", PHONE);
+    let mut desk = Desk::new(CONFIG);
+    assert_eq!(desk.register(PHONE, "101", &phone_contact), 200);
+    desk.request(PHONE, "INVITE", "sip:0123@ringfort.local", "101", &phone_contact, &talk::sdp(PHONE, 1, "sendrecv"));
+    let invite = desk.last(TRUNK);
+    let info = |desk: &mut Desk, founded: &Message, cseq: u32| desk.inside(PHONE, "INFO", founded, cseq, "", "");
+    let gw = talk::contact("gw", TRUNK);
+    desk.reply_to(TRUNK, &invite, "183 Session Progress", "t", &gw, &talk::sdp(TRUNK, 1, "sendrecv"));
+    let early = desk.last(PHONE);
+    info(&mut desk, &early, 50);
+    let asked = desk.last(TRUNK);
+    assert_eq!((asked.method(), asked.to().expect("one").tag()), (Method::Info, Some("t")));
+    desk.receive(TRUNK, &talk::reply(&asked, "200 OK", "", ""));
+    assert_eq!((desk.answer(PHONE), desk.last(PHONE).method()), (200, Method::Info));
+    // A peer that has forgotten the dialog says so; the INVITE's answer decides what becomes of the call.
+    info(&mut desk, &early, 51);
+    let asked = desk.last(TRUNK);
+    desk.receive(TRUNK, &talk::reply(&asked, "481 Call/Transaction Does Not Exist", "", ""));
+    assert_eq!((desk.answer(PHONE), desk.status().calls.len()), (481, 1));
+    // The other way.
+    let field = |name| invite.header(name).expect("a field").to_string();
+    let mut trunk = End {
+        address: TRUNK,
+        call_id: field(HeaderName::CallId),
+        local: format!("{};tag=t", field(HeaderName::To)),
+        remote: field(HeaderName::From),
+        cseq: 7,
+    };
+    trunk.send(&mut desk, "INFO", DTMF, FIVE);
+    let asked = desk.last(PHONE);
+    assert_eq!((asked.method(), body(&asked)), (Method::Info, FIVE.to_string()));
+    assert_eq!(asked.from().expect("one").tag(), early.to().expect("one").tag());
+    desk.receive(PHONE, &talk::reply(&asked, "200 OK", "", ""));
+    assert_eq!(trunk.status(&desk), 200);
+    desk.reply_to(TRUNK, &invite, "200 OK", "t", &gw, &talk::sdp(TRUNK, 1, "sendrecv"));
+    assert_eq!(desk.status().calls[0].state, "connected");
+    let mut phone = End {
+        address: PHONE,
+        call_id: early.call_id().expect("one").to_string(),
+        local: early.header(HeaderName::From).expect("one").to_string(),
+        remote: early.header(HeaderName::To).expect("one").to_string(),
+        cseq: 60,
+    };
+    phone.send(&mut desk, "BYE", "", "");
+    assert_eq!((phone.status(&desk), desk.last(TRUNK).method()), (200, Method::Bye));
+    let numbers: Vec<u32> = desk
+        .sent
+        .iter()
+        .filter(|(to, m)| to.to_string() == TRUNK && m.is_request() && m.method() != Method::Ack)
+        .map(|(_, m)| m.cseq().expect("one").0)
+        .collect();
+    assert!(numbers.is_sorted(), "{numbers:?}");
+}
+
+#[test]
+fn before_anybody_is_there_a_digit_is_heard_by_nobody() {
+    let mut desk = Desk::new(CONFIG);
+    assert_eq!(desk.register(PHONE, "101", &talk::contact("101", PHONE)), 200);
+    for (phone, at) in [("203.0.113.6:5060", "102"), ("203.0.113.7:5060", "102")] {
+        assert_eq!(desk.register(phone, at, &talk::contact(at, phone)), 200);
+    }
+    let sdp = talk::sdp(PHONE, 1, "sendrecv");
+    desk.request(PHONE, "INVITE", "sip:102@ringfort.local", "101", &talk::contact("101", PHONE), &sdp);
+    for phone in ["203.0.113.6:5060", "203.0.113.7:5060"] {
+        desk.reply(phone, "180 Ringing", "t", &talk::contact("102", phone), "");
+    }
+    let early = desk.last(PHONE);
+    desk.inside(PHONE, "INFO", &early, 50, "", "");
+    assert_eq!(desk.answer(PHONE), 480, "two ring, and neither speaks");
 }
