@@ -3,12 +3,13 @@
 //!
 //! What a target shows: `message` reading, judging and answering whatever a datagram holds; `sdp` offers and answers of a peer;
 //! `transaction` programs of events against the transaction layer; `websocket` frames of a browser; `digest` challenges and
-//! credentials.
+//! credentials; `node` programs of events against the whole node.
 
 mod bodies;
 
 pub use bodies::digest::digest;
 pub use bodies::message::message;
+pub use bodies::node::node;
 pub use bodies::sdp::sdp;
 pub use bodies::transaction::transaction;
 pub use bodies::websocket::websocket;
@@ -17,5 +18,11 @@ pub use bodies::websocket::websocket;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its corpus folder.
-pub const TARGETS: [(&str, Target); 5] =
-    [("message", message), ("sdp", sdp), ("transaction", transaction), ("websocket", websocket), ("digest", digest)];
+pub const TARGETS: [(&str, Target); 6] = [
+    ("message", message),
+    ("sdp", sdp),
+    ("transaction", transaction),
+    ("websocket", websocket),
+    ("digest", digest),
+    ("node", node),
+];

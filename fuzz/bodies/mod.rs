@@ -2,6 +2,7 @@
 
 pub mod digest;
 pub mod message;
+pub mod node;
 pub mod program;
 pub mod sdp;
 pub mod transaction;
