@@ -50,6 +50,9 @@ impl Call {
         if request.method() == Method::Update {
             // An UPDATE has no ACK: its 2xx ends the exchange.
             self.exchange = None;
+        } else if progress::sdp_of(&request).is_none() {
+            // Nothing is agreed before the ACK; but the next process must not tell the version of this offer again.
+            self.write_down(env);
         }
     }
 

@@ -1,7 +1,8 @@
 //! Offer and answer after the call stands: re-INVITE and UPDATE in every place of RFC 6337, hold, and changes that meet.
 
+use crate::fixture::Desk;
 use crate::talk::{self, ALLOWS_UPDATE, CONFIG, PHONE, TRUNK, body, sdp};
-use ringfort_sip::message::{HeaderName, Method};
+use ringfort_sip::message::{HeaderName, Message, Method};
 use std::time::Duration;
 
 #[test]
@@ -191,4 +192,30 @@ fn a_cancelled_change_that_was_accepted_is_undone() {
     trunk.answer(&mut desk, "200 OK", "", &sdp(TRUNK, 3, "sendrecv"));
     assert_eq!(trunk.asked(&desk).method(), Method::Ack);
     assert_eq!(desk.status().calls[0].state, "connected");
+}
+
+/// RFC 3264 8: the version rises by one with each change, also when the process that told the last one died before it was acknowledged.
+#[test]
+fn a_version_told_before_the_death_of_the_process_is_not_told_again() {
+    for gives_offer in [true, false] {
+        let (mut desk, mut phone, mut trunk) = talk::connected(CONFIG, "", "");
+        trunk.send(&mut desk, "INVITE", "", &sdp(TRUNK, 2, "sendonly"));
+        phone.answer(&mut desk, "200 OK", "", &sdp(PHONE, 2, "recvonly"));
+        trunk.ack(&mut desk, "");
+        phone.send(&mut desk, "INVITE", "", "");
+        match gives_offer {
+            true => trunk.answer(&mut desk, "200 OK", "", &sdp(TRUNK, 3, "sendrecv")),
+            false => trunk.answer(&mut desk, "500 No Idea", "", ""),
+        }
+        let told = version(&phone.answered(&desk));
+        let mut desk = Desk::restarted(CONFIG, desk.left_behind());
+        trunk.send(&mut desk, "INVITE", "", &sdp(TRUNK, 4, "inactive"));
+        assert_eq!(version(&phone.asked(&desk)), told + 1, "the other leg gives an offer: {gives_offer}");
+    }
+}
+
+fn version(message: &Message) -> u64 {
+    let body = body(message);
+    let origin = body.lines().find(|line| line.starts_with("o=")).expect("a description");
+    origin.split(' ').nth(2).and_then(|version| version.parse().ok()).expect("a version")
 }
