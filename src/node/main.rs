@@ -97,13 +97,17 @@ fn main() -> ExitCode {
 fn check(file: PathBuf) -> Result<(), String> {
     let snapshot = Source::new(Some(file), None, None).check().map_err(|e| e.to_string())?;
     println!(
-        "good: {} accounts, {} trunks, {} routes, cloud {}",
-        snapshot.accounts.len(),
-        snapshot.trunks.len(),
-        snapshot.routes.len(),
+        "good: {}, {}, {}, cloud {}",
+        counted(snapshot.accounts.len(), "account"),
+        counted(snapshot.trunks.len(), "trunk"),
+        counted(snapshot.routes.len(), "route"),
         snapshot.cloud.as_ref().map_or("none".to_string(), |c| c.address.to_string()),
     );
     Ok(())
+}
+
+fn counted(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
 fn reset_admin(source: &Source) -> Result<(), String> {
