@@ -219,6 +219,17 @@ impl SipClient {
         self.ask(&request)
     }
 
+    /// REFER of one call's peer to that of another one, in its place there (RFC 5589 7.3); the final answer.
+    pub fn refer(&mut self, placed: &Placed, number: &str, instead: &Placed) -> Outcome<SipMessage> {
+        let tag = |field: &str| field.split(";tag=").nth(1).unwrap_or_default().to_string();
+        let (to, from) = (tag(&instead.to), tag(&instead.from));
+        let replaces = format!("{}%3Bto-tag%3D{to}%3Bfrom-tag%3D{from}", instead.call_id);
+        let refer_to = format!("Refer-To: <sip:{number}@{}?Replaces={replaces}>\r\n", self.domain);
+        let request = self.within(placed, "REFER", placed.cseq + 1, &unique())?;
+        let (line, rest) = request.split_once("\r\n").during("a request has a first line")?;
+        self.ask(&format!("{line}\r\nContact: {}\r\n{refer_to}{rest}", self.contact()?))
+    }
+
     fn within(&self, placed: &Placed, method: &str, cseq: u32, branch: &str) -> Outcome<String> {
         Ok(format!(
             "{method} {} SIP/2.0\r\nVia: {}\r\nMax-Forwards: 70\r\nFrom: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\n{}",

@@ -71,6 +71,12 @@ impl Site {
         self
     }
 
+    /// So many workers of the relay.
+    pub fn workers(mut self, workers: usize) -> Site {
+        self.head = self.head.replacen("[media]\n", &format!("[media]\nworkers = {workers}\n"), 1);
+        self
+    }
+
     /// An account whose password is [`password_of`] it.
     pub fn account(self, user: &str) -> Site {
         let password = password_of(user);

@@ -115,6 +115,37 @@ fn a_call_may_be_held_and_taken_back() -> Outcome<()> {
     })
 }
 
+/// 103 calls both browsers, and joins them: each call may have its ports on another worker of the relay.
+#[test]
+fn an_attended_transfer_joins_two_browsers() -> Outcome<()> {
+    play("browser-transfer", |scene| {
+        let site = Site::new(scene)?.account("101").account("102").account("103").workers(8);
+        let node = Node::start(scene, site)?;
+        let mut browser = Browser::start(scene)?;
+        browser.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
+        browser.open_phone("grace", &node.page(), "102", &password_of("102"), 1_000.0)?;
+        let mut phone = SipClient::new(Wire::udp(Node::at(node.site().udp), 0)?, "103", &password_of("103"), DOMAIN);
+        ensure!(phone.register(300)?.status() == Some(200), "103 registers");
+        let mut calls = Vec::new();
+        for (tab, number, port) in [("ada", "101", 41_000), ("grace", "102", 41_002)] {
+            let placed = std::thread::scope(|scope| {
+                let call = scope.spawn(|| phone.call(number, port));
+                browser.await_call(tab, "incoming", seconds(5))?;
+                browser.click(tab, "answer")?;
+                call.join().unwrap_or_else(|_| Err(ringfort_tests::harness::Failure::new("the caller panicked")))
+            })?;
+            browser.await_call(tab, "connected", seconds(5))?;
+            calls.push(placed);
+        }
+        let answer = phone.refer(&calls[0], "102", &calls[1])?;
+        ensure!(answer.status() == Some(202), "REFER was answered {}", answer.start);
+        browser.await_tone("ada", 1_000.0, seconds(8))?;
+        browser.await_tone("grace", 440.0, seconds(5))?;
+        browser.click("grace", "hangup")?;
+        browser.await_call("ada", "ended", seconds(3))
+    })
+}
+
 #[test]
 fn a_callee_may_refuse() -> Outcome<()> {
     play("browser-refuse", |scene| {

@@ -212,6 +212,9 @@ pub struct Media {
     pub(crate) session: LegSession,
     /// As last reported by the relay.
     pub(crate) counters: PortCounters,
+    /// RTP packets heard in another call, which the leg left for this one.
+    #[serde(default)]
+    pub(crate) elsewhere: u64,
     /// The relay has said its last word about the port.
     #[serde(skip)]
     pub(crate) closed: bool,
@@ -227,6 +230,11 @@ pub struct Media {
 }
 
 impl Media {
+    /// RTP packets heard in this call.
+    pub(crate) fn heard(&self) -> u64 {
+        self.counters.rtp_in.saturating_sub(self.elsewhere)
+    }
+
     /// Remembers an offer of the peer that was accepted.
     pub(crate) fn remember(&mut self, offer: &[u8]) {
         self.offered = Some(hash_of(offer));

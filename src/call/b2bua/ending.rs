@@ -159,7 +159,7 @@ impl Call {
     pub(super) fn record_overdue(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
         let Some((status, cause, ended)) = self.outcome.take() else { return };
         env.cx.timers.stop(Wake::RecordOverdue(self.id));
-        let packets = |leg: Option<&Leg>| leg.and_then(|l| l.media.as_ref()).map_or(0, |m| m.counters.rtp_in);
+        let packets = |leg: Option<&Leg>| leg.and_then(|l| l.media.as_ref()).map_or(0, |m| m.heard());
         let left = self.left;
         let record = CallRecord {
             call: self.id,

@@ -137,7 +137,8 @@ impl Calls {
         let (party, connected) = (left.party(side), left.connected(env.cx, side));
         if let Some(mut leg) = left.take_leg(env, side) {
             (leg.party, leg.connected) = (party, connected);
-            if let Some(media) = &leg.media {
+            if let Some(media) = &mut leg.media {
+                media.elsewhere = media.counters.rtp_in;
                 // Packets do not pass from one worker of the relay to another.
                 env.cx.relay(RelayCommand::Move { port: media.port, call: into.0 });
             }
@@ -203,7 +204,7 @@ impl Call {
         let slot = self.leg(side)?;
         let empty = Leg::new(slot.hop, slot.by_target, String::new(), String::new());
         let leg = std::mem::replace(slot, empty);
-        self.left[side as usize] += leg.media.as_ref().map_or(0, |m| m.counters.rtp_in);
+        self.left[side as usize] += leg.media.as_ref().map_or(0, |m| m.heard());
         Some(leg)
     }
 
@@ -231,7 +232,7 @@ impl Call {
         mut leg: Leg,
         unacknowledged: Option<TransactionId>,
     ) {
-        self.left[side as usize] += leg.media.as_ref().map_or(0, |m| m.counters.rtp_in);
+        self.left[side as usize] += leg.media.as_ref().map_or(0, |m| m.heard());
         leg.release(env, tables, false, unacknowledged, None);
         tables.forget_leg(&leg);
     }

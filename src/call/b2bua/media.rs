@@ -51,6 +51,7 @@ pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, kind: L
         port,
         session,
         counters: PortCounters::default(),
+        elsewhere: 0,
         closed: false,
         number,
         described: None,

@@ -318,7 +318,7 @@ impl Call {
         tables.dialogs.remove(&(call_id, tag));
         self.watch_session(env, side);
         if let Some(gone) = gone {
-            self.left[side as usize] += gone.counters.rtp_in;
+            self.left[side as usize] += gone.heard();
             media::close(env, tables, &gone);
             tables.ports.remove(&gone.port);
         }

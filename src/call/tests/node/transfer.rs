@@ -4,7 +4,8 @@ use crate::fixture::Desk;
 use crate::talk::{self, CONFIG, End, PHONE, TRUNK, body, contact, sdp};
 use ringfort_base::Event;
 use ringfort_base::event::CallRecord;
-use ringfort_media::plan::{Destination, DiscardReason, RelayCommand};
+use ringfort_call::Input;
+use ringfort_media::plan::{Destination, DiscardReason, PortCounters, RelayCommand, RelayEvent};
 use ringfort_sip::message::{HeaderName, Message, Method};
 use std::time::Duration;
 
@@ -211,6 +212,30 @@ fn attended_transfer() {
     assert_eq!(trunk.asked(&desk).method(), Method::Bye);
     desk.pass(Duration::from_secs(40));
     assert_eq!(records(&desk).len(), 2);
+}
+
+/// Each call counts what was heard in it: a leg brings its port along, and with it the port's counters.
+#[test]
+fn packets_are_counted_in_the_call_that_heard_them() {
+    let (mut desk, trunk, mut phone) = talking();
+    let ports: Vec<_> = desk
+        .relayed
+        .iter()
+        .filter_map(|command| if let RelayCommand::Open { port, .. } = command { Some(*port) } else { None })
+        .collect();
+    let count = |desk: &mut Desk, port, rtp_in, last| {
+        let counters = Box::new(PortCounters { rtp_in, ..PortCounters::default() });
+        desk.input(Input::Relay(RelayEvent::Counters { port, counters, last }));
+    };
+    count(&mut desk, ports[0], 100, false);
+    refer(&mut desk, &mut phone, "<sip:103@ringfort.local>", "Refer-Sub: false\r\n");
+    desk.reply(TARGET, "200 OK", "t2", &contact("103", TARGET), &sdp(TARGET, 1, "sendrecv"));
+    trunk.answer(&mut desk, "200 OK", "", &sdp(TRUNK, 2, "sendrecv"));
+    let mut trunk = trunk;
+    trunk.send(&mut desk, "BYE", "", "");
+    count(&mut desk, ports[0], 150, true);
+    desk.pass(Duration::from_secs(10));
+    assert_eq!(records(&desk).iter().map(|record| record.packets[0]).collect::<Vec<_>>(), [100, 50]);
 }
 
 #[test]
