@@ -15,7 +15,18 @@ impl Call {
 
     /// Adds the phone's answer to an earlier challenge, in its request, to what goes on to this side.
     pub(super) fn with_proof(&mut self, cx: &Context, to: Side, builder: Builder, asked: &Message) -> Builder {
-        if self.is_to_cloud(to) { write::credentials_in(&self.terms(cx), builder, asked) } else { builder }
+        let proofs = if self.is_to_cloud(to) { write::credentials_in(&self.terms(cx), asked) } else { Vec::new() };
+        proofs.iter().fold(builder, |builder, (name, value)| builder.header(*name, value))
+    }
+
+    /// The same for the BYE, which the node writes when the phone's is answered already.
+    pub(super) fn lend_proof(&mut self, cx: &Context, to: Side, asked: &Message) {
+        if self.is_to_cloud(to) {
+            let proofs = write::credentials_in(&self.terms(cx), asked);
+            if let Some(leg) = self.leg(to) {
+                leg.proving.borrow(proofs);
+            }
+        }
     }
 
     /// The challenge to what this side's peer wanted, for this peer. `None`: it could do nothing with it.

@@ -29,6 +29,9 @@ pub(crate) struct Proving {
     /// Requests within the dialog that have no final response: what was sent, without credentials.
     #[serde(skip)]
     open: Vec<(TransactionId, Hop, Bytes)>,
+    /// The other side's own answers to the peer's challenges, for the next request.
+    #[serde(skip)]
+    borrowed: Vec<(HeaderName, String)>,
 }
 
 /// One challenge.
@@ -120,12 +123,17 @@ impl Proving {
         true
     }
 
-    /// The header fields that answer the carrier's challenges in the next request.
+    /// The next request has these answers, which are not the node's.
+    pub fn borrow(&mut self, fields: Vec<(HeaderName, String)>) {
+        self.borrowed = fields;
+    }
+
+    /// The header fields that answer the peer's challenges in the next request.
     pub fn fields(&mut self, cx: &mut Context, method: &Method, uri: &str) -> Vec<(HeaderName, String)> {
         let snapshot = cx.snapshot.clone();
         let trunk = self.trunk.as_ref().and_then(|name| snapshot.trunk(name));
-        let Some((user, password)) = trunk.and_then(|trunk| trunk.credentials()) else { return Vec::new() };
-        let mut fields = Vec::new();
+        let mut fields = std::mem::take(&mut self.borrowed);
+        let Some((user, password)) = trunk.and_then(|trunk| trunk.credentials()) else { return fields };
         for proof in &mut self.proofs {
             proof.count += 1;
             let ha1 = Ha1::new(user, &proof.challenge.realm, password);

@@ -101,6 +101,7 @@ impl Call {
             Cause::named(487, "cancelled")
         };
         let reason = asked.request.header(HeaderName::Reason).and_then(write::own_value);
+        self.lend_proof(env.cx, side.other(), &asked.request);
         self.end(env, tables, Cause { reason, ..cause });
     }
 

@@ -135,16 +135,17 @@ pub(super) fn invite(cx: &Context, call: &Call, leg: &Leg, out: &Outgoing<'_>, s
 /// their realms tell them apart.
 pub(crate) fn credentials(snapshot: &Snapshot, builder: Builder, source: &Source, target: &Target, request: &Message) -> Builder {
     let own = matches!(source, Source::Account(_)) && matches!(target, Target::Cloud { .. });
-    if own { credentials_in(snapshot, builder, request) } else { builder }
+    let proofs = if own { credentials_in(snapshot, request) } else { Vec::new() };
+    proofs.iter().fold(builder, |builder, (name, value)| builder.header(*name, value))
 }
 
 /// The same, for a request that goes to the cloud.
-pub(super) fn credentials_in(snapshot: &Snapshot, builder: Builder, request: &Message) -> Builder {
+pub(super) fn credentials_in(snapshot: &Snapshot, request: &Message) -> Vec<(HeaderName, String)> {
     let (node, cloud) = (snapshot.node.domain.as_str(), snapshot.cloud_domain());
     let is_clouds = |value: &&str| node == cloud || Credentials::parse(value).is_ok_and(|c| c.realm != node);
     let names = [HeaderName::Authorization, HeaderName::ProxyAuthorization];
     let values = names.into_iter().flat_map(|name| request.headers(name).map(move |value| (name, value)));
-    values.filter(|(_, value)| is_clouds(value)).fold(builder, |b, (name, value)| b.header(name, value))
+    values.filter(|(_, value)| is_clouds(value)).map(|(name, value)| (name, value.to_string())).collect()
 }
 
 /// A request inside a dialog, with a new CSeq.

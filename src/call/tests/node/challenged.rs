@@ -78,6 +78,17 @@ fn so_is_a_digit() {
     assert_eq!(phone.status(&desk), 200);
 }
 
+/// A phone that was challenged before proves itself at once.
+#[test]
+fn a_bye_has_the_phones_proof() {
+    let (mut desk, mut phone, cloud) = talking();
+    phone.send(&mut desk, "BYE", &format!("{PROOF}{OWN}"), "");
+    assert_eq!(phone.status(&desk), 200);
+    let bye = cloud.asked(&desk);
+    assert_eq!((bye.method(), bye.headers(HeaderName::ProxyAuthorization).count()), (Method::Bye, 1));
+    assert!(bye.header(HeaderName::ProxyAuthorization).is_some_and(|value| value.contains("pbx.inside")));
+}
+
 /// What a phone asks of the cloud, and a carrier of a phone, is nobody's to answer.
 #[test]
 fn other_challenges_stay_with_the_node() {

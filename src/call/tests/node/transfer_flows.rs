@@ -1,4 +1,7 @@
-//! Flows of RFC 5589 beside the plain ones of `transfer.rs` and the semi-attended one of `refer.rs`, named after their sections.
+//! Flows of RFC 5589 beside those of `transfer.rs` (6.1, 6.2, 6.3.1, 7.3) and `refer.rs` (7.4, who cannot REFER; 7.6; 8, Referred-By), named
+//! after their sections. Of the others, 7.5 does not arise: every contact that a peer sees is the node's, and is routable. 9, a
+//! conference on the way to a transfer, is `services.rs` 2.10. 11 tells what a gateway does when its own transfers come back to it: the
+//! node hands the call to itself, as 7.2 does, and ends what goes in a ring.
 
 use crate::fixture::Desk;
 use crate::talk::{self, CONFIG, End, PHONE, TRUNK, body, contact, sdp};
