@@ -1,33 +1,51 @@
 //! How the core wakes a worker that waits for packets.
 
-use crate::sys::Epoll;
+use crate::sys::{self, Epoll};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Token of the bell in its worker's epoll; no socket has it.
 pub(crate) const WAKE: u64 = u64::MAX;
+/// How long ports that were opened or closed wait for others, so that one wake serves them all: a wake costs as much as the work.
+/// Packets that come to a new port meanwhile wait in its socket, and are not lost.
+const GATHER: Duration = Duration::from_millis(10);
 
-/// Wakes a worker that waits for packets. Rings once however many commands come before the worker looks.
+/// Wakes a worker that waits for packets. Rings once however many commands come before the worker looks. Both descriptors are
+/// watched for edges, so nobody reads them.
 pub(crate) struct Bell {
     counter: File,
+    clock: OwnedFd,
     rung: AtomicBool,
+    /// The clock is set.
+    due: AtomicBool,
     /// Work is in the queue that can wait for the next packet.
     left: AtomicBool,
 }
 
 impl Bell {
     pub(crate) fn new(epoll: &Epoll) -> io::Result<Bell> {
-        let counter = crate::sys::eventfd()?;
-        epoll.add(&counter, WAKE)?;
-        Ok(Bell { counter, rung: AtomicBool::new(false), left: AtomicBool::new(false) })
+        let (counter, clock) = (sys::eventfd()?, sys::timerfd()?);
+        epoll.add_edge(&counter, WAKE)?;
+        epoll.add_edge(&clock, WAKE)?;
+        let [rung, due, left] = [(); 3].map(|()| AtomicBool::new(false));
+        Ok(Bell { counter, clock, rung, due, left })
     }
 
     /// Work is in the queue.
     pub(crate) fn ring(&self) {
         if !self.rung.swap(true, Ordering::SeqCst) {
-            // It can only fail when the counter is full, and then it rings.
+            // It can only fail when the counter is full, after 2^64 rings.
             let _ = (&self.counter).write(&1u64.to_ne_bytes());
+        }
+    }
+
+    /// Work is in the queue that others may join: it rings soon, or is done before the next packet.
+    pub(crate) fn ring_soon(&self) {
+        if !self.due.swap(true, Ordering::SeqCst) && sys::set_timer(&self.clock, GATHER).is_err() {
+            self.ring();
         }
     }
 
@@ -38,17 +56,11 @@ impl Bell {
 
     /// Whether work is in the queue that the worker has not looked at.
     pub(crate) fn is_rung(&self) -> bool {
-        self.rung.load(Ordering::SeqCst) || self.left.load(Ordering::SeqCst)
-    }
-
-    /// The worker was woken by the bell.
-    pub(crate) fn hush(&self) {
-        let _ = (&self.counter).read(&mut [0; 8]);
+        [&self.rung, &self.due, &self.left].iter().any(|sign| sign.load(Ordering::SeqCst))
     }
 
     /// The worker looks: before it empties the queue, so that what comes later rings again.
     pub(crate) fn answer(&self) {
-        self.left.store(false, Ordering::SeqCst);
-        self.rung.store(false, Ordering::SeqCst);
+        [&self.left, &self.due, &self.rung].iter().for_each(|sign| sign.store(false, Ordering::SeqCst));
     }
 }

@@ -18,7 +18,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use ringfort_base::limits::RELAY_COMMANDS_MAX as COMMANDS_MAX;
-/// So many plans may wait for a packet; more wake the worker, long before its queue is full.
+/// So many commands may wait; more wake the worker, long before its queue is full.
 const LEFT_MAX: usize = COMMANDS_MAX / 8;
 /// How long [`Relay::positions`], and a port that moves, wait for a worker.
 const REPLY_MAX: Duration = Duration::from_secs(1);
@@ -79,14 +79,16 @@ impl Handle {
 
     /// Waits while the queue is full. Only a worker that has ended takes no more.
     fn give(&self, work: Work) {
-        let waits = matches!(work, Work::Plan { .. }) && self.work.len() < LEFT_MAX;
+        let ring = match &work {
+            _ if self.work.len() >= LEFT_MAX => Bell::ring,
+            Work::Plan { .. } => Bell::leave,
+            Work::Open { .. } | Work::Close { .. } => Bell::ring_soon,
+            _ => Bell::ring,
+        };
         if self.work.send(work).is_err() {
             tracing::error!("a relay worker has ended");
         }
-        match waits {
-            true => self.bell.leave(),
-            false => self.bell.ring(),
-        }
+        ring(&self.bell);
     }
 }
 
@@ -196,8 +198,13 @@ impl Relay {
             return Err(io::Error::other("as many media ports as the node may have are open"));
         }
         let sockets = Sockets::bind(rtp, rtcp, &self.config)?;
-        let bound = |component| sockets.of(component).map(|socket| socket.local_addr()).transpose();
-        let local = LocalAddresses { rtp: bound(Component::Rtp)?.unwrap_or(rtp), rtcp: bound(Component::Rtcp)? };
+        // The system is asked only where it chose the port.
+        let bound = |component, asked: SocketAddr| match sockets.of(component) {
+            Some(socket) if asked.port() == 0 => socket.local_addr(),
+            _ => Ok(asked),
+        };
+        let rtcp = rtcp.map(|asked| bound(Component::Rtcp, asked)).transpose()?;
+        let local = LocalAddresses { rtp: bound(Component::Rtp, rtp)?, rtcp };
         places.insert(port, Place { worker, local });
         drop(places);
         self.workers[worker].give(Work::Open { port, sockets });

@@ -32,11 +32,10 @@ impl Sockets {
 /// A socket that never blocks and that nobody else shares: neither a second one on the same port (no `SO_REUSEADDR`) nor the
 /// other address family.
 fn bind(address: SocketAddr, config: &RelayConfig) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    socket.set_nonblocking(true)?;
     tune(&socket, address, config);
     socket.bind(&address.into())?;
     Ok(socket.into())

@@ -1,4 +1,4 @@
-//! System calls that neither the standard library nor socket2 offers: epoll, eventfd, recvmmsg, sendmmsg. The one file with
+//! System calls that neither the standard library nor socket2 offers: epoll, eventfd, timerfd, recvmmsg, sendmmsg. The one file with
 //! `unsafe`.
 
 #![allow(unsafe_code)]
@@ -10,6 +10,7 @@ use std::mem;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::time::Duration;
 
 /// One buffer: a datagram and the trailer that SRTP may add behind it.
 const BUFFER: usize = MEDIA_DATAGRAM_MAX + SRTP_TRAILER_MAX;
@@ -19,7 +20,7 @@ fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// An epoll instance, level-triggered, for readability only.
+/// An epoll instance, for readability only.
 pub(crate) struct Epoll(OwnedFd);
 
 /// A ready file descriptor's token.
@@ -45,7 +46,16 @@ impl Epoll {
 
     /// Watches `fd`. Closing it ends that.
     pub(crate) fn add(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: token };
+        self.watch(fd, libc::EPOLLIN, token)
+    }
+
+    /// Watches `fd`, and tells once each time that it becomes readable: nobody has to read it for that.
+    pub(crate) fn add_edge(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
+        self.watch(fd, libc::EPOLLIN | libc::EPOLLET, token)
+    }
+
+    fn watch(&self, fd: impl AsFd, events: libc::c_int, token: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: events as u32, u64: token };
         let (epoll, fd) = (self.0.as_raw_fd(), fd.as_fd().as_raw_fd());
         // SAFETY: both descriptors are borrowed and so open during the call; `event` is a live epoll_event that the kernel
         // only reads.
@@ -75,6 +85,24 @@ pub(crate) fn eventfd() -> io::Result<File> {
     let fd = checked(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
     // SAFETY: `fd` was just returned by the kernel, is open, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) }.into())
+}
+
+/// A clock that epoll can wait for. It is not set yet.
+pub(crate) fn timerfd() -> io::Result<OwnedFd> {
+    // SAFETY: timerfd_create takes no pointers; it returns a new descriptor or -1.
+    let fd = checked(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK) })?;
+    // SAFETY: `fd` was just returned by the kernel, is open, and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Lets a clock made by [`timerfd`] expire once, after `delay`, which is less than a second and not nothing.
+pub(crate) fn set_timer(timer: impl AsFd, delay: Duration) -> io::Result<()> {
+    let never = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let after = libc::timespec { tv_sec: 0, tv_nsec: delay.subsec_nanos().max(1).into() };
+    let setting = libc::itimerspec { it_interval: never, it_value: after };
+    // SAFETY: the descriptor is borrowed and so open during the call; `setting` is a live itimerspec that the kernel only reads,
+    // and the old setting is not asked for.
+    checked(unsafe { libc::timerfd_settime(timer.as_fd().as_raw_fd(), 0, &setting, ptr::null_mut()) }).map(drop)
 }
 
 /// What `recvmmsg` said of one datagram.

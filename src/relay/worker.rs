@@ -176,10 +176,7 @@ impl Worker {
         self.turns += 1;
         for n in 0..count {
             match self.ready[n].token() {
-                WAKE => {
-                    self.parts.bell.hush();
-                    self.obey();
-                }
+                WAKE => self.obey(),
                 token => self.serve(token),
             }
         }
