@@ -8,9 +8,11 @@
 //! path (RFC 8866 5.8), `k=` is a key, and attributes of the session speak of lines that were refused.
 
 use crate::sdp::{Connection, Sdp};
+use std::collections::HashSet;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
-/// Attributes that mean something only between one peer and this node, with the reason.
+/// Attributes that mean something only between one peer and this node, with the reason. [`HOP`] is the same, cut into words.
 const HOP_ATTRIBUTES: &[&str] = &[
     // Written anew from what was understood.
     "rtpmap fmtp ptime maxptime sendrecv sendonly recvonly inactive",
@@ -28,6 +30,14 @@ const HOP_ATTRIBUTES: &[&str] = &[
     // Capabilities of an endpoint that this node would have to honour (RFC 3407, RFC 5939).
     "sqn cdsc cpar cparmin cparmax csup creq acap tcap pcfg acfg",
 ];
+
+/// Words of the grammar: no secrets.
+const GRAMMAR: &str = "sha-256 sha-1 sha-384 sha-512 host srflx prflx relay raddr rport tcptype active passive generation network-id \
+     network-cost ufrag cname msid mslabel label";
+
+// Cut once: each attribute of each description is looked for.
+static HOP: LazyLock<HashSet<&str>> = LazyLock::new(|| HOP_ATTRIBUTES.iter().flat_map(|line| line.split(' ')).collect());
+static WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| GRAMMAR.split(' ').collect());
 
 /// Texts of a peer shorter than this tell nothing.
 const TELLING_LENGTH: usize = 4;
@@ -69,10 +79,8 @@ impl Secrets {
 
     /// Words of the grammar are no secrets, and neither are ports, versions and what is too short to tell anything.
     fn add(&mut self, word: &str) {
-        const GRAMMAR: &str = "sha-256 sha-1 sha-384 sha-512 host srflx prflx relay raddr rport tcptype active passive \
-             generation network-id network-cost ufrag cname msid mslabel label";
         let number = word.bytes().all(|octet| octet.is_ascii_digit()) && word.len() < 8;
-        if word.len() >= TELLING_LENGTH && !number && !GRAMMAR.split(' ').any(|known| known == word) {
+        if word.len() >= TELLING_LENGTH && !number && !WORDS.contains(word) {
             self.0.push(word.to_ascii_lowercase());
         }
     }
@@ -95,7 +103,7 @@ impl Secrets {
 }
 
 fn belongs_to_hop(name: &str) -> bool {
-    HOP_ATTRIBUTES.iter().flat_map(|line| line.split(' ')).any(|known| known == name)
+    HOP.contains(name)
 }
 
 /// Whether `word` stands in `text` with neither letter nor digit before or behind it.
