@@ -10,6 +10,7 @@ pub mod config;
 pub mod context;
 pub mod events;
 pub mod interface;
+mod kept;
 pub mod node;
 pub mod number;
 pub mod overload;

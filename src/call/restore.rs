@@ -3,6 +3,7 @@
 
 use crate::b2bua::{Call, Farewell};
 use crate::events::Subscription;
+use crate::kept;
 use crate::registrar::{Binding, SEAL_KEY};
 use crate::registration_client::{KEPT, Kept};
 use crate::shield::KnownSource;
@@ -49,17 +50,17 @@ impl Restored {
     fn take(&mut self, entry: &Saved) -> bool {
         let kind = entry.key.split('/').next().unwrap_or_default();
         match kind {
-            "call" => serde_json::from_slice(&entry.value).map(|call| self.calls.push(call)).is_ok(),
+            "call" => kept::read(&entry.value).map(|call| self.calls.push(call)).is_some(),
             "bye" => {
-                let read = serde_json::from_slice(&entry.value);
-                read.map(|farewell| self.farewells.push((entry.key.clone(), farewell))).is_ok()
+                let read = kept::read(&entry.value);
+                read.map(|farewell| self.farewells.push((entry.key.clone(), farewell))).is_some()
             }
-            "binding" => serde_json::from_slice(&entry.value).map(|binding| self.bindings.push(binding)).is_ok(),
-            SEAL_KEY => serde_json::from_slice(&entry.value).map(|key| self.seal = Some(key)).is_ok(),
-            "known" => serde_json::from_slice(&entry.value).map(|known| self.known.push(known)).is_ok(),
-            "subscription" => serde_json::from_slice(&entry.value).map(|entry| self.subscriptions.push(entry)).is_ok(),
-            KEPT => serde_json::from_slice(&entry.value).map(|kept| self.registrations.push(kept)).is_ok(),
-            MODE_KEY => serde_json::from_slice(&entry.value).map(|mode| self.mode = Some(mode)).is_ok(),
+            "binding" => kept::read(&entry.value).map(|binding| self.bindings.push(binding)).is_some(),
+            SEAL_KEY => kept::read(&entry.value).map(|key| self.seal = Some(key)).is_some(),
+            "known" => kept::read(&entry.value).map(|known| self.known.push(known)).is_some(),
+            "subscription" => kept::read(&entry.value).map(|entry| self.subscriptions.push(entry)).is_some(),
+            KEPT => kept::read(&entry.value).map(|kept| self.registrations.push(kept)).is_some(),
+            MODE_KEY => kept::read(&entry.value).map(|mode| self.mode = Some(mode)).is_some(),
             _ => false,
         }
     }

@@ -36,7 +36,7 @@ impl Survival {
         self.reason = reason.to_string();
         if from != mode {
             cx.event(Event::ModeChanged { from, to: mode, reason: self.reason.clone() });
-            cx.persist(MODE_KEY.into(), serde_json::to_vec(&mode).ok());
+            cx.persist(MODE_KEY.into(), crate::kept::write(&mode));
         }
     }
 }

@@ -23,7 +23,7 @@ impl Farewells {
     /// Sends `bye` when the 2xx to `invite` was acknowledged, or will not be any more.
     /// A process that begins meanwhile sends it at once: nobody will tell it of the ACK.
     pub fn wait(&mut self, cx: &mut Context, invite: TransactionId, dialog: (String, String), bye: Bye) {
-        cx.persist(key(invite), serde_json::to_vec(&(bye.hop, bye.octets.as_ref())).ok());
+        cx.persist(key(invite), crate::kept::write(&(bye.hop, bye.octets.as_ref())));
         self.waiting.insert(invite, bye);
         self.of_dialog.insert(dialog, invite);
     }

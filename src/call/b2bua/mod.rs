@@ -103,7 +103,7 @@ pub(crate) struct Tables {
     loops: Loops,
     recent: VecDeque<CallRecord>,
     next_id: u64,
-    /// What concerns two calls, until the one at hand is put back.
+    /// What concerns two calls, until the one at hand is done.
     deferred: Vec<Deferred>,
     /// By the node's own INVITE: the call whose referrer asked for it, and the call that it became.
     referrals: HashMap<TransactionId, (CallId, CallId)>,
@@ -111,7 +111,7 @@ pub(crate) struct Tables {
 
 /// All calls.
 pub struct Calls {
-    // Boxed: a call is large, is taken out and put back at each event, and the table has twice as many places as calls.
+    // Boxed: a call is large, and the table has up to twice as many places as calls.
     live: HashMap<CallId, Box<Call>>,
     tables: Tables,
     /// Whether any of them was looked at since the watchers were told.
@@ -153,17 +153,16 @@ impl Calls {
         self.tables.allocator.in_use()
     }
 
-    /// Takes the call out, lets `act` change it, and puts it back unless it is over.
+    /// Lets `act` change the call, and forgets it when it is over.
     fn with(&mut self, env: &mut Env<'_>, id: CallId, act: impl FnOnce(&mut Call, &mut Env<'_>, &mut Tables)) {
-        let Some(mut call) = self.live.remove(&id) else { return };
+        let Some(call) = self.live.get_mut(&id) else { return };
         self.changed = true;
         call.follow_devices(env.bindings);
-        act(&mut call, env, &mut self.tables);
+        act(call, env, &mut self.tables);
         call.settle_replacement(env, &mut self.tables);
         if call.is_over() {
-            self.tables.forget(&call);
-        } else {
-            self.live.insert(id, call);
+            self.tables.forget(call);
+            self.live.remove(&id);
         }
         self.settle(env);
     }

@@ -13,7 +13,7 @@ impl Call {
     /// Writes an answered call down.
     pub(super) fn write_down(&self, env: &mut Env<'_>) {
         if self.phase == Phase::Connected {
-            env.cx.persist(ending::key(self.id), serde_json::to_vec(self).ok());
+            env.cx.persist(ending::key(self.id), crate::kept::write(self));
         }
     }
 

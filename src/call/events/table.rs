@@ -93,7 +93,7 @@ impl Events {
     /// Writes one down as it stands: whoever watches goes on doing so after a restart.
     pub(super) fn keep(&self, cx: &mut Context, id: u64) {
         if let Some(subscription) = self.live.get(&id) {
-            cx.persist(subscription.key(), serde_json::to_vec(subscription).ok());
+            cx.persist(subscription.key(), crate::kept::write(subscription));
         }
     }
 

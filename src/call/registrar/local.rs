@@ -154,7 +154,7 @@ impl Registrar {
             local: !by_cloud,
             refresh: before.is_some(),
         });
-        cx.persist(binding.key(), serde_json::to_vec(&binding).ok());
+        cx.persist(binding.key(), crate::kept::write(&binding));
         cx.border.follow_device(&binding.hop, &binding.user_agent);
         self.table.put(binding.clone());
         self.returned(cx, &binding, before.and_then(|b| b.hop.flow));

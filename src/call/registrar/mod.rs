@@ -108,7 +108,7 @@ impl Registrar {
         let key = kept.unwrap_or_else(|| {
             let mut key = [0; 32];
             cx.entropy.fill(&mut key);
-            cx.persist(SEAL_KEY.into(), serde_json::to_vec(&key).ok());
+            cx.persist(SEAL_KEY.into(), crate::kept::write(&key));
             key
         });
         self.table.seal = Seal::new(key);

@@ -199,7 +199,7 @@ impl Client {
     /// The next number, which no later process uses again (RFC 3261 10.2: Call-ID stays, CSeq grows).
     fn count_up(&mut self, cx: &mut Context) {
         self.kept.cseq += 1;
-        cx.persist(format!("{KEPT}/{}", self.trunk), serde_json::to_vec(&self.kept).ok());
+        cx.persist(format!("{KEPT}/{}", self.trunk), crate::kept::write(&self.kept));
     }
 
     /// The connection that held the registration broke: nobody can call by it, so another one is made.

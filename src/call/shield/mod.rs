@@ -109,7 +109,7 @@ impl Shield {
                 self.distrust(cx, gone);
             }
             if let Some(known) = learnt.write {
-                cx.persist(KnownSource::key(source), serde_json::to_vec(&known).ok());
+                cx.persist(KnownSource::key(source), crate::kept::write(&known));
             }
         }
     }

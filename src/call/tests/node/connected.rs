@@ -177,8 +177,7 @@ fn after_replaces_the_other_party_knows_who_took_over() {
 #[test]
 fn who_sits_there_outlives_the_process() {
     let (desk, ..) = calls_out(true, "", "P-Asserted-Identity: <sip:0199@x.test>\r\n");
-    let (_, call) = desk.kept.iter().find(|(key, _)| key.starts_with("call/")).expect("the call was written down");
-    assert!(String::from_utf8_lossy(call).contains("\"user\":\"0199\""));
+    assert!(desk.kept_call().contains("\"user\":\"0199\""));
 }
 
 /// The end of an early dialog: of whoever the node has asked, with this tag.

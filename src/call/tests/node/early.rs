@@ -125,8 +125,7 @@ fn an_invite_without_offer_is_offered_what_the_target_answered() {
     let ok = invites_ok(&desk).remove(0);
     assert!(String::from_utf8_lossy(ok.body()).contains("RTP/AVP 8"));
     desk.inside(PHONE, "ACK", &ok, ok.cseq().expect("sound").0, "", SDP);
-    let (_, call) = desk.kept.iter().find(|(key, _)| key.starts_with("call/")).expect("the call was written down");
-    assert!(String::from_utf8_lossy(call).contains("10.0.0.9:4000"));
+    assert!(desk.kept_call().contains("[10,0,0,9],4000"));
     assert_eq!(desk.status().calls[0].state, "connected");
 }
 

@@ -116,6 +116,12 @@ impl Desk {
         self.kept.iter().map(|(key, value)| Saved { key: key.clone(), value: value.clone() }).collect()
     }
 
+    /// The one call that is written down, as JSON.
+    pub fn kept_call(&self) -> String {
+        let (_, call) = self.kept.iter().find(|(key, _)| key.starts_with("call/")).expect("the call was written down");
+        rmp_serde::from_slice::<serde_json::Value>(call).expect("it can be read").to_string()
+    }
+
     pub fn status(&self) -> Status {
         self.node.status()
     }
