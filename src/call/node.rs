@@ -213,11 +213,13 @@ impl Node {
             Step::Send { hop, octets } => self.cx.put(hop, octets),
             Step::Request { id, hop, message } => {
                 let message = self.cx.incoming(&hop, message, Some(id));
+                let message = self.located(&hop, message);
                 self.requested(id, hop, message);
             }
             Step::Response { id, hop, message } => {
                 let hop = self.cx.large.get(&id).copied().unwrap_or(hop);
                 let message = self.cx.incoming(&hop, message, Some(id));
+                let message = self.located(&hop, message);
                 self.answered(id, hop, &message);
             }
             Step::Failed { id, cause } => self.failed(id, &cause.to_string()),
@@ -243,6 +245,12 @@ impl Node {
             // Counted by the layer. A late 2xx of an INVITE that both layers forgot is not acknowledged; its sender gives up.
             Step::StrayResponse { .. } => {}
         }
+    }
+
+    /// A message that founds or refreshes a dialog says where the device is, be it by a GRUU.
+    fn located(&self, hop: &Hop, message: Message) -> Message {
+        let elsewhere = message.method() == Method::Register || message.status().is_some_and(|status| status >= 300);
+        if elsewhere { message } else { self.registrar.table.located(hop, &message).unwrap_or(message) }
     }
 
     /// A new request, by where it belongs: inside a dialog, or by method.

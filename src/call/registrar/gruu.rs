@@ -4,7 +4,8 @@
 use super::binding::Binding;
 use super::table::BindingTable;
 use hmac::{Hmac, Mac};
-use ringfort_base::Entropy;
+use ringfort_base::{Entropy, Hop};
+use ringfort_sip::message::{HeaderName, Message};
 use ringfort_sip::uri::{self, Uri};
 use sha2::Sha256;
 use std::fmt;
@@ -100,6 +101,19 @@ pub fn is_gruu(uri: &Uri) -> bool {
 }
 
 impl BindingTable {
+    /// A message that came over `hop` and whose Contact is the GRUU of the device there, with the device's registered contact in its
+    /// place: what goes out in the dialog is addressed to that (RFC 5627 5.4). `None`: it stays as it is.
+    pub fn located(&self, hop: &Hop, message: &Message) -> Option<Message> {
+        message.header(HeaderName::Contact).filter(|value| value.contains(";gr"))?;
+        let uri = Uri::parse(message.contacts().ok()?.first()?.uri).ok()?;
+        match self.meant_by(&uri)? {
+            Meant::Device(device) if device.hop.same_peer(hop) && device.hop.flow == hop.flow => {
+                message.relocated(&device.contact)
+            }
+            _ => None,
+        }
+    }
+
     /// What a GRUU of this node's means. `None`: the URI is no GRUU.
     pub fn meant_by(&self, uri: &Uri) -> Option<Meant<'_>> {
         let wanted = uri.param("gr").filter(|_| is_gruu(uri))?;

@@ -15,6 +15,7 @@ mod method;
 mod name;
 mod params;
 mod received;
+mod relocated;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;

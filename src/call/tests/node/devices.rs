@@ -134,6 +134,8 @@ fn a_gruu_that_was_handed_out_is_routed() {
     assert_eq!(desk.register("203.0.113.10:5060", "102", "Contact: <sip:102@203.0.113.10:5060>\r\n"), 200);
     for gruu in [named("pub-gruu"), named("temp-gruu")] {
         let answer = call(&mut desk, &gruu, &gruu);
+        let ack = desk.last_of(OLD, |message| message.method() == Method::Ack);
+        assert_eq!(ack.request_uri(), Some("sip:102@203.0.113.9:40001;transport=tls"));
         within(&mut desk, CALLER, &answer, "BYE", 1, "");
         let bye = desk.last(OLD);
         assert_eq!(bye.request_uri(), Some("sip:102@203.0.113.9:40001;transport=tls"));
@@ -145,6 +147,22 @@ fn a_gruu_that_was_handed_out_is_routed() {
     desk.disconnect(OLD);
     desk.request(CALLER, "INVITE", &named("pub-gruu"), "101", &format!("Contact: <sip:101@{CALLER}>\r\n"), SDP);
     assert_eq!(desk.answer(CALLER), 480);
+}
+
+/// Who names another's GRUU as its contact is not told where that one is.
+#[test]
+fn a_foreign_gruu_tells_nothing() {
+    let mut desk = desk();
+    let gruu = field(&desk.last(OLD), HeaderName::Contact);
+    let gruu = gruu.split("pub-gruu=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a GRUU").to_string();
+    desk.request(CALLER, "INVITE", "sip:102@ringfort.local", "101", &format!("Contact: <{gruu}>\r\n"), SDP);
+    desk.reply(OLD, "200 OK", "b", &format!("Contact: <sip:102@{OLD}>\r\n"), SDP);
+    let (answer, invite) = (desk.last(CALLER), desk.last_of(OLD, |message| message.method() == Method::Invite));
+    within(&mut desk, CALLER, &answer, "ACK", 0, "");
+    from_callee(&mut desk, OLD, &invite, "BYE", 1, "");
+    let told: Vec<&str> =
+        desk.sent.iter().filter(|(to, _)| to.to_string() == CALLER).filter_map(|(_, m)| m.request_uri()).collect();
+    assert_eq!(told, ["sip:101@203.0.113.5:5060"]);
 }
 
 /// RFC 3327: the proxies that the device came by are on the way back.
