@@ -34,6 +34,8 @@ pub(super) struct Unwanted {
 enum Late {
     /// It founds a dialog that nobody wants: ACK and BYE.
     Release(Unwanted),
+    /// The call that it began is over. With this tag it is a repeat: the ACK again. With another one it is of a fork: ACK and BYE.
+    Others(Unwanted, String, Option<(Hop, Bytes)>),
     /// It answers a re-INVITE: ACK, as made in its dialog. The peer has changed what nobody else has.
     Acknowledge(Hop, Bytes, (CallId, Side)),
 }
@@ -59,6 +61,14 @@ impl Abandoned {
         self.cancel(cx, id, Late::Acknowledge(hop, ack, leg), None);
     }
 
+    /// The leg that an INVITE founded, with this tag, is over; repeats of its 2xx, and those of other branches of a fork, may still come.
+    pub fn outlive(&mut self, cx: &mut Context, id: TransactionId, invite: Unwanted, tag: &str, ack: Option<(Hop, Bytes)>) {
+        // None: the transaction layer forgot it already.
+        if cx.owners.remove(&id).is_some() {
+            self.invites.insert(id, Late::Others(invite, tag.to_string(), ack));
+        }
+    }
+
     fn cancel(&mut self, cx: &mut Context, id: TransactionId, late: Late, reason: Option<&str>) {
         cx.owners.remove(&id);
         let reason = reason.map(|reason| (HeaderName::Reason, reason));
@@ -79,6 +89,10 @@ impl Abandoned {
         }
         match late {
             Late::Release(invite) => self.acknowledge_and_release(cx, invite, response),
+            Late::Others(_, tag, ack) if response.to().is_ok_and(|to| to.tag() == Some(tag.as_str())) => {
+                ack.into_iter().for_each(|(hop, ack)| cx.send(hop, ack));
+            }
+            Late::Others(invite, ..) => self.acknowledge_and_release(cx, invite, response),
             Late::Acknowledge(hop, ack, (call, side)) => {
                 cx.send(hop, ack);
                 return Answered::Diverged(call, side);

@@ -203,7 +203,8 @@ impl Leg {
         unacknowledged: Option<TransactionId>,
         reason: Option<&str>,
     ) {
-        if let Some((id, invite)) = self.unwanted().filter(|_| self.ack.is_none()) {
+        let unwanted = self.unwanted();
+        if let Some((id, invite)) = unwanted.clone().filter(|_| self.ack.is_none()) {
             self.invite = None;
             tables.abandoned.give_up(env.cx, id, invite, None);
         } else if !by_peer && self.is_confirmed() {
@@ -216,6 +217,10 @@ impl Leg {
                     None => tables.abandoned.byes.say(env.cx, bye),
                 }
             }
+        }
+        if let (Some((id, invite)), Some((of, hop, ack)), Some(dialog)) = (unwanted, &self.ack, &self.dialog) {
+            let ack = Some((*hop, ack.clone())).filter(|_| *of == id);
+            tables.abandoned.outlive(env.cx, id, invite, &dialog.id.remote_tag, ack);
         }
         if let Some(media) = &self.media {
             media::close(env, tables, media);

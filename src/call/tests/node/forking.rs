@@ -56,6 +56,23 @@ fn all_devices_ring_and_the_first_answer_wins() {
     assert_eq!(desk.status().calls[0].target, "extension:102");
 }
 
+/// RFC 3261 13.2.2.4: each 2xx is acknowledged, also that of a fork behind the target when the call is over.
+#[test]
+fn answers_that_come_after_the_call_are_acknowledged_and_released() {
+    let mut desk = ringing("");
+    let invite = desk.requests(ONE, Method::Invite).remove(0);
+    desk.reply(ONE, "200 OK", "one", &contact(ONE), &sdp("203.0.113.6"));
+    desk.input(Input::HangUp(desk.status().calls[0].call));
+    let count = |desk: &Desk, method: Method| desk.requests(ONE, method).len();
+    assert_eq!((count(&desk, Method::Ack), count(&desk, Method::Bye)), (1, 1));
+    desk.reply_to(ONE, &invite, "200 OK", "one", &contact(ONE), &sdp("203.0.113.6"));
+    assert_eq!((count(&desk, Method::Ack), count(&desk, Method::Bye)), (2, 1), "its ACK was lost");
+    desk.reply_to(ONE, &invite, "200 OK", "fork", &contact(ONE), &sdp("203.0.113.6"));
+    assert_eq!((count(&desk, Method::Ack), count(&desk, Method::Bye)), (3, 2));
+    let bye = desk.requests(ONE, Method::Bye).remove(1);
+    assert!(bye.header(HeaderName::To).is_some_and(|to| to.ends_with("tag=fork")));
+}
+
 #[test]
 fn six_hundred_ends_all() {
     let mut desk = ringing("");
