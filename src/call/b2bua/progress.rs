@@ -89,7 +89,13 @@ impl Call {
         self.phase = Phase::Ringing;
         let place = key.and_then(|key| {
             let mute = self.asking.branch(no).is_some_and(|branch| branch.mute);
-            let sdp = sdp_of(response).filter(|_| !mute).map(<[u8]>::to_vec);
+            let sdp = sdp_of(response).map(<[u8]>::to_vec);
+            if mute {
+                // The caller does not hear it; but it may be the answer, which a 2xx need not repeat (RFC 6337 3.1.1).
+                let fork = self.asking.branch(no).and_then(|branch| branch.fork_tagged(&key.1));
+                fork.into_iter().for_each(|fork| fork.sdp = sdp.clone().or(fork.sdp.take()));
+                return self.early_of(&key);
+            }
             self.early_media(env, tables, &key, sdp).or_else(|| self.early_of(&key))
         });
         let who = self.told_of_branch(env.cx, no, response);

@@ -44,6 +44,16 @@ fn early_media_that_is_no_good_is_not_passed_on() {
     assert!(!desk.last(PHONE).body().is_empty(), "the answer has its description all the same");
 }
 
+/// RFC 6337 3.1.1: an answer in a reliable response need not be said again.
+#[test]
+fn early_media_that_is_no_good_is_an_answer_all_the_same() {
+    let mut desk = dialled("early_media = false\nreliable_provisional = \"supported\"", "");
+    answers(&mut desk, "183 Session Progress", "Require: 100rel\r\nRSeq: 1\r\n", &trunk_sdp());
+    assert_eq!((desk.last(PHONE).status(), desk.last(PHONE).body().len()), (Some(183), 0));
+    answers(&mut desk, "200 OK", "", "");
+    assert_eq!((desk.last(PHONE).status(), desk.last(PHONE).body().is_empty()), (Some(200), false));
+}
+
 #[test]
 fn a_caller_gets_reliable_responses_as_its_profile_says() {
     for (switch, ringing, progress) in [("never", false, false), ("supported", false, true), ("required", true, true)] {
