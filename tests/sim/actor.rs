@@ -293,9 +293,9 @@ impl Actor {
         no
     }
 
-    /// Takes over another device's call.
-    pub fn take_over(&mut self, now: Time, uri: &str, replaces: String) {
-        let no = self.ua.call_instead(now, uri, Some(replaces));
+    /// Calls with a header field that names another device's call: to take it over, or to talk along.
+    pub fn take_over(&mut self, now: Time, uri: &str, (name, value): (&str, String)) {
+        let no = self.ua.call_instead(now, uri, Some((name, value)));
         self.plan(now + Duration::from_millis(self.temper.patience_ms), Errand::GiveUp(no));
     }
 
@@ -459,9 +459,11 @@ impl Actor {
         match (status, challenge) {
             (200, _) => {
                 self.registered = true;
+                self.ua.learn_gruu(wire);
                 if self.expires_s > 0 {
-                    let share = 400 + self.ua.dice.below(500);
-                    self.plan(now + Duration::from_millis(u64::from(self.expires_s) * share), Errand::Register);
+                    let share = 600 + self.ua.dice.below(300);
+                    let granted = self.ua.granted_s(wire).unwrap_or(u64::from(self.expires_s));
+                    self.plan(now + Duration::from_millis(granted * share), Errand::Register);
                 }
             }
             // One answer to each new challenge; then a rest, as a phone with a wrong password takes it.

@@ -108,6 +108,8 @@ impl Campaign {
             ua.secret = Some(Secret { user: user.into(), password: password(user), algorithm });
             let expires = 60 + dice.below(300) as u32;
             ua.habits = habits(&mut dice);
+            let device = format!("urn:uuid:00000000-0000-1000-8000-{:012x}", dice.below(1 << 40));
+            ua.instance = Some(device).filter(|_| dice.chance(600));
             let temper = phone(&mut dice);
             world.join(Actor::new(ua, temper, expires));
         }
@@ -145,6 +147,7 @@ impl Campaign {
                 3 | 4 if deaths => self.toggle_cloud(),
                 5 => self.operator(),
                 8 => self.pick_up(),
+                9 => self.dial_device(),
                 6 if breaks => self.world.break_flow(2),
                 7 if crashes => self.crash(),
                 _ => {}
@@ -203,10 +206,20 @@ impl Campaign {
         let [desk, hand] = [3, 4];
         let ua = &self.world.actors[desk].ua;
         let Some(no) = (0..ua.calls.len()).rfind(|no| ua.calls[*no].state == State::Confirmed || self.clean) else { return };
-        let replaces = ua.replaces(no);
+        let name = if self.dice.chance(800) { "Replaces" } else { "Join" };
+        let call = ua.replaces(no);
         let now = self.world.now;
-        self.world.actors[hand].take_over(now, "sip:104@ringfort.test", replaces);
+        self.world.actors[hand].take_over(now, "sip:104@ringfort.test", (name, call));
         self.world.collect(hand);
+    }
+
+    /// Somebody calls one device of another by its GRUU, be it that the device has registered otherwise since.
+    fn dial_device(&mut self) {
+        let [caller, callee] = [(); 2].map(|()| self.dice.below(PHONES.len() as u64) as usize);
+        let Some(gruu) = self.world.actors[callee].ua.gruu.clone().filter(|_| caller != callee) else { return };
+        let now = self.world.now;
+        self.world.actors[caller].call(now, &gruu);
+        self.world.collect(caller);
     }
 
     /// The operator ends some call.

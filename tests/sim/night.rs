@@ -10,7 +10,7 @@ use ringfort_base::Time;
 use std::time::Duration;
 
 /// Hours of a night, from and to.
-const HOURS: (u64, u64) = (7, 12);
+const HOURS: (u64, u64) = (6, 11);
 /// Between two troubles, at most.
 const QUIET_MS: u64 = 2 * 3_600_000;
 /// Something that broke is broken for so long at most.

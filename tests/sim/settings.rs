@@ -37,6 +37,7 @@ pub struct Settings {
     calls_max: u64,
     proves: bool,
     registers: bool,
+    bulk: bool,
     profile: String,
     /// How often peers are asked whether they live.
     pub watch: Watch,
@@ -80,6 +81,7 @@ impl Settings {
             calls_max: if dice.chance(200) { 1 + dice.below(3) } else { 0 },
             proves: dice.chance(700),
             registers: dice.chance(500),
+            bulk: dice.chance(400),
             profile: profile(dice),
             watch: Watch::Day,
         }
@@ -117,8 +119,9 @@ impl Settings {
                 let _ = writeln!(text, "auth = {{ user = \"{user}\", password = \"{password}\" }}");
             }
             if name == "backup" && self.registers && self.watch != Watch::Off {
-                let expires_s = if self.watch == Watch::Day { 120 } else { 3_600 };
-                let _ = writeln!(text, "register = {{ user = \"{user}\", password = \"{password}\", expires_s = {expires_s} }}");
+                let (expires_s, bulk) = (if self.watch == Watch::Day { 120 } else { 3_600 }, self.bulk);
+                let account = format!("user = \"{user}\", password = \"{password}\"");
+                let _ = writeln!(text, "register = {{ {account}, expires_s = {expires_s}, bulk = {bulk} }}");
             }
             if name != "twin" {
                 text.push_str("profile = \"drawn\"\n");

@@ -67,8 +67,9 @@ impl Ua {
         self.call_instead(now, uri, None)
     }
 
-    /// The same; with Replaces it takes the place of another call (RFC 3891).
-    pub fn call_instead(&mut self, now: Time, uri: &str, replaces: Option<String>) -> CallNo {
+    /// The same with one more header field, which names another call: Replaces takes its place (RFC 3891), Join wants to talk along
+    /// (RFC 3911).
+    pub fn call_instead(&mut self, now: Time, uri: &str, other: Option<(&str, String)>) -> CallNo {
         let (tag, call_id) = (self.unique("tag"), self.unique("call"));
         let invite = Wire::request("INVITE", uri)
             .with("Via", self.via())
@@ -80,7 +81,7 @@ impl Ua {
             .with("Contact", self.contact())
             .with("User-Agent", format!("{}-phone", self.word));
         let invite = self.extensions(invite);
-        let invite = replaces.into_iter().fold(invite, |invite, value| invite.with("Replaces", value));
+        let invite = other.into_iter().fold(invite, |invite, (name, value)| invite.with(name, value));
         let empty = self.dice.chance(self.habits.empty);
         let invite = if empty { invite } else { invite.sdp(&self.sdp(1, "sendrecv")) };
         self.calls.push(Call::new(true, invite.clone(), tag, String::new()));
@@ -101,11 +102,20 @@ impl Ua {
             .with("Call-ID", self.register.0.clone())
             .with("CSeq", format!("{} REGISTER", self.register.1))
             .with("User-Agent", format!("{}-phone", self.word))
-            .with("Contact", format!("{};expires={expires_s}", self.contact()));
+            .with("Contact", format!("<{}>;expires={expires_s}{}", self.place(), self.device()));
+        if self.instance.is_some() {
+            wire = wire.with("Supported", if self.tcp { "gruu, outbound, path" } else { "gruu" });
+        }
         if let Some(authorization) = authorization {
             wire = wire.with("Authorization", authorization);
         }
         self.send(now, wire, Purpose::Register);
+    }
+
+    /// Contact parameters that tell which device registers.
+    fn device(&self) -> String {
+        let reg_id = if self.tcp { ";reg-id=1" } else { "" };
+        self.instance.as_ref().map_or(String::new(), |instance| format!(";+sip.instance=\"<{instance}>\"{reg_id}"))
     }
 
     /// A request within a call.

@@ -200,6 +200,10 @@ pub struct Ua {
     pub address: SocketAddr,
     /// Speaks over a connection.
     pub tcp: bool,
+    /// Tells of itself which device it is, and uses the GRUUs that it gets for that (RFC 5627).
+    pub instance: Option<String>,
+    /// The GRUU of its registration.
+    pub gruu: Option<String>,
     domain: String,
     /// Randomness.
     pub dice: Seeded,
@@ -238,6 +242,8 @@ impl Ua {
             user: user.into(),
             address,
             tcp: false,
+            instance: None,
+            gruu: None,
             domain: domain.into(),
             dice,
             serial: 0,
@@ -268,9 +274,32 @@ impl Ua {
         &self.domain
     }
 
-    /// Our Contact.
+    /// Where we are.
+    pub fn place(&self) -> String {
+        format!("sip:{}@{}{}", self.user, self.address, if self.tcp { ";transport=tcp" } else { "" })
+    }
+
+    /// Our Contact in dialogs: the GRUU, if we have one.
     pub fn contact(&self) -> String {
-        format!("<sip:{}@{}{}>", self.user, self.address, if self.tcp { ";transport=tcp" } else { "" })
+        format!("<{}>", self.gruu.clone().unwrap_or_else(|| self.place()))
+    }
+
+    /// What a granted REGISTER says of our GRUU.
+    pub fn learn_gruu(&mut self, wire: &Wire) {
+        let name = if self.dice.chance(500) { "pub-gruu=\"" } else { "temp-gruu=\"" };
+        let gruu = self.listed(wire).and_then(|value| value.split_once(name)?.1.split('"').next());
+        self.gruu = gruu.filter(|_| self.instance.is_some()).map(str::to_string);
+    }
+
+    /// Our Contact as a granted REGISTER lists it.
+    fn listed<'a>(&self, wire: &'a Wire) -> Option<&'a str> {
+        let place = format!("<{}>", self.place());
+        wire.all("Contact").into_iter().find(|value| value.contains(&place))
+    }
+
+    /// How long a REGISTER was granted, seconds.
+    pub fn granted_s(&self, wire: &Wire) -> Option<u64> {
+        self.listed(wire)?.split_once(";expires=")?.1.split(';').next()?.trim().parse().ok()
     }
 
     /// Our description, with everything in it that has to be hidden.
@@ -323,6 +352,7 @@ impl Ua {
         self.servers.clear();
         self.timers.clear();
         self.calls.clear();
+        self.gruu = None;
         self.notices.clear();
     }
 

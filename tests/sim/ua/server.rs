@@ -1,7 +1,7 @@
 //! Requests to the user agent: told apart, answered, repeated until acknowledged.
 
 use super::{Call, CallNo, End, GIVE_UP, Notice, Server, State, T1, Timer, Ua, mirror};
-use crate::wire::{Wire, uri_of};
+use crate::wire::Wire;
 use ringfort_base::Time;
 use std::time::Duration;
 
@@ -72,8 +72,8 @@ impl Ua {
             c.invite.get("Call-ID") == wire.get("Call-ID") && c.local_tag == wire.to_tag() && c.remote_tag == wire.tag_of_from()
         };
         let Some(no) = self.calls.iter().position(fits) else { return self.respond(now, &key, wire.reply(481, "")) };
-        if wire.uri() != uri_of(&self.contact()) {
-            self.complaints.push(format!("{} is not for {}", wire.start, self.contact()));
+        if wire.uri() != self.place() {
+            self.complaints.push(format!("{} is not for {}", wire.start, self.place()));
         }
         let state = self.calls[no].state;
         let released = self.calls[no].end.is_some();
