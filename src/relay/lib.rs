@@ -14,8 +14,9 @@
 //! | `frame.rs` | whole Ethernet frames, for tiers below sockets |
 //!
 //! All ports of one call live on one worker, so a packet never crosses threads and a worker's tables are plain data that
-//! nobody else touches: there is nothing to lock. A port that joins another call goes to that call's worker as it stands. Nothing is allocated for a media packet and its payload is never copied in user
-//! space: it is received into a worker's buffer, unprotected, protected and rewritten there, and sent from there.
+//! nobody else touches: there is nothing to lock. A port that joins another call goes to that call's worker as it stands.
+//! Nothing is allocated for a media packet and its payload is never copied in user space: it is received into a worker's
+//! buffer, unprotected, protected and rewritten there, and sent from there.
 
 mod bell;
 mod command;

@@ -83,7 +83,8 @@ impl Call {
             let decision = setup::decide(env, &self.asked.source, &self.asked.from, number);
             for mut stage in decision.targets.unwrap_or_default() {
                 stage.behind = stage.behind.map(|place| place + first).or(first.checked_sub(1));
-                stage.diversions.splice(..0, before.iter().cloned());
+                let led = stage.along.iter_mut().map(|(_, diversions)| diversions).chain([&mut stage.diversions]);
+                led.for_each(|diversions| drop(diversions.splice(..0, before.iter().cloned())));
                 plan.push(stage);
             }
         }
@@ -98,8 +99,9 @@ impl Call {
         // Others ring on: the new ones ring with them (RFC 3261 16.7 step 4).
         let room = limits::BRANCHES_MAX.saturating_sub(self.asking.branches.len());
         let mut asked = 0;
-        for target in self.concrete(env, first.targets).into_iter().take(room).filter(|target| *target != Target::Echo) {
-            let wanted = Wanted { target, diversions: first.diversions.clone(), breadth: 1 };
+        for target in self.concrete(env, first.targets.clone()).into_iter().take(room).filter(|target| *target != Target::Echo) {
+            let diversions = first.diversions_of(&target).to_vec();
+            let wanted = Wanted { target, diversions, breadth: 1 };
             asked += usize::from(self.ask(env, tables, wanted).is_ok());
         }
         self.watch_silence(env);

@@ -112,3 +112,14 @@ fn a_phone_that_rings_along_reads_for_whom() {
     let told = told(&last, HeaderName::Diversion);
     assert!(told.len() == 2 && told[0].contains("555103") && told[1].contains("555102"), "{told:?}");
 }
+
+/// A device sends the call on to an extension for which another phone rings along.
+#[test]
+fn a_redirection_to_who_is_not_alone_is_told_to_both() {
+    let mut desk = site(["", "}\nalso_ring = [\"0777\"] # "]);
+    let invite = last_invite(&desk, ONE);
+    desk.reply_to(ONE, &invite, "302 Moved Temporarily", "b", "Contact: <sip:103@ringfort.local>\r\n", "");
+    assert_eq!(told(&last_invite(&desk, TWO), HeaderName::Diversion).len(), 1);
+    let told = told(&last_invite(&desk, TRUNK), HeaderName::Diversion);
+    assert!(told.len() == 2 && told[0].contains("555103") && told[1].contains("555102"), "{told:?}");
+}
