@@ -43,7 +43,11 @@ pub fn keys(profile: SrtpProfile) -> SrtpKeys {
 /// Plan of a port whose peer is at `peer`, speaks `profile`, and is connected to the port `to`.
 pub fn plan(peer: SocketAddr, profile: Option<SrtpProfile>, to: PortId) -> Box<FlowPlan> {
     Box::new(FlowPlan {
-        receive: Receive { latch: Latch::Symmetric { expected: Some(peer), grace_ms: 0 }, srtp: profile.map(keys) },
+        receive: Receive {
+            latch: Latch::Symmetric { expected: Some(peer), grace_ms: 0 },
+            srtp: profile.map(keys),
+            speech: vec![(0, 8_000)],
+        },
         destination: Destination::Port(to),
         transmit: Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: profile.map(keys), muted: false },
     })

@@ -63,6 +63,21 @@ pub enum Blame {
     None,
 }
 
+/// How the audio of one party arrives at the node, and what the party says of the audio that it gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LegQuality {
+    /// RTP packets that did not come.
+    pub lost: u64,
+    /// Highest interarrival jitter, µs (RFC 3550 6.4.1).
+    pub jitter_max_us: u32,
+    /// Way to the party and back, µs, by RTCP; `None`: nothing that tells was reported.
+    pub round_trip_us: Option<u32>,
+    /// Packets that the party says it missed.
+    pub missed: u32,
+    /// Mean opinion score that its audio is worth, 1.0 to 4.5 (E-model, ITU-T G.107); `None`: no audio came.
+    pub mos: Option<f32>,
+}
+
 /// What a call did, written once when it ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallRecord {
@@ -93,6 +108,9 @@ pub struct CallRecord {
     pub reroutes: u32,
     /// RTP packets received from caller and callee.
     pub packets: [u64; 2],
+    /// Quality of both parties' audio, caller first: of the legs that the call had when it ended.
+    #[serde(default)]
+    pub quality: [LegQuality; 2],
 }
 
 /// Everything that the node tells the world.

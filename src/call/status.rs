@@ -1,6 +1,6 @@
 //! What the node looks like now: one snapshot for the page, the command line and the metrics.
 
-use ringfort_base::event::{CallRecord, Mode};
+use ringfort_base::event::{CallRecord, LegQuality, Mode};
 use ringfort_base::{CallId, Pii, SourceNet, Transport, Wall};
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +129,9 @@ pub struct CallStatus {
     pub media: [String; 2],
     /// RTP packets received from caller and callee, as last reported.
     pub packets: [u64; 2],
+    /// Quality of both parties' audio, caller first, as last reported.
+    #[serde(default)]
+    pub quality: [LegQuality; 2],
 }
 
 /// Counters since the process started.

@@ -34,6 +34,16 @@ impl Format {
         }
     }
 
+    /// Whether it carries speech, not only DTMF events or comfort noise.
+    pub fn is_speech(&self) -> bool {
+        !["telephone-event", "CN"].iter().any(|auxiliary| self.name().eq_ignore_ascii_case(auxiliary))
+    }
+
+    /// Clock of its RTP timestamps, Hz. `None`: nobody told.
+    pub fn clock_hz(&self) -> Option<u32> {
+        self.identity().1.parse().ok()
+    }
+
     /// Name, clock and channels; one channel when not written (RFC 8866 6.6).
     fn identity(&self) -> (&str, &str, &str) {
         let encoding = self.encoding.as_deref().or_else(|| static_encoding(self.payload)).unwrap_or("");
@@ -89,8 +99,7 @@ impl Description {
 
     /// Whether at least one format carries speech, not only DTMF events or comfort noise.
     pub fn has_speech(&self) -> bool {
-        let auxiliary = |name: &str| name.eq_ignore_ascii_case("telephone-event") || name.eq_ignore_ascii_case("CN");
-        self.formats.iter().any(|format| !auxiliary(format.name()))
+        self.formats.iter().any(Format::is_speech)
     }
 }
 

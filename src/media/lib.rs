@@ -9,6 +9,7 @@ pub mod error;
 mod hiding;
 mod negotiation;
 pub mod plan;
+pub mod quality;
 mod remote;
 mod reserve;
 pub mod sdes;

@@ -32,6 +32,17 @@ pub(crate) struct Agreed {
 }
 
 impl Agreed {
+    /// Payload types by which the peer sends speech, with their clocks: the node chose them in its own description.
+    pub fn speech(&self) -> Vec<(u8, u32)> {
+        let formats = self.local.description.formats.iter().filter(|format| format.is_speech());
+        formats.filter_map(|format| Some((format.payload, format.clock_hz()?))).collect()
+    }
+
+    /// The codec by which the peer most likely sends: the first that the node takes.
+    pub fn codec(&self) -> Option<&str> {
+        self.local.description.formats.iter().find(|format| format.is_speech()).map(Format::name)
+    }
+
     /// The node may send to the peer.
     pub fn node_may_send(&self) -> bool {
         self.local.description.direction.sends() && self.remote.description.direction.receives()

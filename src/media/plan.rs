@@ -61,6 +61,9 @@ pub struct Receive {
     pub latch: Latch,
     /// Keys of the peer's direction; `None`: plain RTP.
     pub srtp: Option<SrtpKeys>,
+    /// Payload types that carry speech, each with its RTP clock in Hz: what jitter is measured by.
+    #[serde(default)]
+    pub speech: Vec<(u8, u32)>,
 }
 
 /// How packets leave this port.
@@ -251,4 +254,12 @@ pub struct PortCounters {
     pub send_failed: u64,
     /// Not passed up: more control datagrams a second than allowed.
     pub control_dropped: u64,
+    /// RTP packets that did not come from the peer.
+    pub rtp_lost: u64,
+    /// Highest interarrival jitter of the peer's audio, µs.
+    pub jitter_max_us: u32,
+    /// Way to the peer and back by its last report that tells, µs.
+    pub round_trip_us: Option<u32>,
+    /// RTP packets that the peer says it missed.
+    pub peer_lost: u32,
 }

@@ -335,6 +335,11 @@ impl LegSession {
         self.agreed.as_ref().map(|agreed| agreed.remote.description.direction)
     }
 
+    /// Encoding name of the codec that the peer is expected to send.
+    pub fn codec(&self) -> Option<&str> {
+        self.agreed.as_ref().and_then(Agreed::codec)
+    }
+
     /// The peer takes no media: it holds the call.
     pub fn on_hold(&self) -> bool {
         self.remote_direction().is_some_and(|direction| !direction.receives())

@@ -18,6 +18,8 @@ const LABEL_LEN_MAX: usize = 64;
 const SETUP_BUCKETS: [f64; 8] = [0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
 /// Upper bounds of the histogram of times talked, seconds.
 const TALK_BUCKETS: [f64; 8] = [5.0, 15.0, 60.0, 180.0, 600.0, 1_800.0, 3_600.0, 14_400.0];
+/// Bounds of MOS: bad, poor, fair, good, excellent and what lies between.
+const MOS_BUCKETS: [f64; 8] = [1.5, 2.0, 2.6, 3.1, 3.6, 4.0, 4.3, 4.5];
 
 /// The registry of this node. Clones share it: one is given to the bus, the others are read.
 #[derive(Clone)]
@@ -82,6 +84,7 @@ impl Metrics {
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Full("ringfort_call_setup_seconds".into()), &SETUP_BUCKETS)?
             .set_buckets_for_metric(Matcher::Full("ringfort_call_talk_seconds".into()), &TALK_BUCKETS)?
+            .set_buckets_for_metric(Matcher::Full("ringfort_call_mos".into()), &MOS_BUCKETS)?
             .build_recorder();
         describe(&recorder);
         Ok(Metrics { inner: Arc::new(Inner { recorder, labels: Mutex::default() }) })
@@ -140,6 +143,12 @@ impl Metrics {
         if let Some(answered) = record.answered {
             histogram!("ringfort_call_setup_seconds").record(seconds(record.started, answered));
             histogram!("ringfort_call_talk_seconds").record(seconds(answered, record.ended));
+        }
+        for (party, quality) in ["caller", "callee"].into_iter().zip(record.quality) {
+            if let Some(mos) = quality.mos {
+                histogram!("ringfort_call_mos", "party" => party).record(f64::from(mos));
+                counter!("ringfort_rtp_lost_total", "party" => party).increment(quality.lost);
+            }
         }
     }
 
@@ -260,6 +269,16 @@ fn describe(recorder: &PrometheusRecorder) {
         recorder.describe_gauge(name.into(), None, help.into());
     }
     recorder.describe_histogram("ringfort_call_setup_seconds".into(), None, "From INVITE to answer".into());
+    recorder.describe_histogram(
+        "ringfort_call_mos".into(),
+        None,
+        "Mean opinion score of a party's audio, at the end of a call".into(),
+    );
+    recorder.describe_counter(
+        "ringfort_rtp_lost_total".into(),
+        None,
+        "RTP packets that did not come, of calls that ended".into(),
+    );
     recorder.describe_histogram("ringfort_call_talk_seconds".into(), None, "From answer to end".into());
 }
 

@@ -70,6 +70,7 @@ pub fn record() -> CallRecord {
         cause: "normal".into(),
         reroutes: 1,
         packets: [3_000, 2_999],
+        quality: Default::default(),
     }
 }
 

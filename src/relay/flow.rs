@@ -7,6 +7,7 @@ use crate::protection::Protection;
 use ringfort_base::limits::CONTROL_PER_SECOND_MAX;
 use ringfort_base::{PortId, Time};
 use ringfort_media::plan::{Component, Destination, FlowPlan, PortCounters, Transmit};
+use ringfort_media::quality::{Reception, RoundTrip};
 use ringfort_media::srtp::{SrtpError, SrtpPositions, SrtpReceiver, SrtpSender};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -69,6 +70,8 @@ impl Active {
 pub(crate) struct Flow {
     pub(crate) port: PortId,
     pub(crate) counters: PortCounters,
+    reception: Reception,
+    round_trip: RoundTrip,
     has_rtcp_socket: bool,
     active: Option<Active>,
     control: Allowance,
@@ -90,7 +93,27 @@ pub(crate) struct Exit {
 
 impl Flow {
     pub(crate) fn new(port: PortId, has_rtcp_socket: bool) -> Flow {
-        Flow { port, counters: PortCounters::default(), has_rtcp_socket, active: None, control: Allowance::default() }
+        Flow {
+            port,
+            counters: PortCounters::default(),
+            reception: Reception::default(),
+            round_trip: RoundTrip::default(),
+            has_rtcp_socket,
+            active: None,
+            control: Allowance::default(),
+        }
+    }
+
+    /// The counters, with what was measured of the audio.
+    pub(crate) fn report(&self) -> PortCounters {
+        let round_trip = self.round_trip.last().map(|trip| u32::try_from(trip.as_micros()).unwrap_or(u32::MAX));
+        PortCounters {
+            rtp_lost: self.reception.lost(),
+            jitter_max_us: self.reception.jitter_max_us(),
+            round_trip_us: round_trip,
+            peer_lost: self.round_trip.peer_lost(),
+            ..self.counters
+        }
     }
 
     /// Installs or replaces the plan.
@@ -139,6 +162,11 @@ impl Flow {
         if latched {
             active.latch.lock(component, from);
         }
+        let plain = &buffer[..plain_len];
+        match media {
+            Media::Rtp => self.reception.packet(now, plain, clock_of(&active.plan.receive.speech, plain)),
+            Media::Rtcp => self.round_trip.came(now, plain),
+        }
         self.count_in(media, len);
         Some(Accepted { len: plain_len, latched })
     }
@@ -184,7 +212,7 @@ impl Flow {
 
     /// Lets a packet out to this port's peer: protects it in place and says where to. `None`: it does not leave, and was
     /// counted.
-    pub(crate) fn depart(&mut self, media: Media, buffer: &mut [u8], len: usize) -> Option<Exit> {
+    pub(crate) fn depart(&mut self, now: Time, media: Media, buffer: &mut [u8], len: usize) -> Option<Exit> {
         let Some(active) = self.active.as_mut().filter(|active| !active.plan.transmit.muted) else {
             self.counters.discarded += 1;
             return None;
@@ -200,6 +228,9 @@ impl Flow {
                 return None;
             }
         };
+        if let (Media::Rtcp, Some(plain)) = (media, buffer.get(..len)) {
+            self.round_trip.passed_on(now, plain);
+        }
         match active.sender.protect(media, buffer, len) {
             Ok(len) => Some(Exit { component, to, len }),
             Err(SrtpError::Replayed | SrtpError::TooOld) => {
@@ -245,6 +276,12 @@ impl Flow {
             sender.restore(&positions.transmit);
         }
     }
+}
+
+/// The clock of a packet's payload type, if that is speech.
+fn clock_of(speech: &[(u8, u32)], packet: &[u8]) -> Option<u32> {
+    let payload = packet.get(1)? & 0x7f;
+    speech.iter().find(|(of, _)| *of == payload).map(|(_, clock_hz)| *clock_hz)
 }
 
 enum Target {

@@ -114,7 +114,7 @@ impl Flows {
 
     /// Removes a port and returns its final counters.
     pub fn close(&mut self, port: PortId) -> Option<(Slot, PortCounters)> {
-        self.take(port).map(|(slot, flow)| (slot, flow.counters))
+        self.take(port).map(|(slot, flow)| (slot, flow.report()))
     }
 
     /// Takes a port out as it stands.
@@ -152,14 +152,14 @@ impl Flows {
         let Some(accepted) = flow.accept(now, arrival.component, media, arrival.from, buffer, arrival.len) else {
             return DROP;
         };
-        let step = self.across(arrival.slot, media, buffer, accepted.len).map_or(Step::Drop, Step::Send);
+        let step = self.across(now, arrival.slot, media, buffer, accepted.len).map_or(Step::Drop, Step::Send);
         Verdict { step, latched: accepted.latched }
     }
 
     /// From the port that accepted a packet to the port that sends it, and out there.
-    fn across(&mut self, from: Slot, media: Media, buffer: &mut [u8], len: usize) -> Option<Departure> {
+    fn across(&mut self, now: Time, from: Slot, media: Media, buffer: &mut [u8], len: usize) -> Option<Departure> {
         let slot = self.exit_of(from, media, buffer)?;
-        let Exit { component, to, len } = self.flow(slot)?.depart(media, buffer, len)?;
+        let Exit { component, to, len } = self.flow(slot)?.depart(now, media, buffer, len)?;
         Some(Departure { slot, component, media, to, len })
     }
 
@@ -233,7 +233,7 @@ impl Flows {
 
     /// Counters of all ports.
     pub fn counters(&self) -> impl Iterator<Item = (PortId, PortCounters)> {
-        self.entries.iter().filter_map(|entry| entry.flow.as_ref()).map(|flow| (flow.port, flow.counters))
+        self.entries.iter().filter_map(|entry| entry.flow.as_ref()).map(|flow| (flow.port, flow.report()))
     }
 
     /// Where the SRTP contexts of a port stand. `None` if the port is not open.
@@ -268,7 +268,11 @@ mod tests {
 
     fn plan(to: PortId, keys: Option<SrtpKeys>) -> Box<FlowPlan> {
         Box::new(FlowPlan {
-            receive: Receive { latch: Latch::Symmetric { expected: None, grace_ms: 0 }, srtp: keys.clone() },
+            receive: Receive {
+                latch: Latch::Symmetric { expected: None, grace_ms: 0 },
+                srtp: keys.clone(),
+                speech: vec![(0, 8_000)],
+            },
             destination: Destination::Port(to),
             transmit: Transmit { rtp: "192.0.2.1:4000".parse().ok(), rtcp: None, rtcp_mux: true, srtp: keys, muted: false },
         })
@@ -298,6 +302,37 @@ mod tests {
         flows.plan(Time::ZERO, PortId(1), plan(PortId(1), None));
         assert_eq!(flows.relay(Time::ZERO, arrival(slot, 65), &mut [0x80; 64]), DROP);
         assert_eq!(flows.close(PortId(1)).unwrap().1.malformed, 1);
+    }
+
+    /// Loss, jitter and the way to the peer and back, as they are counted when the port closes.
+    #[test]
+    fn what_passes_is_measured() {
+        let mut flows = Flows::new();
+        let slots = [1, 2].map(|port| flows.open(PortId(port), false).unwrap());
+        flows.plan(Time::ZERO, PortId(1), plan(PortId(2), None));
+        flows.plan(Time::ZERO, PortId(2), plan(PortId(1), None));
+        let pass = |flows: &mut Flows, at_us: u64, slot: usize, packet: &[u8]| {
+            let mut buffer = packet.to_vec();
+            buffer.resize(packet.len() + SRTP_TRAILER_MAX, 0);
+            let verdict = flows.relay(Time::from_micros(at_us), arrival(slots[slot], packet.len()), &mut buffer);
+            assert!(matches!(verdict.step, Step::Send(_)), "{verdict:?}");
+        };
+        let rtp =
+            |n: u16| [&[0x80, 0][..], &n.to_be_bytes(), &(u32::from(n) * 160).to_be_bytes(), &[0, 0, 0, 7], &[0; 20]].concat();
+        for n in (0..100).filter(|n| n % 10 != 9) {
+            let late = if n % 2 == 0 { 0 } else { 4_000 };
+            pass(&mut flows, u64::from(n) * 20_000 + late, 0, &rtp(n));
+        }
+        // A sender report of the first, and what the second answers 70 ms later, of which it held the report for 50.
+        let sender = [&[0x80, 200, 0, 6, 0, 0, 0, 7, 1, 2][..], &77u32.to_be_bytes(), &[0; 14]].concat();
+        pass(&mut flows, 3_000_000, 0, &sender);
+        let block = [&[0, 0, 0, 7, 0, 0, 0, 3][..], &[0; 8], &77u32.to_be_bytes(), &(65_536u32 / 20).to_be_bytes()].concat();
+        pass(&mut flows, 3_070_000, 1, &[&[0x81, 201, 0, 7, 0, 0, 0, 8][..], &block].concat());
+        let [first, second] = [1, 2].map(|port| flows.close(PortId(port)).unwrap().1);
+        assert_eq!((first.rtp_in, first.rtp_lost), (90, 9), "the last one is not missed yet");
+        assert!((3_000..=4_000).contains(&first.jitter_max_us), "{}", first.jitter_max_us);
+        assert_eq!((second.peer_lost, second.rtp_lost, first.round_trip_us), (3, 0, None));
+        assert!(second.round_trip_us.is_some_and(|us| (19_900..=20_100).contains(&us)), "{:?}", second.round_trip_us);
     }
 
     proptest! {

@@ -281,6 +281,7 @@ mod tests {
             cause: "busy".into(),
             reroutes: 0,
             packets: [0, 0],
+            quality: Default::default(),
         }
     }
 

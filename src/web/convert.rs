@@ -2,9 +2,10 @@
 //! without a decision about the API does not compile.
 
 use crate::model::{
-    BanView, CallView, ModeView, PeerView, RecordView, RegistrationView, STATUS_LIST_MAX, StatusView, TotalsView, TransportView,
+    BanView, CallView, ModeView, PeerView, QualityView, RecordView, RegistrationView, STATUS_LIST_MAX, StatusView, TotalsView,
+    TransportView,
 };
-use ringfort_base::event::{CallRecord, Mode};
+use ringfort_base::event::{CallRecord, LegQuality, Mode};
 use ringfort_base::{CallId, Transport};
 use ringfort_call::status::{BanStatus, CallStatus, PeerStatus, RegistrationStatus, Status, Totals};
 
@@ -99,9 +100,17 @@ impl From<&RegistrationStatus> for RegistrationView {
     }
 }
 
+impl From<LegQuality> for QualityView {
+    fn from(quality: LegQuality) -> Self {
+        let LegQuality { lost, jitter_max_us, round_trip_us, missed, mos } = quality;
+        let ms = |us: u32| f64::from(us) / 1_000.0;
+        QualityView { lost, jitter_max_ms: ms(jitter_max_us), round_trip_ms: round_trip_us.map(ms), missed, mos }
+    }
+}
+
 impl From<&CallStatus> for CallView {
     fn from(status: &CallStatus) -> Self {
-        let CallStatus { call, from, to, state, route, target, started, answered, media, packets } = status;
+        let CallStatus { call, from, to, state, route, target, started, answered, media, packets, quality } = status;
         CallView {
             call: call.to_string(),
             from: from.reveal().clone(),
@@ -113,14 +122,29 @@ impl From<&CallStatus> for CallView {
             answered: answered.map(|at| at.0),
             media: media.clone(),
             packets: *packets,
+            quality: quality.map(QualityView::from),
         }
     }
 }
 
 impl From<&CallRecord> for RecordView {
     fn from(record: &CallRecord) -> Self {
-        let CallRecord { call, from, to, route, mode, source, started, answered, ended, status, cause, reroutes, packets } =
-            record;
+        let CallRecord {
+            call,
+            from,
+            to,
+            route,
+            mode,
+            source,
+            started,
+            answered,
+            ended,
+            status,
+            cause,
+            reroutes,
+            packets,
+            quality,
+        } = record;
         RecordView {
             call: call.to_string(),
             from: from.reveal().clone(),
@@ -135,6 +159,7 @@ impl From<&CallRecord> for RecordView {
             cause: cause.clone(),
             reroutes: *reroutes,
             packets: *packets,
+            quality: quality.map(QualityView::from),
         }
     }
 }

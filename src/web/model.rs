@@ -148,6 +148,23 @@ pub struct CallView {
     pub media: [String; 2],
     /// RTP packets received from caller and callee.
     pub packets: [u64; 2],
+    /// Quality of the audio of caller and callee.
+    pub quality: [QualityView; 2],
+}
+
+/// How the audio of one party arrives, and what the party says of the audio that it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct QualityView {
+    /// RTP packets that did not come.
+    pub lost: u64,
+    /// Highest interarrival jitter, milliseconds.
+    pub jitter_max_ms: f64,
+    /// Way to the party and back by RTCP, milliseconds; null: nothing that tells was reported.
+    pub round_trip_ms: Option<f64>,
+    /// Packets that the party says it missed.
+    pub missed: u32,
+    /// Mean opinion score that its audio is worth, 1.0 to 4.5 (E-model, ITU-T G.107); null: no audio came.
+    pub mos: Option<f32>,
 }
 
 /// A call that ended.
@@ -179,6 +196,8 @@ pub struct RecordView {
     pub reroutes: u32,
     /// RTP packets received from caller and callee.
     pub packets: [u64; 2],
+    /// Quality of the audio of caller and callee.
+    pub quality: [QualityView; 2],
 }
 
 /// Counters since the process started.

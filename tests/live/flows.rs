@@ -64,6 +64,12 @@ fn audio_passes_both_ways() -> Outcome<()> {
         callee.finish(seconds(5))?;
         near.forget();
         await_true("silence after the end", seconds(3), || near.gap_max() > std::time::Duration::from_millis(300))?;
+        let status = between.node.admin()?.json("/api/v1/status")?;
+        for leg in 0..2 {
+            let quality = &status["recent"][0]["quality"][leg];
+            let (mos, lost) = (quality["mos"].as_f64().unwrap_or_default(), quality["lost"].as_u64());
+            ensure!(mos > 3.5 && lost == Some(0), "quality of leg {leg}: {quality}");
+        }
         between.expect_clean()
     })
 }

@@ -314,6 +314,7 @@ impl Call {
             answered: self.answered,
             media: [media(Some(&self.caller)), media(callee)],
             packets: [packets(Some(&self.caller)), packets(callee)],
+            quality: self.quality(),
         }
     }
 }

@@ -175,6 +175,7 @@ impl Call {
             cause,
             reroutes: self.reroutes,
             packets: [packets(Some(&self.caller)) + left[0], packets(self.callee.as_ref()) + left[1]],
+            quality: self.quality(),
         };
         if self.answered.is_none() {
             env.cx.totals.calls_failed += 1;

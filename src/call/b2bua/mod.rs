@@ -37,6 +37,7 @@ mod places;
 mod ports;
 pub(crate) mod progress;
 mod proof;
+mod quality;
 mod redirect;
 mod refer_on;
 mod refer_watch;

@@ -53,7 +53,11 @@ fn keys(profile: SrtpProfile) -> SrtpKeys {
 fn plan(to: PortId, peer: &UdpSocket, srtp: Option<SrtpKeys>) -> Box<FlowPlan> {
     let rtp = peer.local_addr().ok();
     Box::new(FlowPlan {
-        receive: Receive { latch: Latch::Symmetric { expected: None, grace_ms: 0 }, srtp: srtp.clone() },
+        receive: Receive {
+            latch: Latch::Symmetric { expected: None, grace_ms: 0 },
+            srtp: srtp.clone(),
+            speech: vec![(0, 8_000)],
+        },
         destination: Destination::Port(to),
         transmit: Transmit { rtp, rtcp: None, rtcp_mux: true, srtp, muted: false },
     })

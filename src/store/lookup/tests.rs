@@ -18,6 +18,7 @@ fn record(call: u64, started: u64) -> CallRecord {
         cause: "normal".into(),
         reroutes: 0,
         packets: [1, 2],
+        quality: Default::default(),
     }
 }
 

@@ -267,6 +267,7 @@ pub fn call(id: u64) -> CallStatus {
         answered: Some(Wall(2_000)),
         media: ["dtls-srtp".into(), "rtp".into()],
         packets: [100, 99],
+        quality: Default::default(),
     }
 }
 
@@ -285,5 +286,6 @@ fn record() -> CallRecord {
         cause: "normal".into(),
         reroutes: 0,
         packets: [1, 2],
+        quality: Default::default(),
     }
 }

@@ -48,6 +48,15 @@ export interface Registration {
   by_cloud: boolean;
 }
 
+/** How one party's audio arrives, and what the party says of the audio that it gets. */
+export interface Quality {
+  lost: number;
+  jitter_max_ms: number;
+  round_trip_ms: number | null;
+  missed: number;
+  mos: number | null;
+}
+
 export interface LiveCall {
   call: string;
   from: string;
@@ -60,6 +69,7 @@ export interface LiveCall {
   /** Caller's leg, callee's leg. */
   media: [string, string];
   packets: [number, number];
+  quality: [Quality, Quality];
 }
 
 export interface CallRecord {
@@ -76,6 +86,7 @@ export interface CallRecord {
   cause: string;
   reroutes: number;
   packets: [number, number];
+  quality: [Quality, Quality];
 }
 
 export interface Totals {

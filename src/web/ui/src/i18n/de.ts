@@ -112,6 +112,7 @@ export const de: Dictionary = {
   "calls.since": "Dauer",
   "calls.media": "Medien",
   "calls.packets": "{count} Pakete",
+  "calls.quality": "{lost} Pakete verloren, Jitter bis {jitter} ms; der Teilnehmer vermisste {missed}",
   "calls.caller": "Anrufer",
   "calls.callee": "Angerufener",
   "calls.action": "Aktion",

@@ -109,6 +109,7 @@ export const en = {
   "calls.since": "Duration",
   "calls.media": "Media",
   "calls.packets": "{count} packets",
+  "calls.quality": "{lost} packets lost, jitter up to {jitter} ms; the party missed {missed}",
   "calls.caller": "caller",
   "calls.callee": "callee",
   "calls.action": "Action",

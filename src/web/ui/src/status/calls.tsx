@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { api } from "../api/client";
 import { inWords } from "../api/error";
-import type { LiveCall } from "../api/types";
+import type { LiveCall, Quality } from "../api/types";
 import { formatCount } from "../format";
 import { t, type Key } from "../i18n";
 import { Badge, Notice, type Tone } from "../parts/badge";
@@ -82,9 +82,26 @@ function Legs({ call }: { call: LiveCall }) {
         <li key={name}>
           <span class="muted">{name}</span> <code>{call.media[leg] || "–"}</code>{" "}
           <span class="figures">{t("calls.packets", { count: formatCount(call.packets[leg] ?? 0) })}</span>
+          <Score quality={call.quality[leg]} />
         </li>
       ))}
     </ul>
+  );
+}
+
+/** What a party's audio is worth; the figures behind it are told to whoever points at it. */
+function Score({ quality }: { quality: Quality | undefined }) {
+  if (quality?.mos == null) return null;
+  const figures = {
+    lost: formatCount(quality.lost),
+    jitter: formatCount(Math.round(quality.jitter_max_ms)),
+    missed: formatCount(quality.missed),
+  };
+  return (
+    <span class="figures" title={t("calls.quality", figures)}>
+      {" "}
+      MOS {quality.mos.toFixed(1)}
+    </span>
   );
 }
 
