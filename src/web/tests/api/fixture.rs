@@ -6,7 +6,7 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use ringfort_base::entropy::Seeded;
-use ringfort_base::event::{CallRecord, Mode};
+use ringfort_base::event::{CallRecord, LegQuality, Mode};
 use ringfort_base::{CallId, Now, Pii, SourceNet, Time, Transport, Wall};
 use ringfort_call::status::{BanStatus, CallStatus, PeerStatus, RegistrationStatus, Status, Totals};
 use ringfort_web::{Admins, Backend, Hasher, PhoneAccount, WebOptions, WebState, router};
@@ -267,8 +267,12 @@ pub fn call(id: u64) -> CallStatus {
         answered: Some(Wall(2_000)),
         media: ["dtls-srtp".into(), "rtp".into()],
         packets: [100, 99],
-        quality: Default::default(),
+        quality: [quality(); 2],
     }
+}
+
+fn quality() -> LegQuality {
+    LegQuality { lost: 3, jitter_max_us: 2_500, round_trip_us: Some(40_000), missed: 1, mos: Some(4.31) }
 }
 
 fn record() -> CallRecord {
@@ -286,6 +290,6 @@ fn record() -> CallRecord {
         cause: "normal".into(),
         reroutes: 0,
         packets: [1, 2],
-        quality: Default::default(),
+        quality: [quality(); 2],
     }
 }
