@@ -69,6 +69,7 @@ pub fn run(source: Source) -> Result<(), StartError> {
     let json = std::env::var("RINGFORT_LOG_FORMAT").is_ok_and(|format| format == "json");
     log::init(&LogOptions { filter, format: if json { LogFormat::Json } else { LogFormat::Human } })?;
     raise_descriptor_limit();
+    ringfort_relay::memory::settle();
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("signalling").enable_all().build()?;
     let _entered = runtime.enter();
     let mut entropy = SystemEntropy::new();

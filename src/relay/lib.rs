@@ -12,6 +12,7 @@
 //! | `outbox.rs` | events to the core |
 //! | `port.rs`, `bell.rs`, `sys.rs` | sockets, waking, and the system calls that the standard library does not offer |
 //! | `frame.rs` | whole Ethernet frames, for tiers below sockets |
+//! | `memory.rs` | how the process takes memory from the system |
 //!
 //! All ports of one call live on one worker, so a packet never crosses threads and a worker's tables are plain data that
 //! nobody else touches: there is nothing to lock. A port that joins another call goes to that call's worker as it stands.
@@ -23,6 +24,7 @@ mod command;
 pub mod flow;
 pub mod frame;
 mod latch;
+pub mod memory;
 mod outbox;
 pub mod path;
 mod plausible;

@@ -1,4 +1,4 @@
-//! System calls that neither the standard library nor socket2 offers: epoll, eventfd, timerfd, recvmmsg, sendmmsg. The one file with
+//! System calls that neither the standard library nor socket2 offers: epoll, eventfd, timerfd, recvmmsg, sendmmsg, mallopt. The one file with
 //! `unsafe`.
 
 #![allow(unsafe_code)]
@@ -103,6 +103,19 @@ pub(crate) fn set_timer(timer: impl AsFd, delay: Duration) -> io::Result<()> {
     // SAFETY: the descriptor is borrowed and so open during the call; `setting` is a live itimerspec that the kernel only reads,
     // and the old setting is not asked for.
     checked(unsafe { libc::timerfd_settime(timer.as_fd().as_raw_fd(), 0, &setting, ptr::null_mut()) }).map(drop)
+}
+
+/// Tells the C library's allocator how much memory it takes at once and how much that is free it keeps, octets each. Other C
+/// libraries have their own ways.
+pub(crate) fn set_steps(taken: libc::c_int, kept: libc::c_int) {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt takes two numbers and changes no memory that is in use; what it refuses stays as it was.
+    unsafe {
+        libc::mallopt(libc::M_TOP_PAD, taken);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, kept);
+    }
+    #[cfg(not(target_env = "gnu"))]
+    let _ = (taken, kept);
 }
 
 /// What `recvmmsg` said of one datagram.

@@ -7,6 +7,9 @@ use ringfort_base::Transport;
 use std::fmt::{self, Display, Write};
 use std::io::Write as _;
 
+/// Octets that the head of a message seldom exceeds.
+const HEAD: usize = 1_000;
+
 /// A message under construction. Header fields appear in the order of the calls, except that [`Builder::via`] goes on
 /// top; Content-Length is added by [`Builder::build`].
 #[derive(Clone)]
@@ -41,7 +44,7 @@ impl Builder {
     }
 
     fn start(line: fmt::Arguments<'_>) -> Builder {
-        let mut builder = Builder { head: Vec::with_capacity(512), start_line: 0, body: Vec::new() };
+        let mut builder = Builder { head: Vec::with_capacity(HEAD), start_line: 0, body: Vec::new() };
         builder.write(line);
         builder.end_line();
         builder.start_line = builder.head.len();
@@ -130,8 +133,8 @@ impl Builder {
     pub fn build(mut self) -> Bytes {
         // Writing to a Vec cannot fail.
         let _ = write!(self.head, "Content-Length: {}\r\n\r\n", self.body.len());
-        self.head.extend_from_slice(&self.body);
-        Bytes::from(self.head)
+        // As long as the message and no longer: transactions keep it for half a minute.
+        Bytes::from([&self.head[..], &self.body[..]].concat())
     }
 
     fn write(&mut self, text: fmt::Arguments<'_>) {
@@ -153,7 +156,10 @@ struct Clean<'a>(&'a mut Vec<u8>);
 
 impl fmt::Write for Clean<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend(text.bytes().map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { b }));
+        match memchr::memchr2(b'\r', b'\n', text.as_bytes()) {
+            None => self.0.extend_from_slice(text.as_bytes()),
+            Some(_) => self.0.extend(text.bytes().map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { b })),
+        }
         Ok(())
     }
 }
