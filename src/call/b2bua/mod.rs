@@ -1,62 +1,40 @@
-//! Calls: each is one value with one owner, both its dialogs and both its media sessions inside. Read on in the order of a call's
-//! life: [`setup`] (an INVITE becomes a call), [`attempt`] (one target after another), [`progress`] (responses), [`within`]
-//! (requests inside a dialog), [`media`] (legs and the relay), [`ending`] (release and record).
+//! Calls: each is one value with one owner, both its dialogs and both its media sessions inside ([`call`]). Read on in the order of a
+//! call's life: [`arriving`] (an INVITE becomes a call), [`asking`] (targets, until one answers), [`standing`] (what happens inside a
+//! call), [`moving`] (parties that change), [`release`] (its end). [`telling`] says what each side learns of the other's people,
+//! [`media`] opens ports and drives sessions.
 
-mod abandoned;
 mod abilities;
-mod again;
-mod alive;
-mod aside;
-mod attempt;
-mod branch;
+mod arriving;
+mod asking;
 pub(crate) mod call;
-mod challenged;
-mod conclusion;
-mod connected;
-mod consulted;
-pub(crate) mod destination;
 pub(crate) mod device;
-mod early;
-mod early_requests;
-mod ending;
-mod exchange;
-mod farewell;
-mod forwarded;
-mod glare;
-pub(crate) mod identity;
-mod join;
-mod location;
-mod loops;
 mod media;
-pub(crate) mod outcome;
-mod own;
-pub(crate) mod passing;
-pub(crate) mod people;
-mod pickup;
+mod moving;
 mod places;
 mod ports;
-pub(crate) mod progress;
 mod proof;
 mod quality;
-mod redirect;
-mod refer_on;
-mod refer_watch;
-pub(crate) mod relayed;
-mod relayed_early;
-mod renamed;
-mod replace;
+mod release;
 mod restore;
 mod rows;
-mod session_timer;
-pub(crate) mod setup;
-mod transfer;
-pub(crate) mod within;
+mod standing;
+mod telling;
 pub(crate) mod write;
 
+use arriving::loops;
+pub(crate) use arriving::{identity, setup};
+use asking::{again, attempt, branch, early};
+pub(crate) use asking::{destination, outcome, progress};
 pub use call::{Call, Leg, Phase, Side};
 pub(crate) use farewell::Farewell;
+use moving::{join, pickup, refer_on, replace, transfer};
 pub use ports::PortAllocator;
+use release::{abandoned, ending, farewell};
 pub use setup::Incoming;
+use standing::{exchange, session_timer};
+pub(crate) use standing::{relayed, within};
+use telling::{connected, forwarded, location};
+pub(crate) use telling::{passing, people};
 
 use crate::admission::Admission;
 use crate::auth::Authenticator;
