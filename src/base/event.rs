@@ -75,7 +75,7 @@ pub struct LegQuality {
     /// Packets that the party says it missed.
     pub missed: u32,
     /// Mean opinion score that its audio is worth, 1.0 to 4.5 (E-model, ITU-T G.107); `None`: no audio came.
-    pub mos: Option<f32>,
+    pub mos: Option<f64>,
 }
 
 /// What a call did, written once when it ends.

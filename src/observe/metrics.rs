@@ -146,7 +146,7 @@ impl Metrics {
         }
         for (party, quality) in ["caller", "callee"].into_iter().zip(record.quality) {
             if let Some(mos) = quality.mos {
-                histogram!("ringfort_call_mos", "party" => party).record(f64::from(mos));
+                histogram!("ringfort_call_mos", "party" => party).record(mos);
                 counter!("ringfort_rtp_lost_total", "party" => party).increment(quality.lost);
             }
         }

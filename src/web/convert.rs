@@ -103,8 +103,7 @@ impl From<&RegistrationStatus> for RegistrationView {
 impl From<LegQuality> for QualityView {
     fn from(quality: LegQuality) -> Self {
         let LegQuality { lost, jitter_max_us, round_trip_us, missed, mos } = quality;
-        let ms = |us: u32| f64::from(us) / 1_000.0;
-        QualityView { lost, jitter_max_ms: ms(jitter_max_us), round_trip_ms: round_trip_us.map(ms), missed, mos }
+        QualityView { lost, jitter_max_us, round_trip_us, missed, mos }
     }
 }
 

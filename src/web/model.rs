@@ -157,14 +157,14 @@ pub struct CallView {
 pub struct QualityView {
     /// RTP packets that did not come.
     pub lost: u64,
-    /// Highest interarrival jitter, milliseconds.
-    pub jitter_max_ms: f64,
-    /// Way to the party and back by RTCP, milliseconds; null: nothing that tells was reported.
-    pub round_trip_ms: Option<f64>,
+    /// Highest interarrival jitter, µs.
+    pub jitter_max_us: u32,
+    /// Way to the party and back by RTCP, µs; null: nothing that tells was reported.
+    pub round_trip_us: Option<u32>,
     /// Packets that the party says it missed.
     pub missed: u32,
     /// Mean opinion score that its audio is worth, 1.0 to 4.5 (E-model, ITU-T G.107); null: no audio came.
-    pub mos: Option<f32>,
+    pub mos: Option<f64>,
 }
 
 /// A call that ended.

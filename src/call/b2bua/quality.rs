@@ -22,7 +22,7 @@ fn of_leg(media: &Media, delay_ms: f64) -> LegQuality {
     let score = || {
         let network = Network { loss: counters.rtp_lost as f64 / expected as f64, delay_ms, jitter_ms };
         let score = emodel::mos(emodel::rating(Codec::of(media.session.codec().unwrap_or_default()), &network));
-        ((score * 100.0).round() / 100.0) as f32
+        (score * 100.0).round() / 100.0
     };
     LegQuality {
         lost: counters.rtp_lost,

@@ -51,8 +51,8 @@ export interface Registration {
 /** How one party's audio arrives, and what the party says of the audio that it gets. */
 export interface Quality {
   lost: number;
-  jitter_max_ms: number;
-  round_trip_ms: number | null;
+  jitter_max_us: number;
+  round_trip_us: number | null;
   missed: number;
   mos: number | null;
 }

@@ -94,7 +94,7 @@ function Score({ quality }: { quality: Quality | undefined }) {
   if (quality?.mos == null) return null;
   const figures = {
     lost: formatCount(quality.lost),
-    jitter: formatCount(Math.round(quality.jitter_max_ms)),
+    jitter: formatCount(Math.round(quality.jitter_max_us / 1000)),
     missed: formatCount(quality.missed),
   };
   return (
