@@ -217,7 +217,9 @@ fn measure(running: &Running, from: u16, rate: u32, count: u32, arguments: &[&st
     let target = format!("127.0.0.1:{}", running.ports.sip);
     let common = [&target, "-p", &from, "-r", &rate, "-m", &total, "-recv_timeout", "20000"];
     let before = load::of_threads(&load::cpu(&processes), "");
-    let outcome = load::run(&running.folder, &[&common[..], arguments].concat(), || load::memory_mb(&processes))?;
+    let mut outcome = load::run(&running.folder, &[&common[..], arguments].concat(), || load::memory_mb(&processes))?;
+    // A SIPp that gives up early counts nothing as failed.
+    outcome.failed = outcome.failed.max(u64::from(count).saturating_sub(outcome.succeeded));
     let spent = load::of_threads(&load::cpu(&processes), "").saturating_sub(before);
     Ok(Measured { each_us: spent as f64 / 1000.0 / f64::from(count), outcome })
 }

@@ -136,7 +136,7 @@ fn ringfort(binary: &Path, folder: &Path, ports: Ports, accounts: u32) -> io::Re
         "[node]\ndomain = \"bench.invalid\"\nstate_dir = \"{here}/state\"\nrun_dir = \"{run}\"\n\
          [sip]\nlisten = [\"udp:127.0.0.1:{sip}\", \"tcp:127.0.0.1:{tcp}\", \"tls:127.0.0.1:{tls}\", \"ws:127.0.0.1:{ws}\"]\nadvertise = \"127.0.0.1\"\n[web]\nlisten = \"127.0.0.1:{web}\"\n\
          [media]\nport_first = 1024\nport_last = 65535\n\
-         [[trunk]]\nname = \"in\"\naddress = \"127.0.0.1:{caller}\"\noptions_interval_ms = 0\n\
+         [[trunk]]\nname = \"in\"\naddress = \"127.0.0.1:{caller}\"\noptions_interval_ms = 0\nprofile = \"sipp\"\n\
          [[trunk]]\nname = \"out\"\naddress = \"127.0.0.1:{callee}\"\noptions_interval_ms = 0\n\
          [[device]]\nuser_agent = \"bench*\"\nprofile = \"sipp\"\n\
          [[route]]\nname = \"all\"\nnumber = \"*\"\nto = [\"trunk:out\"]\n"
