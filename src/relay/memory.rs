@@ -3,7 +3,7 @@
 /// Octets that are taken at once.
 const TAKEN: i32 = 512 << 10;
 /// Octets at the end of a thread's memory that are kept when they are free. By itself the C library gives back all above 128 KB: a
-/// core that handles a burst and forgets it took the same pages from the system again and again, a twentieth of its time.
+/// core that handles a burst and forgets it took the same pages from the system again and again.
 const KEPT: i32 = 2 << 20;
 
 /// Has the allocator take memory in larger steps and keep some that is free. Before threads are started. What is larger than
