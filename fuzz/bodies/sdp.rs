@@ -4,7 +4,7 @@ use ringfort_base::entropy::Seeded;
 use ringfort_base::{PortId, Time};
 use ringfort_media::description::Description;
 use ringfort_media::plan::Destination;
-use ringfort_media::sdes::Sdes;
+use ringfort_media::Srtp;
 use ringfort_media::sdp::Sdp;
 use ringfort_media::session::{LegKind, LegSession, MediaAddress};
 
@@ -21,7 +21,7 @@ pub fn sdp(octets: &[u8]) {
             Sdp::parse(&offer).expect("our own offer parses");
         }
     }
-    let mut secured = self::leg().with_sdes(Sdes::Optional);
+    let mut secured = self::leg().with_security(Srtp::Optional);
     secured.make_offer(now, &Description::g711()).expect("G.711 can always be offered");
     let _ = secured.receive_answer(now, octets);
     let mut asking = self::leg();

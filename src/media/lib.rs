@@ -12,13 +12,15 @@ pub mod plan;
 pub mod quality;
 mod remote;
 mod reserve;
-pub mod sdes;
+mod sdes;
 pub mod sdp;
+pub mod security;
 pub mod session;
 pub mod srtp;
 pub mod webrtc;
 
 pub use description::Description;
 pub use error::{MediaCause, MediaError};
+pub use security::{Security, Srtp, Suites};
 pub use session::{LegKind, LegOutput, LegSession, MediaAddress, kind_of_offer};
 pub use webrtc::DtlsIdentity;

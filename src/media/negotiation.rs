@@ -5,8 +5,9 @@ use crate::description::{Description, Format};
 use crate::error::MediaError;
 use crate::plan::SrtpKeys;
 use crate::remote::{LineShape, Remote};
-use crate::sdes::{Crypto, Sdes};
+use crate::sdes::Crypto;
 use crate::sdp::Setup;
+use crate::security::{Security, Srtp};
 use crate::session::LegKind;
 use ringfort_base::Entropy;
 use serde::{Deserialize, Serialize};
@@ -73,7 +74,7 @@ pub(crate) fn offer(
     description: &Description,
     before: Option<&Local>,
     mux: bool,
-    policy: Sdes,
+    srtp: Srtp,
 ) -> Result<Local, MediaError> {
     let description = cleaned(description);
     if !description.has_speech() {
@@ -82,17 +83,17 @@ pub(crate) fn offer(
     let webrtc = kind == LegKind::Webrtc;
     let (lines, audio, bundled) = match before {
         Some(local) => (local.lines.clone(), local.audio, local.bundled),
-        None => (vec![first_line(webrtc, policy)], 0, webrtc),
+        None => (vec![first_line(webrtc, srtp)], 0, webrtc),
     };
     let setup = webrtc.then_some(Setup::Actpass);
     Ok(Local { lines, audio, description, rtcp_mux: webrtc || mux, bundled, setup, crypto: Vec::new() })
 }
 
-fn first_line(webrtc: bool, policy: Sdes) -> LineShape {
-    let proto = match (webrtc, policy) {
+fn first_line(webrtc: bool, srtp: Srtp) -> LineShape {
+    let proto = match (webrtc, srtp) {
         (true, _) => "UDP/TLS/RTP/SAVPF",
-        (false, Sdes::Required) => "RTP/SAVP",
-        (false, Sdes::Off | Sdes::Optional) => "RTP/AVP",
+        (false, Srtp::Required) => "RTP/SAVP",
+        (false, Srtp::Off | Srtp::Optional) => "RTP/AVP",
     };
     let mid = webrtc.then(|| "0".to_owned());
     LineShape { kind: "audio".to_owned(), proto: proto.to_owned(), format: "0".to_owned(), mid }
@@ -131,16 +132,16 @@ pub(crate) fn admit_answer(mut remote: Remote, offered: &Local) -> Result<Remote
 }
 
 /// The keys of an offer of the node (RFC 4568 5.1.1). What is in use goes on alone: another suite would begin a new stream for nothing.
-pub(crate) fn offer_crypto(policy: Sdes, agreed: Option<&Agreed>, entropy: &mut dyn Entropy) -> Vec<Crypto> {
+pub(crate) fn offer_crypto(security: &Security, agreed: Option<&Agreed>, entropy: &mut dyn Entropy) -> Vec<Crypto> {
     let in_use = agreed.and_then(|agreed| {
         let (ours, _) = agreed.keys()?;
         agreed.local.crypto.iter().find(|crypto| crypto.keys == *ours).cloned()
     });
-    match (in_use, agreed, policy) {
+    match (in_use, agreed, security.srtp) {
         (Some(crypto), ..) => vec![crypto],
         // What was agreed is plain; keys would change it in the middle of a call.
-        (None, Some(_), _) | (None, None, Sdes::Off) => Vec::new(),
-        (None, None, Sdes::Optional | Sdes::Required) => Crypto::offer(entropy),
+        (None, Some(_), _) | (None, None, Srtp::Off) => Vec::new(),
+        (None, None, Srtp::Optional | Srtp::Required) => Crypto::offer(&security.suites, entropy),
     }
 }
 
@@ -157,9 +158,9 @@ pub(crate) fn answer_crypto(remote: &Remote, agreed: Option<&Agreed>, entropy: &
 }
 
 /// Whether what the peer wrote fits the leg's policy and its own transport: RTP/SAVP is nothing without keys.
-pub(crate) fn admit_crypto(policy: Sdes, remote: &Remote) -> Result<(), MediaError> {
+pub(crate) fn admit_crypto(srtp: Srtp, remote: &Remote) -> Result<(), MediaError> {
     let secured = remote.lines.get(remote.audio).is_some_and(|line| line.proto.starts_with("RTP/SAVP"));
-    let needed = remote.webrtc.is_none() && (secured || policy == Sdes::Required);
+    let needed = remote.webrtc.is_none() && (secured || srtp == Srtp::Required);
     match needed && remote.crypto.is_empty() {
         true => Err(MediaError::Missing { attribute: "crypto" }),
         false => Ok(()),

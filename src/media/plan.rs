@@ -14,6 +14,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 pub enum SrtpProfile {
     /// AES-CM 128 with an 80-bit HMAC-SHA1 tag, for SRTP and SRTCP.
     Aes128CmSha1_80,
+    /// AES-CM 128 with a 32-bit HMAC-SHA1 tag for SRTP, and one of 80 bits for SRTCP (RFC 4568 6.2.2).
+    Aes128CmSha1_32,
     /// AEAD AES-128-GCM, 128-bit tag.
     AeadAes128Gcm,
     /// AEAD AES-256-GCM, 128-bit tag. Chrome and Firefox offer it, and the DTLS engine prefers it.

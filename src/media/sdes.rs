@@ -2,27 +2,12 @@
 //! `a=crypto`. Whoever reads the signalling reads the keys, so this is as safe as the TLS that carries it.
 
 use crate::plan::{SrtpKeys, SrtpProfile};
+use crate::security::{Suites, suite_name, suite_named};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ringfort_base::{Entropy, limits};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
-
-/// Whether a leg's own offers ask for SRTP. A peer's offer decides for itself, but for [`Sdes::Required`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Sdes {
-    /// Plain RTP.
-    #[default]
-    Off,
-    /// RTP/AVP with keys, which a peer that knows SRTP takes up (RFC 8643).
-    Optional,
-    /// RTP/SAVP; plain RTP is refused in offers and answers.
-    Required,
-}
-
-/// What the node offers, most widely understood first: some phones read only the first line.
-const OFFERED: [SrtpProfile; 3] = [SrtpProfile::Aes128CmSha1_80, SrtpProfile::AeadAes256Gcm, SrtpProfile::AeadAes128Gcm];
 
 /// One `a=crypto` that can be used: the keys with which its writer protects what it sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +26,7 @@ impl Crypto {
         let mut words = text.split_ascii_whitespace();
         let (tag, suite, keys) = (words.next()?, words.next()?, words.next()?);
         let tag = tag.parse().ok().filter(|_| tag.len() <= 9 && tag.bytes().all(|b| b.is_ascii_digit()))?;
-        let profile = OFFERED.into_iter().find(|profile| suite_of(*profile) == suite)?;
+        let profile = suite_named(suite)?;
         // A hint about the replay window changes nothing between the two sides (RFC 4568 6.3.7).
         if words.any(|parameter| !parameter.starts_with("WSH=")) {
             return None;
@@ -57,16 +42,16 @@ impl Crypto {
         Crypto { tag, keys: cut(profile, &octets, key_len) }
     }
 
-    /// Every suite that the node offers, each with keys of its own (RFC 4568 5.1.1).
-    pub fn offer(entropy: &mut dyn Entropy) -> Vec<Crypto> {
-        (1..).zip(OFFERED).map(|(tag, profile)| Crypto::generate(tag, profile, entropy)).collect()
+    /// Every one of the suites with keys of its own (RFC 4568 5.1.1).
+    pub fn offer(suites: &Suites, entropy: &mut dyn Entropy) -> Vec<Crypto> {
+        (1..).zip(suites.iter()).map(|(tag, profile)| Crypto::generate(tag, profile, entropy)).collect()
     }
 
     /// The text behind `a=crypto:`.
     pub fn text(&self) -> Zeroizing<String> {
         let inline = Zeroizing::new([&self.keys.key[..], &self.keys.salt].concat());
         let inline = Zeroizing::new(STANDARD.encode(&*inline));
-        Zeroizing::new(format!("{} {} inline:{}", self.tag, suite_of(self.keys.profile), *inline))
+        Zeroizing::new(format!("{} {} inline:{}", self.tag, suite_name(self.keys.profile), *inline))
     }
 
     /// Whether both lines speak of the same choice (RFC 4568 5.1.2: the answer repeats tag and suite).
@@ -84,23 +69,16 @@ pub(crate) fn usable<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Crypto> {
 pub(crate) fn how(profile: SrtpProfile) -> &'static str {
     match profile {
         SrtpProfile::Aes128CmSha1_80 => "sdes-srtp aes-cm-128-80",
+        SrtpProfile::Aes128CmSha1_32 => "sdes-srtp aes-cm-128-32",
         SrtpProfile::AeadAes128Gcm => "sdes-srtp aes-gcm-128",
         SrtpProfile::AeadAes256Gcm => "sdes-srtp aes-gcm-256",
-    }
-}
-
-fn suite_of(profile: SrtpProfile) -> &'static str {
-    match profile {
-        SrtpProfile::Aes128CmSha1_80 => "AES_CM_128_HMAC_SHA1_80",
-        SrtpProfile::AeadAes128Gcm => "AEAD_AES_128_GCM",
-        SrtpProfile::AeadAes256Gcm => "AEAD_AES_256_GCM",
     }
 }
 
 /// Octets of master key and salt (RFC 4568 6.2.1, RFC 7714 12).
 fn lengths(profile: SrtpProfile) -> (usize, usize) {
     match profile {
-        SrtpProfile::Aes128CmSha1_80 => (16, 14),
+        SrtpProfile::Aes128CmSha1_80 | SrtpProfile::Aes128CmSha1_32 => (16, 14),
         SrtpProfile::AeadAes128Gcm => (16, 12),
         SrtpProfile::AeadAes256Gcm => (32, 12),
     }
@@ -135,7 +113,7 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        for crypto in Crypto::offer(&mut Seeded::new(1)) {
+        for crypto in Crypto::offer(&Suites::default(), &mut Seeded::new(1)) {
             assert_eq!(Crypto::parse(&crypto.text()), Some(crypto));
         }
     }
@@ -150,7 +128,7 @@ mod tests {
     #[test]
     fn lines_that_cannot_be_used_are_passed_over() {
         for text in [
-            format!("1 AES_CM_128_HMAC_SHA1_32 inline:{INLINE}"),
+            format!("1 AES_192_CM_HMAC_SHA1_80 inline:{INLINE}"),
             format!("1 F8_128_HMAC_SHA1_80 inline:{INLINE}"),
             format!("x AES_CM_128_HMAC_SHA1_80 inline:{INLINE}"),
             format!("1234567890 AES_CM_128_HMAC_SHA1_80 inline:{INLINE}"),

@@ -12,8 +12,8 @@ use crate::negotiation::{self, Agreed, Pending};
 use crate::plan::Component;
 use crate::remote::{Remote, carries};
 use crate::reserve::Reserve;
-use crate::sdes::Sdes;
 use crate::sdp::{Direction, Sdp, Setup};
+use crate::security::Security;
 use crate::webrtc::{DtlsIdentity, IceCredentials, WebrtcTransport};
 use ringfort_base::{Entropy, PortId, Time};
 use serde::{Deserialize, Serialize};
@@ -93,7 +93,7 @@ pub struct LegSession {
     ice: IceCredentials,
     reserve: Reserve,
     #[serde(default)]
-    sdes: Sdes,
+    security: Security,
     agreed: Option<Agreed>,
     pending: Option<Pending>,
     transport: Option<Box<WebrtcTransport>>,
@@ -133,7 +133,7 @@ impl LegSession {
             track: entropy.token(16),
             ice: IceCredentials::generate(entropy),
             reserve: Reserve::new(entropy),
-            sdes: Sdes::Off,
+            security: Security::default(),
             agreed: None,
             pending: None,
             transport: None,
@@ -150,15 +150,15 @@ impl LegSession {
         self
     }
 
-    /// The same with a policy for keys in descriptions.
-    pub fn with_sdes(mut self, sdes: Sdes) -> LegSession {
-        self.set_sdes(sdes);
+    /// The same with a policy for SRTP.
+    pub fn with_security(mut self, security: impl Into<Security>) -> LegSession {
+        self.set_security(security.into());
         self
     }
 
-    /// Whether its own offers hold keys, and whether plain RTP will do. To be said before the first description.
-    pub fn set_sdes(&mut self, sdes: Sdes) {
-        self.sdes = sdes;
+    /// Whether its own offers ask for SRTP, and whether plain RTP will do. To be said before the first description.
+    pub fn set_security(&mut self, security: Security) {
+        self.security = security;
     }
 
     /// Takes the peer's offer, in an INVITE, re-INVITE or UPDATE. It is pending until [`Self::make_answer`] or
@@ -170,8 +170,9 @@ impl LegSession {
         if matches!(self.pending, Some(Pending::Sent(_))) {
             return Err(MediaError::Glare);
         }
-        let remote = Remote::of_offer(&Sdp::parse(sdp)?, self.kind)?;
-        negotiation::admit_crypto(self.sdes, &remote)?;
+        let mut remote = Remote::of_offer(&Sdp::parse(sdp)?, self.kind)?;
+        remote.crypto.retain(|crypto| self.security.suites.has(crypto.keys.profile));
+        negotiation::admit_crypto(self.security.srtp, &remote)?;
         let description = remote.description.clone();
         self.pending = Some(Pending::Received(remote));
         Ok(description)
@@ -212,9 +213,9 @@ impl LegSession {
         }
         let before = self.agreed.as_ref().map(|agreed| &agreed.local);
         // Many phones take rtcp-mux for an error; it is offered only where there is no other way for RTCP.
-        let mut local = negotiation::offer(self.kind, from_other_leg, before, self.address.rtcp.is_none(), self.sdes)?;
+        let mut local = negotiation::offer(self.kind, from_other_leg, before, self.address.rtcp.is_none(), self.security.srtp)?;
         if self.kind == LegKind::Rtp {
-            local.crypto = negotiation::offer_crypto(self.sdes, self.agreed.as_ref(), &mut self.reserve);
+            local.crypto = negotiation::offer_crypto(&self.security, self.agreed.as_ref(), &mut self.reserve);
         }
         let body = self.write(&local, None)?;
         self.pending = Some(Pending::Sent(local));
@@ -249,7 +250,7 @@ impl LegSession {
         };
         let remote = Remote::of_answer(&Sdp::parse(sdp)?, self.kind, &local.lines, local.audio)?;
         let remote = negotiation::admit_answer(remote, &local)?;
-        negotiation::admit_crypto(self.sdes, &remote)?;
+        negotiation::admit_crypto(self.security.srtp, &remote)?;
         let client = remote.webrtc.as_ref().map(|webrtc| negotiation::role_by_answer(webrtc.setup)).transpose()?;
         let description = remote.description.clone();
         self.commit(now, Agreed { local, remote, peer_offered: false }, client.unwrap_or(false))?;

@@ -4,7 +4,7 @@
 use super::{Config, ConfigError, Direction, FieldName, Rule};
 use crate::peers::PeerName;
 use ringfort_base::limits;
-use ringfort_media::sdes::Sdes;
+use ringfort_media::{Security, Srtp, Suites};
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use std::collections::BTreeMap;
@@ -49,8 +49,10 @@ pub struct PeerProfile {
     pub reliable_provisional: Extension,
     /// Session timers (RFC 4028).
     pub session_timer: Extension,
-    /// SRTP with keys in the description (RFC 4568): `off`, `optional` or `required`. What the peer itself offers is taken up in any case.
-    pub srtp: Sdes,
+    /// SRTP in the node's own offers: `off`, `optional` or `required`. What the peer itself offers is taken up in any case.
+    pub srtp: Srtp,
+    /// Suites of keys in descriptions (RFC 4568) that this peer is offered, in this order, and that are taken up from it.
+    pub srtp_suites: Suites,
     /// What is done with a REFER of this peer (RFC 3515).
     pub refer: Handling,
     /// Header fields of this peer's INVITE that reach the other leg although the node does not know them: `X-Tenant`.
@@ -71,7 +73,8 @@ impl Default for PeerProfile {
             early_media: true,
             reliable_provisional: Extension::Supported,
             session_timer: Extension::Supported,
-            srtp: Sdes::Off,
+            srtp: Srtp::Off,
+            srtp_suites: Suites::default(),
             refer: Handling::Node,
             pass: Vec::new(),
             rule: Vec::new(),
@@ -348,6 +351,11 @@ impl PeerProfile {
             true => Ok(()),
             false => Err(format!("a profile has 1 digest algorithm or more and at most {} rules", limits::RULES_PER_PROFILE_MAX)),
         }
+    }
+
+    /// How audio with this peer is secured.
+    pub(crate) fn security(&self) -> Security {
+        Security { srtp: self.srtp, suites: self.srtp_suites.clone() }
     }
 
     /// Whether there are rules of this direction.

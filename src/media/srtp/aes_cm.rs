@@ -1,4 +1,4 @@
-//! AES_CM_128_HMAC_SHA1_80 (RFC 3711 4.1.1, 4.2.1).
+//! AES_CM_128_HMAC_SHA1_80 and AES_CM_128_HMAC_SHA1_32 (RFC 3711 4.1.1, 4.2.1, RFC 4568 6.2).
 
 use super::SrtpError;
 use super::derive::{Derivation, Label, keystream};
@@ -7,8 +7,8 @@ use aes::Aes128Enc;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
-/// Octets of the authentication tag.
-pub(super) const TAG: usize = 10;
+/// Octets of the authentication tag of SRTCP, and as a rule of SRTP.
+const TAG: usize = 10;
 /// E bit and index of an SRTCP packet.
 const WORD: usize = 4;
 
@@ -60,30 +60,40 @@ fn xor(to: &mut [u8], with: &[u8]) {
 pub(super) struct AesCm {
     rtp: Session,
     rtcp: Session,
+    /// Octets of the tag of SRTP.
+    rtp_tag: usize,
 }
 
 impl AesCm {
-    pub(super) fn new(derivation: &Derivation) -> Result<AesCm, SrtpError> {
+    /// 80 bits.
+    pub(super) const LONG_TAG: usize = TAG;
+    /// 32 bits.
+    pub(super) const SHORT_TAG: usize = 4;
+
+    /// `rtp_tag`: octets of the tag of SRTP.
+    pub(super) fn new(derivation: &Derivation, rtp_tag: usize) -> Result<AesCm, SrtpError> {
         use Label::*;
         Ok(AesCm {
             rtp: Session::new(derivation, RtpEncryption, RtpAuthentication, RtpSalt)?,
             rtcp: Session::new(derivation, RtcpEncryption, RtcpAuthentication, RtcpSalt)?,
+            rtp_tag,
         })
     }
 
     /// `buffer[..len]` is the packet; the tag is written behind it. Returns the new length.
     pub(super) fn seal_rtp(&self, buffer: &mut [u8], len: usize, header: RtpHeader, index: u64) -> Result<usize, SrtpError> {
         let (packet, room) = buffer.split_at_mut_checked(len).ok_or(SrtpError::NoRoom)?;
-        let place = room.first_chunk_mut::<TAG>().ok_or(SrtpError::NoRoom)?;
+        let place = room.get_mut(..self.rtp_tag).ok_or(SrtpError::NoRoom)?;
         self.rtp.crypt(header.ssrc, index, &mut packet[header.len..]);
         let tag = self.rtp.mac(packet, &roc(index)).finalize().into_bytes();
-        place.copy_from_slice(&tag[..TAG]);
-        Ok(len + TAG)
+        place.copy_from_slice(&tag[..self.rtp_tag]);
+        Ok(len + self.rtp_tag)
     }
 
     /// Verifies first, decrypts then. Returns the new length.
     pub(super) fn open_rtp(&self, packet: &mut [u8], header: RtpHeader, index: u64) -> Result<usize, SrtpError> {
-        let (data, tag) = packet.split_last_chunk_mut::<TAG>().ok_or(SrtpError::TooShort)?;
+        let end = packet.len().checked_sub(self.rtp_tag).ok_or(SrtpError::TooShort)?;
+        let (data, tag) = packet.split_at_mut(end);
         if data.len() < header.len {
             return Err(SrtpError::TooShort);
         }

@@ -35,7 +35,7 @@ impl Derivation {
     /// Refuses keys whose lengths are not those of the profile.
     pub(super) fn new(keys: &SrtpKeys) -> Result<Derivation, SrtpError> {
         let (key_len, salt_len) = match keys.profile {
-            SrtpProfile::Aes128CmSha1_80 => (16, 14),
+            SrtpProfile::Aes128CmSha1_80 | SrtpProfile::Aes128CmSha1_32 => (16, 14),
             SrtpProfile::AeadAes128Gcm => (16, 12),
             SrtpProfile::AeadAes256Gcm => (32, 12),
         };

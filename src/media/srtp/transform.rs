@@ -23,7 +23,8 @@ impl Transform {
     pub(super) fn new(keys: &SrtpKeys) -> Result<Transform, SrtpError> {
         let derivation = Derivation::new(keys)?;
         Ok(match keys.profile {
-            SrtpProfile::Aes128CmSha1_80 => Transform::AesCm(Box::new(AesCm::new(&derivation)?)),
+            SrtpProfile::Aes128CmSha1_80 => Transform::AesCm(Box::new(AesCm::new(&derivation, AesCm::LONG_TAG)?)),
+            SrtpProfile::Aes128CmSha1_32 => Transform::AesCm(Box::new(AesCm::new(&derivation, AesCm::SHORT_TAG)?)),
             SrtpProfile::AeadAes128Gcm | SrtpProfile::AeadAes256Gcm => Transform::Gcm(Box::new(Gcm::new(&derivation)?)),
         })
     }

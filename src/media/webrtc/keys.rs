@@ -33,6 +33,7 @@ impl LegKeys {
     pub(super) fn how(&self) -> &'static str {
         match self.ours.profile {
             SrtpProfile::Aes128CmSha1_80 => "dtls-srtp aes-cm-128-80",
+            SrtpProfile::Aes128CmSha1_32 => "dtls-srtp aes-cm-128-32",
             SrtpProfile::AeadAes128Gcm => "dtls-srtp aes-gcm-128",
             SrtpProfile::AeadAes256Gcm => "dtls-srtp aes-gcm-256",
         }

@@ -13,7 +13,7 @@ use crate::config::{PeerRef, Snapshot};
 use crate::number;
 use crate::route::{self, Decision, NoTrace, Question, Source};
 use ringfort_base::{CallId, Event, Hop, Transport, limits};
-use ringfort_media::sdes::Sdes;
+use ringfort_media::Security;
 use ringfort_media::sdp::Sdp;
 use ringfort_media::session::{LegKind, kind_of_offer};
 use ringfort_sip::dialog::Dialog;
@@ -210,19 +210,19 @@ pub(in crate::b2bua) fn open_for(
         None => kind_behind(hop),
     };
     let mut media = media::open(env, tables, call, kind, At { hop, audio: body.and_then(media::address_of) })?;
-    media.session.set_sdes(keys_wanted(&env.cx.snapshot, source, invite));
+    media.session.set_security(security_of(&env.cx.snapshot, source, invite));
     Some(media)
 }
 
-/// Whether this caller has to secure its audio: by its profile.
-fn keys_wanted(snapshot: &Snapshot, source: &Source, invite: &Message) -> Sdes {
+/// How this caller's audio is secured: by its profile.
+fn security_of(snapshot: &Snapshot, source: &Source, invite: &Message) -> Security {
     let agent = || invite.header(HeaderName::UserAgent).unwrap_or_default();
     let peer = match source {
         Source::Account(_) => PeerRef::Device(agent()),
         Source::Cloud => PeerRef::Cloud,
         Source::Trunk(name) => PeerRef::Trunk(name),
     };
-    snapshot.profile_of(peer).srtp
+    snapshot.profile_of(peer).security()
 }
 
 /// What kind of peer sits behind a hop.

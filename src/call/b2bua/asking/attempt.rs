@@ -146,7 +146,7 @@ impl Call {
         }
         let media = media::open(env, tables, self.id, destination.kind, At { hop: &destination.hop, audio: None });
         let mut media = media.ok_or(Failure::new(503, "No Media Port"))?;
-        media.session.set_sdes(destination.sdes);
+        media.session.set_security(destination.security.clone());
         leg.media = Some(media);
         leg.connected = Connected::of_target(&snapshot, &target);
         tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (self.id, Side::Callee));

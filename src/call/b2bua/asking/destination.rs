@@ -7,7 +7,7 @@ use crate::peers::PeerName;
 use crate::registrar::Device;
 use crate::route::Target;
 use ringfort_base::{Hop, Transport};
-use ringfort_media::sdes::Sdes;
+use ringfort_media::Security;
 use ringfort_media::session::LegKind;
 use ringfort_sip::uri::Uri;
 use std::time::Duration;
@@ -22,8 +22,8 @@ pub(crate) struct Destination {
     /// Domain of From and To.
     pub domain: String,
     pub kind: LegKind,
-    /// Whether its offer holds keys.
-    pub sdes: Sdes,
+    /// How its audio is secured.
+    pub security: Security,
     pub habits: Habits,
     pub patience: Duration,
     pub by_target: bool,
@@ -110,7 +110,7 @@ fn device(env: &Env<'_>, snapshot: &Snapshot, token: &str) -> Result<Destination
         uri: binding.contact.clone(),
         domain: snapshot.node.domain.clone(),
         kind: if browser { LegKind::Webrtc } else { LegKind::Rtp },
-        sdes: profile.srtp,
+        security: profile.security(),
         habits: Habits::of(profile),
         patience: DEVICE_PATIENCE,
         by_target: false,
@@ -128,7 +128,7 @@ fn peer(env: &Env<'_>, snapshot: &Snapshot, name: &PeerName, uri: String, domain
         uri,
         domain,
         kind: LegKind::Rtp,
-        sdes: profile.srtp,
+        security: profile.security(),
         habits: Habits::of(profile),
         patience: peer.patience(),
         by_target: true,

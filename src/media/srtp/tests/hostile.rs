@@ -65,7 +65,8 @@ fn a_buffer_without_room_is_refused() {
     for profile in PROFILES {
         let (mut sender, _) = pair(profile);
         let packet = rtp(7, 1);
-        for room in 0..10 {
+        let tag = if profile == SrtpProfile::Aes128CmSha1_32 { 4 } else { 10 };
+        for room in 0..tag {
             let mut buffer = [packet.clone(), vec![0; room]].concat();
             assert_eq!(sender.protect_rtp(&mut buffer, packet.len()), Err(SrtpError::NoRoom));
             assert_eq!(sender.protect_rtp(&mut buffer, packet.len() + room + 1), Err(SrtpError::NoRoom));

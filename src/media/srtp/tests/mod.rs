@@ -8,8 +8,8 @@ use super::{SrtpReceiver, SrtpSender};
 use crate::plan::{SrtpKeys, SrtpProfile};
 use ringfort_base::limits::SRTP_TRAILER_MAX;
 
-pub(super) const PROFILES: [SrtpProfile; 3] =
-    [SrtpProfile::Aes128CmSha1_80, SrtpProfile::AeadAes128Gcm, SrtpProfile::AeadAes256Gcm];
+pub(super) const PROFILES: [SrtpProfile; 4] =
+    [SrtpProfile::Aes128CmSha1_80, SrtpProfile::Aes128CmSha1_32, SrtpProfile::AeadAes128Gcm, SrtpProfile::AeadAes256Gcm];
 
 /// Octets of hexadecimal text; anything but digits is skipped.
 pub(super) fn hex(text: &str) -> Vec<u8> {
@@ -19,7 +19,7 @@ pub(super) fn hex(text: &str) -> Vec<u8> {
 
 /// Keys of a profile for tests, different for each `seed`.
 fn keys(profile: SrtpProfile, seed: u8) -> SrtpKeys {
-    let salt_len = if profile == SrtpProfile::Aes128CmSha1_80 { 14 } else { 12 };
+    let salt_len = if matches!(profile, SrtpProfile::AeadAes128Gcm | SrtpProfile::AeadAes256Gcm) { 12 } else { 14 };
     let key_len = if profile == SrtpProfile::AeadAes256Gcm { 32 } else { 16 };
     SrtpKeys { profile, key: (0..key_len).map(|n| n ^ seed).collect(), salt: (0..salt_len).map(|n| (n * 7) ^ seed).collect() }
 }

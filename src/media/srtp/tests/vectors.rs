@@ -63,6 +63,15 @@ fn packets_of_the_data_set() {
     check(&keys, field("srtcp_plain"), field("srtcp_packet"), vector["srtcp_index"].as_u64().unwrap() as u32);
 }
 
+/// The packet of libsrtp with the first 32 bits of its tag; SRTCP keeps 80 (RFC 3711 5.2, RFC 4568 6.2.2).
+#[test]
+fn a_short_tag_is_the_beginning_of_the_long_one() {
+    let mut keys = cm_keys();
+    keys.profile = SrtpProfile::Aes128CmSha1_32;
+    check(&keys, RTP, "800f1234decafbadcafebabe4e55dc4ce79978d88ca4d215949d2402b78d6acc", 0);
+    check(&keys, RTCP, "81c8000bcafebabe7128035be487b9bdbef89041f977a5a880000001993e08cd54d6c1230798", 1);
+}
+
 /// The session key and salt of RFC 7714 16 and 17, which give no master key.
 fn gcm_session() -> Gcm {
     Gcm::with_session(&hex("000102030405060708090a0b0c0d0e0f"), hex("517569642070726f2071756f").try_into().unwrap())

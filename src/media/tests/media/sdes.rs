@@ -3,8 +3,7 @@
 use crate::peers::{PHONE_ANSWER, SIPP, T0, lines, rtp, text};
 use ringfort_base::PortId;
 use ringfort_media::plan::{Destination, FlowPlan};
-use ringfort_media::sdes::Sdes;
-use ringfort_media::{Description, LegSession, MediaError};
+use ringfort_media::{Description, LegSession, MediaError, Security, Srtp, Suites};
 
 const KEY: &str = "a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd|2^31\r\n";
 
@@ -30,9 +29,9 @@ fn assert_keys_meet(one: &LegSession, other: &LegSession) {
 
 #[test]
 fn required_keys_are_agreed_and_the_line_is_savp() {
-    let (mut one, mut other) = (rtp(4000).with_sdes(Sdes::Required), rtp(4100));
+    let (mut one, mut other) = (rtp(4000).with_security(Srtp::Required), rtp(4100));
     let (offer, answer) = agree(&mut one, &mut other);
-    assert_eq!(lines(&offer, "a=crypto:").len(), 3);
+    assert_eq!(lines(&offer, "a=crypto:").len(), 4);
     assert!(
         lines(&offer, "a=crypto:")[0].starts_with("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:"),
         "what old phones read is first"
@@ -44,11 +43,11 @@ fn required_keys_are_agreed_and_the_line_is_savp() {
 
 #[test]
 fn optional_keys_are_taken_up_or_left() {
-    let (mut one, mut other) = (rtp(4000).with_sdes(Sdes::Optional), rtp(4100));
+    let (mut one, mut other) = (rtp(4000).with_security(Srtp::Optional), rtp(4100));
     let (offer, _) = agree(&mut one, &mut other);
     assert!(lines(&offer, "m=")[0].contains("RTP/AVP "), "{offer}");
     assert_keys_meet(&one, &other);
-    let mut one = rtp(4000).with_sdes(Sdes::Optional);
+    let mut one = rtp(4000).with_security(Srtp::Optional);
     one.make_offer(T0, &Description::g711()).expect("an offer");
     one.receive_answer(T0, PHONE_ANSWER.as_bytes()).expect("a phone without SRTP");
     assert_eq!((plan(&one).receive.srtp, one.describe()), (None, "rtp"));
@@ -56,7 +55,7 @@ fn optional_keys_are_taken_up_or_left() {
 
 #[test]
 fn a_new_offer_in_the_call_keeps_the_keys_in_use() {
-    let (mut one, mut other) = (rtp(4000).with_sdes(Sdes::Required), rtp(4100));
+    let (mut one, mut other) = (rtp(4000).with_security(Srtp::Required), rtp(4100));
     agree(&mut one, &mut other);
     let before = (plan(&one), plan(&other));
     let (offer, _) = agree(&mut one, &mut other);
@@ -67,7 +66,7 @@ fn a_new_offer_in_the_call_keeps_the_keys_in_use() {
 
 #[test]
 fn the_first_line_that_can_be_used_is_answered_by_its_tag() {
-    let unknown = "a=crypto:1 AES_CM_128_HMAC_SHA1_32 inline:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd\r\n";
+    let unknown = "a=crypto:1 AES_192_CM_HMAC_SHA1_80 inline:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd\r\n";
     let offer = format!("{}{unknown}{KEY}", SIPP.replace("RTP/AVP", "RTP/SAVP"));
     let mut leg = rtp(4000);
     let described = leg.receive_offer(T0, offer.as_bytes()).expect("usable");
@@ -81,15 +80,40 @@ fn without_a_usable_key_a_secured_line_is_refused() {
     let secured = SIPP.replace("RTP/AVP", "RTP/SAVP");
     let missing = Err(MediaError::Missing { attribute: "crypto" });
     assert_eq!(rtp(4000).receive_offer(T0, secured.as_bytes()), missing);
-    assert_eq!(rtp(4000).with_sdes(Sdes::Required).receive_offer(T0, SIPP.as_bytes()), missing);
+    assert_eq!(rtp(4000).with_security(Srtp::Required).receive_offer(T0, SIPP.as_bytes()), missing);
     // The same audio twice, as some phones offer it: the line that can be used.
     let twice = format!("{secured}m=audio 6002 RTP/AVP 0\r\n");
     assert!(rtp(4000).receive_offer(T0, twice.as_bytes()).is_ok());
 }
 
+/// A profile's list is what is offered, in its order, and what is taken up.
+#[test]
+fn suites_are_those_of_the_peer() {
+    let suites = Suites::try_from(vec!["AES_CM_128_HMAC_SHA1_32".to_owned()]).expect("a list");
+    let short = || Security { srtp: Srtp::Required, suites: suites.clone() };
+    let (mut one, mut other) = (rtp(4000).with_security(short()), rtp(4100));
+    let (offer, answer) = agree(&mut one, &mut other);
+    for body in [&offer, &answer] {
+        assert_eq!(lines(body, "a=crypto:").len(), 1);
+        assert!(body.contains("a=crypto:1 AES_CM_128_HMAC_SHA1_32 inline:"), "{body}");
+    }
+    assert_keys_meet(&one, &other);
+    assert_eq!(other.describe(), "sdes-srtp aes-cm-128-32");
+    let offer = format!("{}{KEY}", SIPP.replace("RTP/AVP", "RTP/SAVP"));
+    let refused = rtp(4000).with_security(short()).receive_offer(T0, offer.as_bytes());
+    assert_eq!(refused, Err(MediaError::Missing { attribute: "crypto" }));
+}
+
+#[test]
+fn a_list_of_suites_is_checked() {
+    for names in [vec![], vec!["F8_128_HMAC_SHA1_80"], vec!["AEAD_AES_128_GCM", "AEAD_AES_128_GCM"]] {
+        assert!(Suites::try_from(names.iter().map(|name| name.to_string()).collect::<Vec<_>>()).is_err(), "{names:?}");
+    }
+}
+
 #[test]
 fn an_answer_that_was_not_asked_for_is_refused() {
-    let mut one = rtp(4000).with_sdes(Sdes::Required);
+    let mut one = rtp(4000).with_security(Srtp::Required);
     one.make_offer(T0, &Description::g711()).expect("an offer");
     let answer = format!("{}{KEY}", PHONE_ANSWER.replace("RTP/AVP", "RTP/SAVP"));
     assert_eq!(one.receive_answer(T0, answer.as_bytes()), Err(MediaError::Missing { attribute: "crypto" }));

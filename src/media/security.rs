@@ -1,0 +1,99 @@
+//! How a leg secures its audio: what the configuration says of its peer.
+
+use crate::plan::SrtpProfile;
+use serde::{Deserialize, Serialize};
+
+/// Whether a leg's own offers ask for SRTP. A peer's offer decides for itself, but for [`Srtp::Required`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Srtp {
+    /// Plain RTP.
+    #[default]
+    Off,
+    /// RTP/AVP with keys or a fingerprint, which a peer that knows SRTP takes up (RFC 8643).
+    Optional,
+    /// A secured transport; plain RTP is refused in offers and answers.
+    Required,
+}
+
+/// What a leg's peer is offered and held to. Browsers have only one way; for them it says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Security {
+    /// Whether SRTP is asked for.
+    pub srtp: Srtp,
+    /// Suites of SDES, in order of preference.
+    #[serde(default)]
+    pub suites: Suites,
+}
+
+impl From<Srtp> for Security {
+    fn from(srtp: Srtp) -> Self {
+        Security { srtp, suites: Suites::default() }
+    }
+}
+
+/// Suites of keys in a description (RFC 4568 6.2, RFC 7714 14), at least one, each once: those that are offered, in this order, and
+/// that are taken up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct Suites(Vec<SrtpProfile>);
+
+/// Most widely understood first: some phones read only the first line. The short tag is last, because it is the weaker one.
+const ALL: [SrtpProfile; 4] =
+    [SrtpProfile::Aes128CmSha1_80, SrtpProfile::AeadAes256Gcm, SrtpProfile::AeadAes128Gcm, SrtpProfile::Aes128CmSha1_32];
+
+impl Default for Suites {
+    fn default() -> Self {
+        Suites(ALL.to_vec())
+    }
+}
+
+impl Suites {
+    /// In order of preference.
+    pub fn iter(&self) -> impl Iterator<Item = SrtpProfile> {
+        self.0.iter().copied()
+    }
+
+    /// Whether it is one of them.
+    pub fn has(&self, suite: SrtpProfile) -> bool {
+        self.0.contains(&suite)
+    }
+}
+
+impl TryFrom<Vec<String>> for Suites {
+    type Error = String;
+
+    fn try_from(names: Vec<String>) -> Result<Suites, String> {
+        let known = || ALL.map(suite_name).join(", ");
+        let mut suites = Vec::new();
+        for name in names {
+            let suite = suite_named(&name).ok_or_else(|| format!("no suite is named `{name}`; there are {}", known()))?;
+            if suites.contains(&suite) {
+                return Err(format!("suite `{name}` stands twice"));
+            }
+            suites.push(suite);
+        }
+        if suites.is_empty() { Err(format!("one suite at least; there are {}", known())) } else { Ok(Suites(suites)) }
+    }
+}
+
+impl From<Suites> for Vec<String> {
+    fn from(suites: Suites) -> Self {
+        suites.iter().map(|suite| suite_name(suite).to_owned()).collect()
+    }
+}
+
+/// The name of a suite in a description (RFC 4568 6.2, RFC 7714 14.2).
+pub(crate) fn suite_name(suite: SrtpProfile) -> &'static str {
+    match suite {
+        SrtpProfile::Aes128CmSha1_80 => "AES_CM_128_HMAC_SHA1_80",
+        SrtpProfile::Aes128CmSha1_32 => "AES_CM_128_HMAC_SHA1_32",
+        SrtpProfile::AeadAes128Gcm => "AEAD_AES_128_GCM",
+        SrtpProfile::AeadAes256Gcm => "AEAD_AES_256_GCM",
+    }
+}
+
+/// The suite of a name.
+pub(crate) fn suite_named(name: &str) -> Option<SrtpProfile> {
+    ALL.into_iter().find(|suite| suite_name(*suite) == name)
+}
