@@ -43,6 +43,8 @@ for_build() {
     want "node $NODE_MIN or newer" nodejs
   fi
   need npm
+  # The kernel's program of the relay; a build without it leaves that tier out.
+  need clang
   [ -e /etc/ssl/certs/ca-certificates.crt ] || want "certificates" ca-certificates
 }
 
@@ -55,6 +57,7 @@ for_test() {
   need baresip baresip-core
   need ip iproute2
   need nft nftables
+  need ethtool
   need openssl
   need svmap sipvicious
 }

@@ -132,6 +132,12 @@ pub struct CallStatus {
     /// Quality of both parties' audio, caller first, as last reported.
     #[serde(default)]
     pub quality: [LegQuality; 2],
+    /// What carries both parties' audio to the node, caller first, as last reported: `kernel`, `sockets`, or empty without media.
+    #[serde(default)]
+    pub tier: [String; 2],
+    /// Why it is not the kernel; empty when it is.
+    #[serde(default)]
+    pub tier_reason: [String; 2],
 }
 
 /// Counters since the process started.

@@ -17,6 +17,7 @@ pub mod sdp;
 pub mod security;
 pub mod session;
 pub mod srtp;
+pub mod tier;
 pub mod webrtc;
 
 pub use description::Description;

@@ -4,6 +4,7 @@
 //! destination port B as B's [`Transmit`] says. So each leg's session compiles its own plan and knows nothing of the other's
 //! keys or addresses. Plans are plain data: they are written to the journal and read back after a restart.
 
+use crate::tier::Tier;
 use ringfort_base::{CallId, PortId};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -264,4 +265,7 @@ pub struct PortCounters {
     pub round_trip_us: Option<u32>,
     /// RTP packets that the peer says it missed.
     pub peer_lost: u32,
+    /// What carries the RTP that the peer sends.
+    #[serde(default)]
+    pub tier: Tier,
 }

@@ -117,6 +117,9 @@ impl Backend for NodeBackend {
             registrations: status.registrations.len(),
             subscriptions: status.subscriptions,
             peers,
+            flows: ["kernel", "sockets"]
+                .map(|tier| (tier, status.calls.iter().flat_map(|c| &c.tier).filter(|t| *t == tier).count()))
+                .to_vec(),
             messages_in: status.totals.messages_in,
             messages_out: status.totals.messages_out,
             dropped_unknown: status.totals.dropped_unknown,

@@ -12,8 +12,8 @@ use crate::records::RecordWriter;
 use crate::tls::{Tls, TlsError};
 use crate::{banner, serve};
 use arc_swap::ArcSwap;
-use ringfort_base::Transport;
-use ringfort_call::config::{ListenAddress, Snapshot};
+use ringfort_base::{Event, Transport};
+use ringfort_call::config::{ListenAddress, MediaTier, Snapshot};
 use ringfort_call::interface::loopback;
 use ringfort_call::status::Status;
 use ringfort_call::{Input, Node, NodeSetup, OwnAddresses};
@@ -127,6 +127,7 @@ impl Started {
         damage.into_iter().for_each(|event| observers.publish(crate::clock::wall(), event));
         let (core, queue) = core::queue()?;
         let relay = start_relay(&snapshot, core.clone())?;
+        without_fast_path(&relay).into_iter().for_each(|event| observers.publish(crate::clock::wall(), event));
         let signalling = Signalling {
             core: core.clone(),
             flows: Arc::default(),
@@ -221,8 +222,15 @@ fn start_relay(snapshot: &Snapshot, core: CoreHandle) -> Result<Arc<Relay>, Star
     if snapshot.media.workers > 0 {
         config.workers = snapshot.media.workers;
     }
+    config.kernel = snapshot.media.tier == MediaTier::Auto;
     let sink = Arc::new(move |event| core.offer(Input::Relay(event)));
     Ok(Arc::new(Relay::start(config, sink)?))
+}
+
+/// A fast path that is wanted and not there is told once: calls go on without it.
+fn without_fast_path(relay: &Relay) -> Option<Event> {
+    let why = relay.without_kernel().filter(|why| !why.is_chosen())?;
+    Some(Event::Impaired { part: "relay".into(), reason: format!("audio is carried by sockets only: {why}") })
 }
 
 impl Listeners {

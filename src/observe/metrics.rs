@@ -49,6 +49,8 @@ pub struct Gauges {
     pub subscriptions: usize,
     /// The cloud and the trunks.
     pub peers: Vec<PeerGauge>,
+    /// Media flows by what carries them.
+    pub flows: Vec<(&'static str, usize)>,
     /// SIP messages received since the start.
     pub messages_in: u64,
     /// SIP messages sent since the start.
@@ -103,6 +105,9 @@ impl Metrics {
             gauge!("ringfort_calls").set(now.calls as f64);
             gauge!("ringfort_registrations").set(now.registrations as f64);
             gauge!("ringfort_subscriptions").set(now.subscriptions as f64);
+            for (tier, flows) in &now.flows {
+                gauge!("ringfort_media_flows", "tier" => *tier).set(*flows as f64);
+            }
             for mode in [Mode::Standalone, Mode::Normal, Mode::Survivable] {
                 gauge!("ringfort_mode", "mode" => mode.as_str()).set(f64::from(u8::from(mode == now.mode)));
             }
@@ -255,6 +260,7 @@ fn describe(recorder: &PrometheusRecorder) {
         ("ringfort_build_info", "Version of the binary"),
         ("ringfort_uptime_seconds", "Seconds since the process started"),
         ("ringfort_calls", "Calls live"),
+        ("ringfort_media_flows", "Directions of audio by what carries them"),
         ("ringfort_registrations", "Bindings"),
         ("ringfort_subscriptions", "Subscriptions alive"),
         ("ringfort_banned_sources", "Sources banned now"),
@@ -298,6 +304,7 @@ mod tests {
             registrations: 7,
             subscriptions: 5,
             peers: vec![peer("cloud", false), peer("carrier", true)],
+            flows: vec![("kernel", 6), ("sockets", 2)],
             messages_in: 100,
             events_dropped: vec![("log", 5)],
             ..Gauges::default()
@@ -316,6 +323,7 @@ mod tests {
         let text = metrics.render(&gauges());
         for line in [
             "ringfort_events_total{event=\"call-started\"} 2",
+            "ringfort_media_flows{tier=\"kernel\"} 6",
             "ringfort_calls_ended_total{cause=\"normal\",mode=\"survivable\"} 2",
             "ringfort_call_setup_seconds_bucket{le=\"1\"} 2",
             "ringfort_call_talk_seconds_sum 120",

@@ -4,11 +4,13 @@ use crate::sys::{self, Epoll};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Token of the bell in its worker's epoll; no socket has it.
 pub(crate) const WAKE: u64 = u64::MAX;
+/// Token of the socket that hears of routes.
+pub(crate) const ROUTES: u64 = u64::MAX - 1;
 /// How long ports that were opened or closed wait for others, so that one wake serves them all: a wake costs as much as the work.
 /// Packets that come to a new port meanwhile wait in its socket, and are not lost.
 const GATHER: Duration = Duration::from_millis(10);
@@ -23,6 +25,8 @@ pub(crate) struct Bell {
     due: AtomicBool,
     /// Work is in the queue that can wait for the next packet.
     left: AtomicBool,
+    /// Flows whose packets wake nobody: the kernel carries them.
+    down: AtomicUsize,
 }
 
 impl Bell {
@@ -31,7 +35,7 @@ impl Bell {
         epoll.add_edge(&counter, WAKE)?;
         epoll.add_edge(&clock, WAKE)?;
         let [rung, due, left] = [(); 3].map(|()| AtomicBool::new(false));
-        Ok(Bell { counter, clock, rung, due, left })
+        Ok(Bell { counter, clock, rung, due, left, down: AtomicUsize::new(0) })
     }
 
     /// Work is in the queue.
@@ -49,9 +53,18 @@ impl Bell {
         }
     }
 
-    /// Work is in the queue that concerns packets only: it is done before the next one, and nobody need wake for it.
+    /// Work is in the queue that concerns packets only: it is done before the next one, and nobody need wake for it, unless the kernel
+    /// carries packets that do not come here.
     pub(crate) fn leave(&self) {
         self.left.store(true, Ordering::SeqCst);
+        if self.down.load(Ordering::SeqCst) > 0 {
+            self.ring();
+        }
+    }
+
+    /// So many flows are carried by the kernel. The worker looks at the queue after it said so: what was left before waits for it.
+    pub(crate) fn set_down(&self, flows: usize) {
+        self.down.store(flows, Ordering::SeqCst);
     }
 
     /// Whether work is in the queue that the worker has not looked at.

@@ -1,15 +1,19 @@
 //! What the core holds of the relay: it binds sockets and hands commands to the workers.
 
-use crate::bell::Bell;
+use crate::bell::{Bell, ROUTES};
+use crate::descent::Descent;
 use crate::flow::PortPositions;
+use crate::kernel::{Kernel, Unavailable};
 use crate::outbox::{Outbox, Sink};
 use crate::port::Sockets;
+use crate::routes::Routes;
 use crate::sys::Epoll;
 use crate::worker::{Carried, Parts, Work, Worker};
 use crossbeam_channel::{Sender, bounded};
 use ringfort_base::limits::MEDIA_PORTS_MAX;
 use ringfort_base::{CallId, PortId};
 use ringfort_media::plan::{Component, RelayCommand, RelayEvent};
+use ringfort_media::tier::Obstacle;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -35,12 +39,14 @@ pub struct RelayConfig {
     pub receive_buffer: usize,
     /// Differentiated services code point of what is sent (RFC 4594 4.1: 46, expedited forwarding, for telephony).
     pub dscp: u8,
+    /// Flows that need nothing else are carried by the kernel, where the system allows it.
+    pub kernel: bool,
 }
 
 impl Default for RelayConfig {
     fn default() -> Self {
         let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        RelayConfig { workers, spin_us: 0, receive_buffer: 128 * 1024, dscp: 46 }
+        RelayConfig { workers, spin_us: 0, receive_buffer: 128 * 1024, dscp: 46, kernel: false }
     }
 }
 
@@ -67,12 +73,26 @@ struct Handle {
 }
 
 impl Handle {
-    fn start(number: usize, config: &RelayConfig, began: Instant, sink: Sink) -> io::Result<Handle> {
+    fn start(
+        number: usize,
+        config: &RelayConfig,
+        kernel: &Result<Arc<Kernel>, Unavailable>,
+        began: Instant,
+        sink: Sink,
+    ) -> io::Result<Handle> {
         let epoll = Epoll::new()?;
         let bell = Arc::new(Bell::new(&epoll)?);
         let (work, queue) = bounded(COMMANDS_MAX);
         let spin = Duration::from_micros(config.spin_us.into());
-        let parts = Parts { epoll, bell: bell.clone(), work: queue, outbox: Outbox::new(sink), spin, began };
+        let descent = match kernel {
+            Ok(kernel) => {
+                let descent = Descent::new(kernel.clone(), Routes::new()?, config.dscp);
+                epoll.add(descent.news(), ROUTES)?;
+                Ok(descent)
+            }
+            Err(unavailable) => Err(unavailable.obstacle),
+        };
+        let parts = Parts { descent, epoll, bell: bell.clone(), work: queue, outbox: Outbox::new(sink), spin, began };
         let thread = Builder::new().name(format!("relay-{number}")).spawn(move || Worker::new(parts).run())?;
         Ok(Handle { work, bell, thread: Some(thread) })
     }
@@ -106,6 +126,8 @@ impl Drop for Handle {
 pub struct Relay {
     workers: Vec<Handle>,
     config: RelayConfig,
+    /// Why there is no kernel tier.
+    without_kernel: Option<Unavailable>,
     /// The slow path's own map of ports to workers; no packet is looked up in it.
     places: Mutex<HashMap<PortId, Place>>,
 }
@@ -115,9 +137,18 @@ impl Relay {
     pub fn start(config: RelayConfig, sink: Sink) -> io::Result<Relay> {
         // One origin of time for all of them: a port's latch and allowances go with it to another worker.
         let began = Instant::now();
-        let start = |n| Handle::start(n, &config, began, sink.clone());
+        let kernel = match config.kernel {
+            true => Kernel::load().map(Arc::new),
+            false => Err(Unavailable { obstacle: Obstacle::Configured, detail: String::new() }),
+        };
+        let start = |n| Handle::start(n, &config, &kernel, began, sink.clone());
         let workers = (0..config.workers.max(1)).map(start).collect::<io::Result<_>>()?;
-        Ok(Relay { workers, config, places: Mutex::default() })
+        Ok(Relay { workers, config, without_kernel: kernel.err(), places: Mutex::default() })
+    }
+
+    /// Why nothing is carried by the kernel. `None`: it may be.
+    pub fn without_kernel(&self) -> Option<&Unavailable> {
+        self.without_kernel.as_ref()
     }
 
     /// Has a command carried out. `Open` binds before it returns, `Move` waits until the port's worker has let go of it, all others

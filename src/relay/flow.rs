@@ -6,9 +6,10 @@ use crate::plausible::is_plausible;
 use crate::protection::Protection;
 use ringfort_base::limits::CONTROL_PER_SECOND_MAX;
 use ringfort_base::{PortId, Time};
-use ringfort_media::plan::{Component, Destination, FlowPlan, PortCounters, Transmit};
-use ringfort_media::quality::{Reception, RoundTrip};
+use ringfort_media::plan::{Component, Destination, FlowPlan, PortCounters, Receive, Transmit};
+use ringfort_media::quality::{Progress, Reception, RoundTrip};
 use ringfort_media::srtp::{SrtpError, SrtpPositions, SrtpReceiver, SrtpSender};
+use ringfort_media::tier::{Obstacle, Tier};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -82,6 +83,15 @@ pub(crate) struct Accepted {
     pub(crate) len: usize,
     /// The packet's source was locked on just now.
     pub(crate) latched: bool,
+}
+
+/// The way of a flow that changes nothing but addresses, from the peer that sends to the peer that gets it.
+pub(crate) struct Way {
+    pub(crate) peer: SocketAddr,
+    pub(crate) exit: Slot,
+    pub(crate) to: SocketAddr,
+    /// Payload types that carry speech, with their clocks.
+    pub(crate) speech: Vec<(u8, u32)>,
 }
 
 /// Where a packet leaves.
@@ -242,6 +252,53 @@ impl Flow {
                 None
             }
         }
+    }
+
+    /// From whom the port takes RTP, and where that goes, if nothing is to be done with it here. Whoever gives the plan another part
+    /// says here whether that needs user space.
+    pub(crate) fn plain_in(&self) -> Result<(SocketAddr, PortId, Vec<(u8, u32)>), Obstacle> {
+        let active = self.active.as_ref().ok_or(Obstacle::Stopped)?;
+        let FlowPlan { receive: Receive { latch: _, srtp, speech }, destination, transmit: _ } = &*active.plan;
+        let to = match destination {
+            Destination::Port(port) => *port,
+            Destination::Echo { .. } => return Err(Obstacle::Service),
+            Destination::Discard(_) => return Err(Obstacle::Stopped),
+        };
+        if srtp.is_some() {
+            return Err(Obstacle::Secure);
+        }
+        let peer = active.latch.source(Component::Rtp).ok_or(Obstacle::NotLatched)?;
+        Ok((peer, to, speech.clone()))
+    }
+
+    /// Where the port sends RTP, if nothing is to be done with it here.
+    pub(crate) fn plain_out(&self) -> Result<SocketAddr, Obstacle> {
+        let active = self.active.as_ref().ok_or(Obstacle::Stopped)?;
+        let Transmit { rtp: _, rtcp: _, rtcp_mux: _, srtp, muted } = &active.plan.transmit;
+        match (srtp, muted) {
+            (_, true) => Err(Obstacle::Stopped),
+            (Some(_), _) => Err(Obstacle::Secure),
+            _ => match target(&active.plan.transmit, &active.latch, self.has_rtcp_socket, Media::Rtp) {
+                Target::At(_, to) => Ok(to),
+                Target::NotTaken | Target::Unknown => Err(Obstacle::NotLatched),
+            },
+        }
+    }
+
+    /// Where the count of what the peer sends stands.
+    pub(crate) fn progress(&self) -> Progress {
+        self.reception.progress()
+    }
+
+    /// The kernel took packets meanwhile, and its count stands at `progress`.
+    pub(crate) fn took(&mut self, packets: u64, octets: u64, progress: Progress) {
+        self.counters.rtp_in += packets;
+        self.counters.rtp_in_octets += octets;
+        self.reception.resume(progress);
+    }
+
+    pub(crate) fn set_tier(&mut self, tier: Tier) {
+        self.counters.tier = tier;
     }
 
     /// Counts what became of a departure.

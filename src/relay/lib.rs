@@ -11,6 +11,7 @@
 //! | `latch.rs` | which source addresses it takes media from |
 //! | `outbox.rs` | events to the core |
 //! | `port.rs`, `bell.rs`, `sys.rs` | sockets, waking, and the system calls that the standard library does not offer |
+//! | `descent.rs`, `routes.rs`, `kernel/`, `bpf/` | flows that the kernel carries by itself |
 //! | `frame.rs` | whole Ethernet frames, for tiers below sockets |
 //! | `memory.rs` | how the process takes memory from the system |
 //!
@@ -21,8 +22,10 @@
 
 mod bell;
 mod command;
+mod descent;
 pub mod flow;
 pub mod frame;
+mod kernel;
 mod latch;
 pub mod memory;
 mod outbox;
@@ -30,10 +33,12 @@ pub mod path;
 mod plausible;
 mod port;
 mod protection;
+mod routes;
 mod sys;
 mod worker;
 
 pub use command::{LocalAddresses, Relay, RelayConfig};
 pub use flow::PortPositions;
+pub use kernel::Unavailable;
 pub use outbox::Sink;
 pub use path::Flows;

@@ -1,10 +1,12 @@
 //! A packet's path from port to port. Knows no sockets: octets and addresses in, a verdict out; so it is measured and tested
 //! without any.
 
-use crate::flow::{Exit, Flow, Media, PortPositions};
+use crate::flow::{Exit, Flow, Media, PortPositions, Way};
 use ringfort_base::{PortId, Time};
 use ringfort_media::demux::{Kind, classify};
 use ringfort_media::plan::{Component, Destination, FlowPlan, PortCounters};
+use ringfort_media::quality::Progress;
+use ringfort_media::tier::{Obstacle, Tier};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
@@ -195,6 +197,36 @@ impl Flows {
     pub fn sent(&mut self, departure: &Departure, success: bool) {
         if let Some(flow) = self.flow(departure.slot) {
             flow.sent(departure.media, success);
+        }
+    }
+
+    /// The way of a port's RTP when nothing but its addresses is to be changed, or why it is not so.
+    pub(crate) fn way(&mut self, slot: Slot) -> Result<Way, Obstacle> {
+        let (peer, to, speech) = self.flow(slot).ok_or(Obstacle::Stopped)?.plain_in()?;
+        let exit = *self.by_port.get(&to).ok_or(Obstacle::Stopped)?;
+        let to = self.flow(exit).ok_or(Obstacle::Stopped)?.plain_out()?;
+        Ok(Way { peer, exit, to, speech })
+    }
+
+    /// Where the count of what a port receives stands.
+    pub(crate) fn progress(&mut self, slot: Slot) -> Progress {
+        self.flow(slot).map_or(Progress::default(), |flow| flow.progress())
+    }
+
+    /// The kernel took packets from one port's peer and sent them to the other's.
+    pub(crate) fn forwarded(&mut self, from: Slot, exit: Slot, packets: u64, octets: u64, progress: Progress) {
+        if let Some(flow) = self.flow(from) {
+            flow.took(packets, octets, progress);
+        }
+        if let Some(flow) = self.flow(exit) {
+            flow.counters.rtp_out += packets;
+        }
+    }
+
+    /// What carries a port's packets now.
+    pub(crate) fn set_tier(&mut self, slot: Slot, tier: Tier) {
+        if let Some(flow) = self.flow(slot) {
+            flow.set_tier(tier);
         }
     }
 

@@ -1,8 +1,9 @@
 //! One thread of the packet path: it waits on its sockets, receives into its own buffers and sends from them.
 
-use crate::bell::{Bell, WAKE};
+use crate::bell::{Bell, ROUTES, WAKE};
+use crate::descent::Descent;
 use crate::flow::Flow;
-use crate::flow::PortPositions;
+use crate::flow::{Media, PortPositions};
 use crate::outbox::Outbox;
 use crate::path::{Arrival, Departure, Flows, Slot, Step};
 use crate::port::Sockets;
@@ -10,6 +11,7 @@ use crate::sys::{Batch, Epoll, Outgoing, Ready, Received};
 use crossbeam_channel::{Receiver, Sender};
 use ringfort_base::{PortId, Time};
 use ringfort_media::plan::{Component, FlowPlan, RelayEvent};
+use ringfort_media::tier::{Obstacle, Tier};
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -79,6 +81,8 @@ pub(crate) struct Parts {
     pub(crate) spin: Duration,
     /// Origin of time, the same for all workers.
     pub(crate) began: Instant,
+    /// The kernel tier, or why there is none.
+    pub(crate) descent: Result<Descent, Obstacle>,
 }
 
 /// A port's sockets, and how eagerly each is read.
@@ -119,6 +123,8 @@ pub(crate) struct Worker {
     batch: Batch,
     ready: Box<[Ready]>,
     departures: Vec<(usize, Departure)>,
+    /// RTP packets that were relayed in this turn of a socket.
+    relayed_rtp: u64,
     outgoing: Vec<Outgoing>,
     now: Time,
     turns: u64,
@@ -136,6 +142,7 @@ impl Worker {
             batch: Batch::new(BATCH),
             ready: vec![Ready::NONE; READY].into(),
             departures: Vec::with_capacity(BATCH),
+            relayed_rtp: 0,
             outgoing: Vec::with_capacity(BATCH),
             now: Time::ZERO,
             turns: 0,
@@ -177,6 +184,7 @@ impl Worker {
         for n in 0..count {
             match self.ready[n].token() {
                 WAKE => self.obey(),
+                ROUTES => self.reroute(),
                 token => self.serve(token),
             }
         }
@@ -217,6 +225,47 @@ impl Worker {
             }
         }
         self.send();
+        self.descend(slot);
+    }
+
+    /// Where packets of the port were just relayed, the kernel may take the next ones.
+    fn descend(&mut self, slot: Slot) {
+        let packets = std::mem::take(&mut self.relayed_rtp);
+        let Ok(descent) = &mut self.parts.descent else { return };
+        if packets == 0 {
+            return;
+        }
+        let local = |slot| socket(&self.open, slot, Component::Rtp)?.local_addr().ok();
+        if descent.passed(self.now, slot, packets, local, &mut self.flows) {
+            self.told();
+            // A command that was left for the next packet: there may be none.
+            if self.parts.bell.is_rung() {
+                self.obey();
+            }
+        }
+    }
+
+    /// Who commands learns whether packets will wake this worker.
+    fn told(&self) {
+        if let Ok(descent) = &self.parts.descent {
+            self.parts.bell.set_down(descent.count());
+        }
+    }
+
+    /// What concerns the port comes up from the kernel: it is about to change.
+    fn raise(&mut self, port: PortId) {
+        if let (Ok(descent), Some(slot)) = (&mut self.parts.descent, self.flows.slot(port)) {
+            descent.raise(slot, &mut self.flows);
+            self.told();
+        }
+    }
+
+    fn reroute(&mut self) {
+        if let Ok(descent) = &mut self.parts.descent {
+            let local = |slot| socket(&self.open, slot, Component::Rtp)?.local_addr().ok();
+            descent.reroute(local, &mut self.flows);
+            self.told();
+        }
     }
 
     /// One datagram in buffer `n`.
@@ -228,10 +277,17 @@ impl Worker {
         let arrival = Arrival { slot, component, from, len };
         let verdict = self.flows.relay(self.now, arrival, self.batch.buffer(n));
         if verdict.latched {
+            if let Ok(descent) = &mut self.parts.descent {
+                descent.raise_feeder(slot, &mut self.flows);
+                self.told();
+            }
             self.parts.outbox.tell(RelayEvent::Latched { port, component, source: from });
         }
         match verdict.step {
-            Step::Send(departure) => self.departures.push((n, departure)),
+            Step::Send(departure) => {
+                self.relayed_rtp += u64::from(departure.media == Media::Rtp);
+                self.departures.push((n, departure));
+            }
             Step::Control => {
                 let datagram = self.batch.buffer(n)[..len].to_vec();
                 if !self.parts.outbox.offer(RelayEvent::Control { port, from, datagram }) {
@@ -277,6 +333,7 @@ impl Worker {
             match work {
                 Work::Open { port, sockets } => self.open_port(port, sockets),
                 Work::Plan { port, plan, given } => {
+                    self.raise(port);
                     let since = Time::from_micros(given.saturating_duration_since(self.parts.began).as_micros() as u64);
                     self.flows.plan(since, port, plan);
                 }
@@ -295,6 +352,8 @@ impl Worker {
 
     fn open_port(&mut self, port: PortId, sockets: Sockets) {
         let Some(slot) = self.flows.open(port, sockets.of(Component::Rtcp).is_some()) else { return };
+        let obstacle = self.parts.descent.as_ref().err().copied().unwrap_or(Obstacle::Settling);
+        self.flows.set_tier(slot, Tier::Sockets(obstacle));
         self.watch(port, slot, sockets);
     }
 
@@ -317,6 +376,7 @@ impl Worker {
 
     /// What its sockets hold by now is read by the next worker.
     fn part(&mut self, port: PortId, reply: &Sender<Box<Carried>>) {
+        self.forget(port);
         let Some((slot, flow)) = self.flows.take(port) else { return };
         let Some(Open { sockets, .. }) = self.open.get_mut(slot.index as usize).and_then(Option::take) else { return };
         for socket in [Component::Rtp, Component::Rtcp].into_iter().filter_map(|component| sockets.of(component)) {
@@ -345,8 +405,17 @@ impl Worker {
         }
     }
 
+    /// The kernel forgets a port that goes.
+    fn forget(&mut self, port: PortId) {
+        if let (Ok(descent), Some(slot)) = (&mut self.parts.descent, self.flows.slot(port)) {
+            descent.close(slot, &mut self.flows);
+            self.told();
+        }
+    }
+
     /// Closing a socket takes it out of epoll.
     fn close_port(&mut self, port: PortId) {
+        self.forget(port);
         let Some((slot, counters)) = self.flows.close(port) else { return };
         if let Some(place) = self.open.get_mut(slot.index as usize) {
             *place = None;
@@ -358,6 +427,9 @@ impl Worker {
     fn report(&mut self) {
         if self.parts.outbox.is_waiting() {
             return;
+        }
+        if let Ok(descent) = &mut self.parts.descent {
+            descent.count_all(&mut self.flows);
         }
         for (port, counters) in self.flows.counters() {
             self.parts.outbox.tell(RelayEvent::Counters { port, counters: Box::new(counters), last: false });

@@ -109,7 +109,8 @@ impl From<LegQuality> for QualityView {
 
 impl From<&CallStatus> for CallView {
     fn from(status: &CallStatus) -> Self {
-        let CallStatus { call, from, to, state, route, target, started, answered, media, packets, quality } = status;
+        let CallStatus { call, from, to, state, route, target, started, answered, media, packets, quality, tier, tier_reason } =
+            status;
         CallView {
             call: call.to_string(),
             from: from.reveal().clone(),
@@ -122,6 +123,8 @@ impl From<&CallStatus> for CallView {
             media: media.clone(),
             packets: *packets,
             quality: quality.map(QualityView::from),
+            tier: tier.clone(),
+            tier_reason: tier_reason.clone(),
         }
     }
 }

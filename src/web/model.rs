@@ -150,6 +150,10 @@ pub struct CallView {
     pub packets: [u64; 2],
     /// Quality of the audio of caller and callee.
     pub quality: [QualityView; 2],
+    /// What carries the audio of caller and callee: `kernel`, `sockets`; empty without media.
+    pub tier: [String; 2],
+    /// Why it is not the kernel; empty when it is.
+    pub tier_reason: [String; 2],
 }
 
 /// How the audio of one party arrives, and what the party says of the audio that it gets.

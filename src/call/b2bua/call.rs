@@ -23,6 +23,7 @@ use ringfort_base::{CallId, Hop, PortId, Time, Wall};
 use ringfort_media::description::Description;
 use ringfort_media::plan::PortCounters;
 use ringfort_media::session::LegSession;
+use ringfort_media::tier::Tier;
 use ringfort_sip::dialog::Dialog;
 use ringfort_sip::message::Message;
 use ringfort_sip::transaction::TransactionId;
@@ -302,6 +303,8 @@ impl Call {
         let media =
             |leg: Option<&Leg>| leg.and_then(|l| l.media.as_ref()).map(|m| m.session.describe().to_string()).unwrap_or_default();
         let callee = self.callee.as_ref().or_else(|| self.asking.branches.first().map(|branch| &branch.leg));
+        let tier = |leg: Option<&Leg>| leg.and_then(|l| l.media.as_ref()).map(|m| m.counters.tier);
+        let tiers = [tier(Some(&self.caller)), tier(callee)];
         let packets = |leg: Option<&Leg>| leg.and_then(|l| l.media.as_ref()).map_or(0, |m| m.counters.rtp_in);
         CallStatus {
             call: self.id,
@@ -315,6 +318,8 @@ impl Call {
             media: [media(Some(&self.caller)), media(callee)],
             packets: [packets(Some(&self.caller)), packets(callee)],
             quality: self.quality(),
+            tier: tiers.map(|tier| tier.map_or("", Tier::name).into()),
+            tier_reason: tiers.map(|tier| tier.map_or("", Tier::reason).into()),
         }
     }
 }

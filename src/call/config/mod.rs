@@ -39,8 +39,8 @@ pub use route::{ModeFilter, Pattern, RouteSection, RouteSource, TargetName};
 pub(crate) use rule::{Action, Condition, Test};
 pub use rule::{Direction, Rule};
 pub use sections::{
-    ClientAuth, DnsSection, EmergencySection, LargeByTcp, ListenAddress, MediaSection, NameServer, NodeSection, ServicesSection,
-    SipSection, TlsSection, WebSection,
+    ClientAuth, DnsSection, EmergencySection, LargeByTcp, ListenAddress, MediaSection, MediaTier, NameServer, NodeSection,
+    ServicesSection, SipSection, TlsSection, WebSection,
 };
 pub use shield::ShieldSection;
 pub use snapshot::Snapshot;

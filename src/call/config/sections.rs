@@ -168,6 +168,17 @@ pub enum ClientAuth {
     Require,
 }
 
+/// What may carry audio.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MediaTier {
+    /// The kernel by itself where nothing but addresses changes and the system permits it, sockets where not.
+    #[default]
+    Auto,
+    /// Sockets only.
+    Sockets,
+}
+
 /// `[media]`: addresses and ports of audio.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -182,6 +193,8 @@ pub struct MediaSection {
     pub port_last: u16,
     /// Relay workers; 0: one a core.
     pub workers: usize,
+    /// What may carry audio.
+    pub tier: MediaTier,
 }
 
 impl Default for MediaSection {
@@ -192,6 +205,7 @@ impl Default for MediaSection {
             port_first: 20_000,
             port_last: 29_999,
             workers: 0,
+            tier: MediaTier::Auto,
         }
     }
 }

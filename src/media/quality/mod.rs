@@ -5,5 +5,5 @@ pub mod emodel;
 mod reception;
 pub mod reports;
 
-pub use reception::Reception;
+pub use reception::{Progress, Reception};
 pub use reports::RoundTrip;

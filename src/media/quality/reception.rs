@@ -34,6 +34,25 @@ struct Stream {
     jitter_16: u64,
 }
 
+/// Where the count stands, to be handed to whoever counts meanwhile (the kernel), and taken back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The stream's source; `None`: nothing came yet, and the next four are 0.
+    pub ssrc: Option<u32>,
+    /// Sequence number that the count began with, extended by roll-overs.
+    pub first: u64,
+    /// Highest one so far, extended.
+    pub highest: u64,
+    /// Packets of this stream.
+    pub received: u64,
+    /// Jitter of this stream, 1/16 µs.
+    pub jitter_16: u64,
+    /// Packets that earlier streams lost.
+    pub lost_before: u64,
+    /// Highest jitter of any stream, µs.
+    pub jitter_max_us: u32,
+}
+
 impl Stream {
     fn begin(ssrc: u32, sequence: u16) -> Stream {
         // Room for what comes late from before the first packet.
@@ -105,6 +124,26 @@ impl Reception {
         }
     }
 
+    /// Where the count stands.
+    pub fn progress(&self) -> Progress {
+        let whole = Progress { lost_before: self.lost_before, jitter_max_us: self.jitter_max_us, ..Progress::default() };
+        self.stream.map_or(whole, |stream| Progress {
+            ssrc: Some(stream.ssrc),
+            first: stream.first,
+            highest: stream.highest,
+            received: stream.received,
+            jitter_16: stream.jitter_16,
+            ..whole
+        })
+    }
+
+    /// Goes on from there. The time between the packet before and the next one is not taken for jitter.
+    pub fn resume(&mut self, from: Progress) {
+        let Progress { ssrc, first, highest, received, jitter_16, lost_before, jitter_max_us } = from;
+        let stream = ssrc.map(|ssrc| Stream { ssrc, first, highest, received, confirms: None, before: None, jitter_16 });
+        *self = Reception { stream, lost_before, jitter_max_us };
+    }
+
     fn close(&mut self) {
         if let Some(stream) = self.stream.take() {
             self.lost_before += stream.lost();
@@ -164,6 +203,19 @@ mod tests {
         assert_eq!(heard(even((0..100).filter(|n| *n != 3)).chain(other)).lost(), 1, "another source");
         let stray = even(0..10).chain([(7, 40_000, 0, 200_000)]).chain(even(10..20));
         assert_eq!(heard(stray).lost(), 0, "a stray is no beginning");
+    }
+
+    #[test]
+    fn a_count_goes_on_where_another_one_stood() {
+        let mut reception = heard(even((0..50).filter(|n| *n != 7)));
+        let progress = reception.progress();
+        assert_eq!((progress.ssrc, progress.received), (Some(7), 49));
+        reception.resume(Progress { highest: progress.highest + 100, received: progress.received + 98, ..progress });
+        assert_eq!(reception.lost(), 3);
+        let next = [&[0x80, 0][..], &150u16.to_be_bytes(), &[0; 4], &7u32.to_be_bytes()].concat();
+        reception.packet(Time::from_millis(9), &next, Some(8_000));
+        assert_eq!(reception.lost(), 3, "it follows on what was counted elsewhere");
+        assert_eq!(heard([]).progress(), Progress::default());
     }
 
     #[test]

@@ -268,6 +268,8 @@ pub fn call(id: u64) -> CallStatus {
         media: ["dtls-srtp".into(), "rtp".into()],
         packets: [100, 99],
         quality: [quality(); 2],
+        tier: ["kernel".into(), "sockets".into()],
+        tier_reason: [String::new(), "SRTP begins or ends here".into()],
     }
 }
 

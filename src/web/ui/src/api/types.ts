@@ -70,6 +70,9 @@ export interface LiveCall {
   media: [string, string];
   packets: [number, number];
   quality: [Quality, Quality];
+  /** What carries each leg's audio, and why it is not the kernel. */
+  tier: [string, string];
+  tier_reason: [string, string];
 }
 
 export interface CallRecord {

@@ -113,6 +113,7 @@ export const de: Dictionary = {
   "calls.media": "Medien",
   "calls.packets": "{count} Pakete",
   "calls.quality": "{lost} Pakete verloren, Jitter bis {jitter} ms; der Teilnehmer vermisste {missed}",
+  "calls.tier.fastest": "schneller geht es nicht",
   "calls.caller": "Anrufer",
   "calls.callee": "Angerufener",
   "calls.action": "Aktion",

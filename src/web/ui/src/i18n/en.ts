@@ -110,6 +110,7 @@ export const en = {
   "calls.media": "Media",
   "calls.packets": "{count} packets",
   "calls.quality": "{lost} packets lost, jitter up to {jitter} ms; the party missed {missed}",
+  "calls.tier.fastest": "nothing is faster",
   "calls.caller": "caller",
   "calls.callee": "callee",
   "calls.action": "Action",

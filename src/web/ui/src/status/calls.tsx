@@ -83,9 +83,21 @@ function Legs({ call }: { call: LiveCall }) {
           <span class="muted">{name}</span> <code>{call.media[leg] || "–"}</code>{" "}
           <span class="figures">{t("calls.packets", { count: formatCount(call.packets[leg] ?? 0) })}</span>
           <Score quality={call.quality[leg]} />
+          <Tier name={call.tier[leg]} reason={call.tier_reason[leg]} />
         </li>
       ))}
     </ul>
+  );
+}
+
+/** What carries a party's audio; why it is not the kernel is told to whoever points at it. */
+function Tier({ name, reason }: { name: string | undefined; reason: string | undefined }) {
+  if (!name) return null;
+  return (
+    <span class="figures" title={reason || t("calls.tier.fastest")}>
+      {" "}
+      {name}
+    </span>
   );
 }
 

@@ -1,0 +1,291 @@
+//! Which flows go down to the kernel, and when they come up again. A worker has one of these beside its ports.
+//!
+//! A flow goes down when nothing but its addresses is to be changed and both ends are known for sure. Its packets are no longer seen
+//! here; its counters are read from the kernel. It comes up before anything about it changes (a plan, a latch, its end, a route), so
+//! what the kernel does is always what the plan in force says. Packets that were in a socket already are relayed as before.
+
+use crate::flow::Way as Across;
+use crate::kernel::layout::{Pair, Passage, Seen};
+use crate::kernel::{Kernel, Place};
+use crate::path::{Flows, Slot};
+use crate::routes::{Routes, Way};
+use ringfort_base::Time;
+use ringfort_media::tier::{Obstacle, Tier};
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A flow that may not go down is looked at again after this time, when a packet comes.
+const RETRY: Duration = Duration::from_millis(500);
+/// So many packets of a flow that is down may come up while the kernel sees fewer; then they come by another way than is watched.
+const UNSEEN_MAX: u64 = 100;
+
+/// A flow that the kernel carries.
+struct Down {
+    passage: Passage,
+    exit: Slot,
+    /// Packets that came up nevertheless.
+    aside: u64,
+    /// What the kernel had seen when it went down.
+    began: u64,
+}
+
+enum Standing {
+    /// On sockets; looked at again then.
+    Up {
+        again: Time,
+    },
+    Down(Box<Down>),
+}
+
+/// What is known of the port in a slot.
+struct Port {
+    generation: u32,
+    standing: Standing,
+    /// Where the kernel counts for it, once it was down.
+    place: Option<Place>,
+    /// What of that is in the port's counters.
+    counted: Seen,
+    /// It came up just now from there: a packet that was on its way then is counted when the next one comes.
+    left: Option<Slot>,
+    /// The port whose packets the kernel sends by this one.
+    fed_by: Option<Slot>,
+}
+
+impl Port {
+    fn new(generation: u32) -> Port {
+        let standing = Standing::Up { again: Time::ZERO };
+        Port { generation, standing, place: None, counted: Seen::default(), left: None, fed_by: None }
+    }
+}
+
+/// The flows of one worker, as the kernel sees them.
+pub(crate) struct Descent {
+    kernel: Arc<Kernel>,
+    routes: Routes,
+    dscp: u8,
+    ports: Vec<Option<Port>>,
+    down: usize,
+}
+
+impl Descent {
+    pub(crate) fn new(kernel: Arc<Kernel>, routes: Routes, dscp: u8) -> Descent {
+        Descent { kernel, routes, dscp, ports: Vec::new(), down: 0 }
+    }
+
+    /// Readable when routes changed.
+    pub(crate) fn news(&self) -> BorrowedFd<'_> {
+        self.routes.news()
+    }
+
+    /// Flows that are down.
+    pub(crate) fn count(&self) -> usize {
+        self.down
+    }
+
+    /// RTP packets of the port were relayed by sockets. True: they were the last ones, its flow is down now.
+    pub(crate) fn passed(
+        &mut self,
+        now: Time,
+        slot: Slot,
+        packets: u64,
+        local: impl Fn(Slot) -> Option<SocketAddr>,
+        flows: &mut Flows,
+    ) -> bool {
+        let port = self.port(slot);
+        if let Some(exit) = port.left.take() {
+            self.fold(slot, exit, packets, flows);
+        }
+        match &mut self.port(slot).standing {
+            Standing::Up { again } if now < *again => false,
+            Standing::Up { again } => {
+                *again = now + RETRY;
+                let lowered = self.lower(slot, local, flows);
+                flows.set_tier(slot, lowered.err().map_or(Tier::Kernel, Tier::Sockets));
+                lowered.is_ok()
+            }
+            Standing::Down(down) => {
+                down.aside += packets;
+                if down.aside >= UNSEEN_MAX {
+                    self.look(slot, flows);
+                }
+                false
+            }
+        }
+    }
+
+    /// Everything that depends on this port comes up: it is about to change.
+    pub(crate) fn raise(&mut self, slot: Slot, flows: &mut Flows) {
+        self.raise_feeder(slot, flows);
+        self.raise_own(slot, Obstacle::Settling, flows);
+        // What stood in its way may be gone then.
+        if let Some(Port { standing: Standing::Up { again }, .. }) = self.known(slot) {
+            *again = Time::ZERO;
+        }
+    }
+
+    /// What is sent by this port comes up: it is about to send elsewhere.
+    pub(crate) fn raise_feeder(&mut self, slot: Slot, flows: &mut Flows) {
+        if let Some(feeder) = self.known(slot).and_then(|port| port.fed_by) {
+            self.raise_own(feeder, Obstacle::Settling, flows);
+        }
+    }
+
+    /// The port goes.
+    pub(crate) fn close(&mut self, slot: Slot, flows: &mut Flows) {
+        self.raise(slot, flows);
+        let place = self.known(slot).and_then(|port| port.place.take());
+        if let Some(place) = place {
+            self.kernel.release(place);
+        }
+        if let Some(port) = self.ports.get_mut(slot.index as usize) {
+            *port = None;
+        }
+    }
+
+    /// Brings the counters of all flows up to date.
+    pub(crate) fn count_all(&mut self, flows: &mut Flows) {
+        for (slot, exit, aside) in self.all_down() {
+            self.fold(slot, exit, aside, flows);
+        }
+    }
+
+    /// Routes, addresses or interfaces changed: a flow whose way is another one now comes up.
+    pub(crate) fn reroute(&mut self, local: impl Fn(Slot) -> Option<SocketAddr>, flows: &mut Flows) {
+        for interface in self.routes.read_news() {
+            self.kernel.forget(interface);
+        }
+        for (slot, ..) in self.all_down() {
+            let way = self.find(slot, &local, flows);
+            let same = matches!((&way, self.known(slot)), (Ok((passage, _)), Some(Port { standing: Standing::Down(down), .. })) if *passage == down.passage);
+            if !same {
+                self.raise_own(slot, way.err().unwrap_or(Obstacle::Settling), flows);
+            }
+        }
+    }
+
+    fn all_down(&self) -> Vec<(Slot, Slot, u64)> {
+        let ports = self.ports.iter().enumerate().filter_map(|(index, port)| Some((index as u32, port.as_ref()?)));
+        ports
+            .filter_map(|(index, port)| match &port.standing {
+                Standing::Down(down) => Some((Slot { index, generation: port.generation }, down.exit, down.aside)),
+                Standing::Up { .. } => None,
+            })
+            .collect()
+    }
+
+    fn known(&mut self, slot: Slot) -> Option<&mut Port> {
+        self.ports.get_mut(slot.index as usize)?.as_mut().filter(|port| port.generation == slot.generation)
+    }
+
+    fn port(&mut self, slot: Slot) -> &mut Port {
+        let index = slot.index as usize;
+        if self.ports.len() <= index {
+            self.ports.resize_with(index + 1, || None);
+        }
+        let port = self.ports[index].get_or_insert_with(|| Port::new(slot.generation));
+        if port.generation != slot.generation {
+            *port = Port::new(slot.generation);
+        }
+        port
+    }
+
+    /// The way of a port's packets through the kernel, and the port by which they leave.
+    fn find(
+        &self,
+        slot: Slot,
+        local: impl Fn(Slot) -> Option<SocketAddr>,
+        flows: &mut Flows,
+    ) -> Result<(Passage, Slot), Obstacle> {
+        let Across { peer, exit, to, speech } = flows.way(slot)?;
+        let (here, there) = (local(slot).ok_or(Obstacle::NoRoute)?, local(exit).ok_or(Obstacle::NoRoute)?);
+        if here.is_ipv4() != there.is_ipv4() || peer.is_ipv4() != to.is_ipv4() {
+            return Err(Obstacle::Families);
+        }
+        if here.ip().is_unspecified() || there.ip().is_unspecified() {
+            return Err(Obstacle::NoRoute);
+        }
+        let (arrives, _) = self.ethernet(here, peer)?;
+        let (interface, hop) = self.ethernet(there, to)?;
+        self.attach(arrives)?;
+        let (arrives, leaves) = (Pair { local: here, peer }, Pair { local: there, peer: to });
+        Ok((Passage { arrives, leaves, hop, interface, dscp: self.dscp, speech }, exit))
+    }
+
+    /// Interface and next hop towards a peer.
+    fn ethernet(&self, source: SocketAddr, to: SocketAddr) -> Result<(u32, std::net::IpAddr), Obstacle> {
+        match self.routes.way(source.ip(), to.ip()) {
+            Ok(Way::Out { interface, hop }) => Ok((interface, hop)),
+            Ok(Way::Here) => Err(Obstacle::LocalPeer),
+            Ok(Way::None) | Err(_) => Err(Obstacle::NoRoute),
+        }
+    }
+
+    fn attach(&self, interface: u32) -> Result<(), Obstacle> {
+        if self.kernel.is_attached(interface) {
+            return Ok(());
+        }
+        let link = self.routes.link(interface).ok().flatten().ok_or(Obstacle::NoRoute)?;
+        if link.is_ethernet { self.kernel.attach(interface, &link.name) } else { Err(Obstacle::NoEthernet) }
+    }
+
+    fn lower(&mut self, slot: Slot, local: impl Fn(Slot) -> Option<SocketAddr>, flows: &mut Flows) -> Result<(), Obstacle> {
+        let (passage, exit) = self.find(slot, local, flows)?;
+        if self.port(exit).fed_by.is_some_and(|feeder| feeder != slot) {
+            return Err(Obstacle::Service);
+        }
+        let kernel = self.kernel.clone();
+        let port = self.port(slot);
+        let place = match port.place {
+            Some(place) => place,
+            None => *port.place.insert(kernel.reserve().ok_or(Obstacle::Full)?),
+        };
+        let seen = Seen { progress: flows.progress(slot), ..port.counted };
+        kernel.lower(&passage, place, &seen)?;
+        port.counted = seen;
+        port.standing = Standing::Down(Box::new(Down { passage, exit, aside: 0, began: seen.packets }));
+        self.port(exit).fed_by = Some(slot);
+        self.down += 1;
+        Ok(())
+    }
+
+    fn raise_own(&mut self, slot: Slot, why: Obstacle, flows: &mut Flows) {
+        let Some(port) = self.known(slot).filter(|port| matches!(port.standing, Standing::Down(_))) else { return };
+        let again = if why == Obstacle::Unseen { Time::NEVER } else { Time::ZERO };
+        let Standing::Down(down) = std::mem::replace(&mut port.standing, Standing::Up { again }) else { return };
+        port.left = Some(down.exit);
+        self.down -= 1;
+        self.kernel.raise(&down.passage);
+        self.fold(slot, down.exit, down.aside, flows);
+        if let Some(exit) = self.known(down.exit) {
+            exit.fed_by = None;
+        }
+        flows.set_tier(slot, Tier::Sockets(why));
+    }
+
+    /// What the kernel counted since the last time goes into the counters; `aside` packets of the stream it did not see.
+    fn fold(&mut self, slot: Slot, exit: Slot, aside: u64, flows: &mut Flows) {
+        let kernel = self.kernel.clone();
+        let Some(port) = self.known(slot) else { return };
+        let Some(mut seen) = port.place.and_then(|place| kernel.seen(place)) else { return };
+        let packets = seen.packets.saturating_sub(port.counted.packets);
+        if packets == 0 {
+            return;
+        }
+        let octets = seen.octets.saturating_sub(port.counted.octets);
+        port.counted = seen;
+        seen.progress.received += aside;
+        flows.forwarded(slot, exit, packets, octets, seen.progress);
+    }
+
+    /// Packets of a flow that is down came up again and again.
+    fn look(&mut self, slot: Slot, flows: &mut Flows) {
+        let kernel = self.kernel.clone();
+        let Some(Port { standing: Standing::Down(down), place: Some(place), .. }) = self.known(slot) else { return };
+        let seen = kernel.seen(*place).map_or(0, |seen| seen.packets.saturating_sub(down.began));
+        if seen < down.aside {
+            self.raise_own(slot, Obstacle::Unseen, flows);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The kernel tier: flows that need nothing but other addresses are forwarded by a program inside the kernel
+//! (bpf/forward.bpf.c). Here it is loaded and attached, and its tables are written and read; which flow is given to it is decided in
+//! descent.rs.
+//!
+//! Read first: bpf(2), capabilities(7).
+
+pub(crate) mod layout;
+
+use aya::Ebpf;
+use aya::maps::{Array, HashMap, MapData, MapError};
+use aya::programs::tc::{SchedClassifier, TcAttachOptions, TcAttachType};
+use aya::programs::{LinkOrder, ProgramError};
+use aya::util::KernelVersion;
+use layout::{KEY, PASSAGE, Passage, SEEN, Seen};
+use ringfort_base::limits::MEDIA_PORTS_MAX;
+use ringfort_media::tier::Obstacle;
+use std::collections::HashSet;
+use std::error::Error;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{fmt, io};
+
+/// As bpf/forward.bpf.c names it.
+const PROGRAM: &str = "ringfort_forward";
+
+#[cfg(ringfort_bpf)]
+const OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/forward.bpf.o")));
+#[cfg(not(ringfort_bpf))]
+const OBJECT: Option<&[u8]> = None;
+
+/// Why the kernel tier is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable {
+    /// In one word.
+    pub obstacle: Obstacle,
+    /// The system's words; may be empty.
+    pub detail: String,
+}
+
+impl Unavailable {
+    /// Whether the configuration wants it so.
+    pub fn is_chosen(&self) -> bool {
+        self.obstacle == Obstacle::Configured
+    }
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.obstacle.words())?;
+        if self.detail.is_empty() { Ok(()) } else { write!(f, " ({})", self.detail) }
+    }
+}
+
+/// Where a flow is counted. Given back by [`Kernel::release`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place(u32);
+
+/// The program and its tables, shared by the workers. They meet here when a flow goes down or comes up, not for packets.
+pub(crate) struct Kernel(Mutex<Tables>);
+
+struct Tables {
+    ebpf: Ebpf,
+    passages: HashMap<MapData, [u8; KEY], [u8; PASSAGE]>,
+    progress: Array<MapData, [u8; SEEN]>,
+    /// Places that were given back, and the first that was never taken.
+    free: Vec<u32>,
+    fresh: u32,
+    /// Interfaces that have the program. An index is not used again while the system runs.
+    attached: HashSet<u32>,
+}
+
+impl Kernel {
+    /// Loads the program. Nothing is attached yet.
+    pub(crate) fn load() -> Result<Kernel, Unavailable> {
+        let unavailable = |obstacle| Unavailable { obstacle, detail: String::new() };
+        let object = OBJECT.ok_or_else(|| unavailable(Obstacle::NotBuilt))?;
+        if KernelVersion::current().is_ok_and(|running| running < KernelVersion::new(6, 6, 0)) {
+            return Err(unavailable(Obstacle::KernelTooOld));
+        }
+        Kernel::load_object(object).map_err(|error| {
+            let obstacle = if is_permission(&*error) { Obstacle::NotPermitted } else { Obstacle::Refused };
+            Unavailable { obstacle, detail: causes(&*error) }
+        })
+    }
+
+    fn load_object(object: &[u8]) -> Result<Kernel, Box<dyn Error>> {
+        let mut ebpf = Ebpf::load(object)?;
+        program(&mut ebpf)?.load()?;
+        let passages = HashMap::try_from(ebpf.take_map("passages").ok_or("no table `passages`")?)?;
+        let progress = Array::try_from(ebpf.take_map("progress").ok_or("no table `progress`")?)?;
+        let tables = Tables { ebpf, passages, progress, free: Vec::new(), fresh: 0, attached: HashSet::new() };
+        Ok(Kernel(Mutex::new(tables)))
+    }
+
+    /// Has the program see what comes in by an Ethernet interface.
+    pub(crate) fn attach(&self, interface: u32, name: &str) -> Result<(), Obstacle> {
+        let mut tables = self.tables();
+        if tables.attached.contains(&interface) {
+            return Ok(());
+        }
+        let last = || TcAttachOptions::TcxOrder(LinkOrder::default());
+        let attached =
+            program(&mut tables.ebpf).and_then(|program| Ok(program.attach_with_options(name, TcAttachType::Ingress, last())?));
+        match attached {
+            Ok(_) => {
+                tables.attached.insert(interface);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(interface = name, error = causes(&*error), "the kernel's program cannot be attached");
+                Err(if is_permission(&*error) { Obstacle::NotPermitted } else { Obstacle::Refused })
+            }
+        }
+    }
+
+    /// Whether the program sees what comes in by an interface.
+    pub(crate) fn is_attached(&self, interface: u32) -> bool {
+        self.tables().attached.contains(&interface)
+    }
+
+    /// An interface is gone, and what was attached to it.
+    pub(crate) fn forget(&self, interface: u32) {
+        self.tables().attached.remove(&interface);
+    }
+
+    /// A place to count at.
+    pub(crate) fn reserve(&self) -> Option<Place> {
+        let mut tables = self.tables();
+        if let Some(place) = tables.free.pop() {
+            return Some(Place(place));
+        }
+        let place = tables.fresh;
+        ((place as usize) < MEDIA_PORTS_MAX).then(|| tables.fresh += 1)?;
+        Some(Place(place))
+    }
+
+    /// Nothing is counted there any more.
+    pub(crate) fn release(&self, place: Place) {
+        self.tables().free.push(place.0);
+    }
+
+    /// From now on the kernel forwards what `passage` says, and counts on from `seen`.
+    pub(crate) fn lower(&self, passage: &Passage, place: Place, seen: &Seen) -> Result<(), Obstacle> {
+        let mut tables = self.tables();
+        tables.progress.set(place.0, seen.octets(), 0).map_err(refused)?;
+        tables.passages.insert(passage.arrives.key(), passage.octets(place.0), 0).map_err(refused)
+    }
+
+    /// From now on its packets come to user space.
+    pub(crate) fn raise(&self, passage: &Passage) {
+        if let Err(error) = self.tables().passages.remove(&passage.arrives.key()) {
+            tracing::error!(%error, "a flow cannot be taken from the kernel");
+        }
+    }
+
+    /// What was counted so far.
+    pub(crate) fn seen(&self, place: Place) -> Option<Seen> {
+        self.tables().progress.get(&place.0, 0).ok().map(|octets| Seen::read(&octets))
+    }
+
+    /// Every change of the tables is whole, also where a thread panicked.
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn program(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, Box<dyn Error>> {
+    let program = ebpf.program_mut(PROGRAM).ok_or("the object has no such program")?;
+    Ok(program.try_into().map_err(|error: ProgramError| Box::new(error))?)
+}
+
+fn refused(error: MapError) -> Obstacle {
+    tracing::warn!(error = causes(&error), "the kernel's tables take no more");
+    Obstacle::Full
+}
+
+/// Whether the system refused for want of a privilege.
+fn is_permission(error: &(dyn Error + 'static)) -> bool {
+    let own = error.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied);
+    own || error.source().is_some_and(is_permission)
+}
+
+/// An error with what caused it.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", causes(cause)),
+        None => error.to_string(),
+    }
+}
