@@ -36,6 +36,8 @@ for_build() {
   # C compiler and make: crates that carry C and assembly (ring, aws-lc).
   need cc gcc libc6-dev
   need make
+  # libopus is built from the sources that its crate carries.
+  need cmake
   need pkg-config
   if ! has node; then
     want "node" nodejs

@@ -164,6 +164,17 @@ pub const MEDIA_PORTS_MAX: usize = 20_000;
 /// A closed media port is not given out again for this long, so that late packets of the old call miss the new one.
 pub const PORT_QUARANTINE: Duration = Duration::from_secs(5);
 
+/// Packets of one stream that wait to be played on a transcoded leg.
+pub const JITTER_PACKETS_MAX: usize = 64;
+/// Longest time that a packet is made to wait so that later ones find their turn.
+pub const JITTER_WAIT_MAX: Duration = Duration::from_millis(400);
+/// Payload types of one transcoded leg.
+pub const AUDIO_PAYLOADS_MAX: usize = 16;
+/// Digits that wait to be taken from, or to be sent to, one leg.
+pub const DIGITS_QUEUED_MAX: usize = 32;
+/// A digit is held at most this long; who holds a key longer has put something on it.
+pub const DIGIT_MAX: Duration = Duration::from_secs(60);
+
 /// Events queued for one observer; beyond it the oldest are dropped and counted, a call never waits.
 pub const OBSERVER_QUEUE_MAX: usize = 16_384;
 /// Call records kept in memory for the status page.

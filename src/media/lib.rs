@@ -1,6 +1,7 @@
 //! Media control without IO or clock: SDP and offer/answer, ICE, DTLS, SRTP, and one leg's session compiled to the
 //! [`plan::FlowPlan`] that the relay executes.
 
+pub mod audio;
 mod clock;
 mod compose;
 pub mod demux;
