@@ -47,6 +47,7 @@ pub fn plan(peer: SocketAddr, profile: Option<SrtpProfile>, to: PortId) -> Box<F
             latch: Latch::Symmetric { expected: Some(peer), grace_ms: 0 },
             srtp: profile.map(keys),
             speech: vec![(0, 8_000)],
+            signals: vec![101],
         },
         destination: Destination::Port(to),
         transmit: Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: profile.map(keys), muted: false },

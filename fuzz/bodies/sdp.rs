@@ -2,9 +2,9 @@
 
 use ringfort_base::entropy::Seeded;
 use ringfort_base::{PortId, Time};
+use ringfort_media::Srtp;
 use ringfort_media::description::Description;
 use ringfort_media::plan::Destination;
-use ringfort_media::Srtp;
 use ringfort_media::sdp::Sdp;
 use ringfort_media::session::{LegKind, LegSession, MediaAddress};
 

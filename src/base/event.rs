@@ -78,6 +78,17 @@ pub struct LegQuality {
     pub mos: Option<f64>,
 }
 
+/// Audio of one party that was missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingAudio {
+    /// Named cause, stable across releases: `no-rtp`, `one-way`, `srtp-authentication`, ...
+    pub cause: String,
+    /// What shows it, in words; may name addresses. Empty: the cause says it all.
+    pub detail: Pii<String>,
+    /// For how long, seconds.
+    pub seconds: u64,
+}
+
 /// What a call did, written once when it ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallRecord {
@@ -111,6 +122,9 @@ pub struct CallRecord {
     /// Quality of both parties' audio, caller first: of the legs that the call had when it ended.
     #[serde(default)]
     pub quality: [LegQuality; 2],
+    /// Audio of caller and callee that was missing for longest.
+    #[serde(default)]
+    pub missing: [Option<MissingAudio>; 2],
 }
 
 /// Everything that the node tells the world.
@@ -232,6 +246,15 @@ pub enum Event {
         /// Named cause.
         cause: String,
     },
+    /// Audio of a party is missing in a call.
+    AudioMissing {
+        /// The call.
+        call: CallId,
+        /// Whose audio: `caller` or `callee`.
+        leg: String,
+        /// Why, and for how long so far.
+        missing: MissingAudio,
+    },
     /// A call ended; the one record of it.
     CallEnded(CallRecord),
     /// A message was refused or dropped.
@@ -310,6 +333,7 @@ impl Event {
             Event::CallAnswered { .. } => "call-answered",
             Event::MediaReady { .. } => "media-ready",
             Event::MediaFailed { .. } => "media-failed",
+            Event::AudioMissing { .. } => "audio-missing",
             Event::CallEnded(_) => "call-ended",
             Event::MessageRejected { .. } => "message-rejected",
             Event::RuleSkipped { .. } => "rule-skipped",
@@ -328,6 +352,7 @@ impl Event {
             Event::ModeChanged { to: Mode::Survivable, .. } => Severity::Error,
             Event::PeerState { up: false, .. }
             | Event::MediaFailed { .. }
+            | Event::AudioMissing { .. }
             | Event::CallRerouted { .. }
             | Event::AuthFailed { .. }
             | Event::RuleSkipped { .. }

@@ -1,6 +1,6 @@
 //! What the node looks like now: one snapshot for the page, the command line and the metrics.
 
-use ringfort_base::event::{CallRecord, LegQuality, Mode};
+use ringfort_base::event::{CallRecord, LegQuality, MissingAudio, Mode};
 use ringfort_base::{CallId, Pii, SourceNet, Transport, Wall};
 use serde::{Deserialize, Serialize};
 
@@ -138,6 +138,9 @@ pub struct CallStatus {
     /// Why it is not the kernel; empty when it is.
     #[serde(default)]
     pub tier_reason: [String; 2],
+    /// Audio of caller and callee that is missing now.
+    #[serde(default)]
+    pub missing: [Option<MissingAudio>; 2],
 }
 
 /// Counters since the process started.

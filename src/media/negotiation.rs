@@ -12,6 +12,9 @@ use crate::session::LegKind;
 use ringfort_base::Entropy;
 use serde::{Deserialize, Serialize};
 
+/// Clock of audio whose format does not tell it.
+const TELEPHONE_HZ: u32 = 8_000;
+
 /// An offer that waits for its answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Pending {
@@ -36,7 +39,12 @@ impl Agreed {
     /// Payload types by which the peer sends speech, with their clocks: the node chose them in its own description.
     pub fn speech(&self) -> Vec<(u8, u32)> {
         let formats = self.local.description.formats.iter().filter(|format| format.is_speech());
-        formats.filter_map(|format| Some((format.payload, format.clock_hz()?))).collect()
+        formats.map(|format| (format.payload, format.clock_hz().unwrap_or(TELEPHONE_HZ))).collect()
+    }
+
+    /// Payload types of telephone events and comfort noise by which the peer may send.
+    pub fn signals(&self) -> Vec<u8> {
+        self.local.description.formats.iter().filter(|format| !format.is_speech()).map(|format| format.payload).collect()
     }
 
     /// The codec by which the peer most likely sends: the first that the node takes.

@@ -67,6 +67,9 @@ pub struct Receive {
     /// Payload types that carry speech, each with its RTP clock in Hz: what jitter is measured by.
     #[serde(default)]
     pub speech: Vec<(u8, u32)>,
+    /// Payload types that were agreed on and carry no speech: telephone events, comfort noise.
+    #[serde(default)]
+    pub signals: Vec<u8>,
 }
 
 /// How packets leave this port.
@@ -230,11 +233,18 @@ impl RelayEvent {
 
 /// Counters of one port, since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PortCounters {
     /// RTP packets taken from the peer.
     pub rtp_in: u64,
     /// Their octets on the wire without UDP and IP.
     pub rtp_in_octets: u64,
+    /// Of those taken: telephone events and comfort noise.
+    pub signals_in: u64,
+    /// Of those taken: of a payload type that was not agreed on.
+    pub unknown_payload: u64,
+    /// The last such payload type.
+    pub unknown_payload_last: Option<u8>,
     /// RTP packets sent to the peer.
     pub rtp_out: u64,
     /// RTCP packets taken from the peer.
@@ -245,6 +255,8 @@ pub struct PortCounters {
     pub control_in: u64,
     /// Refused: the source is not the latched one.
     pub stray_source: u64,
+    /// The last such source.
+    pub stray_last: Option<SocketAddr>,
     /// Refused: SRTP authentication failed.
     pub auth_failed: u64,
     /// Refused: SRTP packet seen before or too old.
@@ -253,6 +265,10 @@ pub struct PortCounters {
     pub malformed: u64,
     /// Not sent: discarded by plan (hold, not connected, not ready).
     pub discarded: u64,
+    /// Of those discarded: the peer sent them while its direction is on hold.
+    pub discarded_on_hold: u64,
+    /// Of those discarded: ICE or DTLS of this port's leg is not done, or there is no other leg yet.
+    pub discarded_not_ready: u64,
     /// Not sent: no address to send to, or the system refused.
     pub send_failed: u64,
     /// Not passed up: more control datagrams a second than allowed.
@@ -268,4 +284,11 @@ pub struct PortCounters {
     /// What carries the RTP that the peer sends.
     #[serde(default)]
     pub tier: Tier,
+}
+
+impl PortCounters {
+    /// RTP packets of agreed speech that were taken from the peer.
+    pub fn speech_in(&self) -> u64 {
+        self.rtp_in.saturating_sub(self.signals_in).saturating_sub(self.unknown_payload)
+    }
 }

@@ -336,6 +336,31 @@ impl LegSession {
         self.agreed.as_ref().map(|agreed| agreed.remote.description.direction)
     }
 
+    /// What the media path lacks: why it failed, or what is not done yet. Plain RTP and keys in descriptions lack nothing.
+    pub fn lacks(&self) -> Option<MediaCause> {
+        self.transport.as_deref().and_then(WebrtcTransport::lacks)
+    }
+
+    /// The media path failed for good.
+    pub fn has_failed(&self) -> bool {
+        self.transport.as_deref().is_some_and(WebrtcTransport::has_failed)
+    }
+
+    /// Whence the peer's media comes, once known.
+    pub fn source(&self) -> Option<SocketAddr> {
+        self.transport.as_deref().and_then(WebrtcTransport::ready).map(|(pair, _)| pair).or(self.latched.rtp)
+    }
+
+    /// Both sides agreed that the peer may send.
+    pub fn peer_may_send(&self) -> bool {
+        self.agreed.as_ref().is_some_and(Agreed::peer_may_send)
+    }
+
+    /// Both sides agreed that the node may send.
+    pub fn node_may_send(&self) -> bool {
+        self.agreed.as_ref().is_some_and(Agreed::node_may_send)
+    }
+
     /// Encoding name of the codec that the peer is expected to send.
     pub fn codec(&self) -> Option<&str> {
         self.agreed.as_ref().and_then(Agreed::codec)

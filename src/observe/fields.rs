@@ -3,7 +3,7 @@
 //! Typed personal data is masked by `Pii`. Free text (`reason`, `effect`, target names) may quote a peer or name an
 //! extension, so it is searched for what looks like an address or a number as well.
 
-use ringfort_base::event::CallRecord;
+use ringfort_base::event::{CallRecord, MissingAudio};
 use ringfort_base::{Event, Pii};
 use std::fmt::Display;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -46,7 +46,8 @@ impl About {
             | Event::CallRerouted { .. }
             | Event::CallAnswered { .. }
             | Event::MediaReady { .. }
-            | Event::MediaFailed { .. } => About::Call,
+            | Event::MediaFailed { .. }
+            | Event::AudioMissing { .. } => About::Call,
         }
     }
 }
@@ -156,6 +157,12 @@ impl Fields {
             Event::CallAnswered { call, target } => self.plain("call", call).text("answered_by", target),
             Event::MediaReady { call, leg, how } => self.plain("call", call).text("leg", leg).text("how", how),
             Event::MediaFailed { call, leg, cause } => self.plain("call", call).text("leg", leg).text("cause", cause),
+            Event::AudioMissing { call, leg, missing } => self
+                .plain("call", call)
+                .text("leg", leg)
+                .text("cause", &missing.cause)
+                .plain("silent_s", missing.seconds)
+                .text("reason", missing.detail.reveal()),
             _ => self,
         };
     }
@@ -177,6 +184,11 @@ impl Fields {
         self.plain("jitter_ms", format_args!("{}/{}", caller.jitter_max_us / 1_000, callee.jitter_max_us / 1_000));
         if let (Some(caller), Some(callee)) = (caller.mos, callee.mos) {
             self.plain("mos", format_args!("{caller:.2}/{callee:.2}"));
+        }
+        if record.missing.iter().any(Option::is_some) {
+            let cause = |missing: &Option<MissingAudio>| missing.as_ref().map_or("-".to_owned(), |missing| missing.cause.clone());
+            let [caller, callee] = record.missing.each_ref().map(cause);
+            self.text("missing", &format!("{caller}/{callee}"));
         }
     }
 }

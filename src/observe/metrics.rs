@@ -149,6 +149,11 @@ impl Metrics {
             histogram!("ringfort_call_setup_seconds").record(seconds(record.started, answered));
             histogram!("ringfort_call_talk_seconds").record(seconds(answered, record.ended));
         }
+        for (party, missing) in ["caller", "callee"].into_iter().zip(&record.missing) {
+            if let Some(missing) = missing {
+                self.count("ringfort_audio_missing_total", &[("cause", &missing.cause), ("party", party)]);
+            }
+        }
         for (party, quality) in ["caller", "callee"].into_iter().zip(record.quality) {
             if let Some(mos) = quality.mos {
                 histogram!("ringfort_call_mos", "party" => party).record(mos);
@@ -188,6 +193,7 @@ impl Metrics {
             | Event::SourceUnbanned { .. }
             | Event::CallStarted { .. }
             | Event::CallRouted { .. }
+            | Event::AudioMissing { .. }
             | Event::CallRerouted { .. }
             | Event::CallAnswered { .. } => {} // Counted by name only.
         }
@@ -248,6 +254,7 @@ fn describe(recorder: &PrometheusRecorder) {
         ("ringfort_auth_failures_total", "Requests that failed authentication, by reason"),
         ("ringfort_media_ready_total", "Legs whose media path stood, by kind"),
         ("ringfort_media_failures_total", "Legs whose media failed, by named cause"),
+        ("ringfort_audio_missing_total", "Parties whose audio was missing in a call that ended, by named cause"),
         ("ringfort_messages_rejected_total", "SIP messages refused or dropped, by the rule they broke"),
         ("ringfort_bans_total", "Unknown sources banned, by reason"),
         ("ringfort_unknown_dropped_total", "Messages of unknown sources dropped without an answer"),
@@ -325,6 +332,7 @@ mod tests {
             "ringfort_events_total{event=\"call-started\"} 2",
             "ringfort_media_flows{tier=\"kernel\"} 6",
             "ringfort_calls_ended_total{cause=\"normal\",mode=\"survivable\"} 2",
+            "ringfort_audio_missing_total{cause=\"one-way\",party=\"caller\"} 2",
             "ringfort_call_setup_seconds_bucket{le=\"1\"} 2",
             "ringfort_call_talk_seconds_sum 120",
             "ringfort_messages_rejected_total{rule=\"bad-content-length\",transport=\"UDP\"} 2",

@@ -1,6 +1,6 @@
 //! One event of every kind, for tests. Every text of it quotes somebody.
 
-use ringfort_base::event::{CallRecord, Mode};
+use ringfort_base::event::{CallRecord, MissingAudio, Mode};
 use ringfort_base::{CallId, Event, Pii, SourceNet, Transport, Wall};
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 pub const PERSONAL: [&str; 6] = ["4930123456", "101@example.com", "192.0.2.7", "2001:db8::7", "extension:102", "alice"];
 
 /// Kinds of events; a new one does not compile until `kind` knows it, and fails the test until it has a sample.
-pub const KINDS: usize = 21;
+pub const KINDS: usize = 22;
 
 /// The kind of an event as a number below [`KINDS`].
 pub fn kind(event: &Event) -> usize {
@@ -32,6 +32,7 @@ pub fn kind(event: &Event) -> usize {
         Event::Impaired { .. } => 16,
         Event::RuleSkipped { .. } => 17,
         Event::SourceBanned { .. } => 20,
+        Event::AudioMissing { .. } => 21,
         Event::SourceUnbanned { .. } => 18,
         Event::Overload { .. } => 19,
     }
@@ -54,6 +55,10 @@ fn net() -> Pii<SourceNet> {
     Pii::new(SourceNet::of(source().reveal().ip()))
 }
 
+fn missing() -> MissingAudio {
+    MissingAudio { cause: "one-way".into(), detail: Pii::new(quoting()), seconds: 12 }
+}
+
 /// A call that was answered after a second and lasted a minute.
 pub fn record() -> CallRecord {
     CallRecord {
@@ -71,6 +76,7 @@ pub fn record() -> CallRecord {
         reroutes: 1,
         packets: [3_000, 2_999],
         quality: Default::default(),
+        missing: [Some(missing()), None],
     }
 }
 
@@ -98,6 +104,7 @@ pub fn every_event() -> Vec<Event> {
         Event::CallAnswered { call, target: "extension:102".into() },
         Event::MediaReady { call, leg: "caller".into(), how: reason.clone() },
         Event::MediaFailed { call, leg: "callee".into(), cause: reason },
+        Event::AudioMissing { call, leg: "caller".into(), missing: missing() },
         Event::CallEnded(record()),
         Event::MessageRejected {
             source: source(),

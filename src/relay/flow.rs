@@ -6,7 +6,7 @@ use crate::plausible::is_plausible;
 use crate::protection::Protection;
 use ringfort_base::limits::CONTROL_PER_SECOND_MAX;
 use ringfort_base::{PortId, Time};
-use ringfort_media::plan::{Component, Destination, FlowPlan, PortCounters, Receive, Transmit};
+use ringfort_media::plan::{Component, Destination, DiscardReason, FlowPlan, PortCounters, Receive, Transmit};
 use ringfort_media::quality::{Progress, Reception, RoundTrip};
 use ringfort_media::srtp::{SrtpError, SrtpPositions, SrtpReceiver, SrtpSender};
 use ringfort_media::tier::{Obstacle, Tier};
@@ -160,7 +160,7 @@ impl Flow {
         };
         let standing = active.latch.judge(now, component, from);
         if standing == Standing::Stray {
-            self.counters.stray_source += 1;
+            self.stray(from);
             return None;
         }
         let plain_len = match active.receiver.unprotect(media, &mut buffer[..len]) {
@@ -174,20 +174,37 @@ impl Flow {
         }
         let plain = &buffer[..plain_len];
         match media {
-            Media::Rtp => self.reception.packet(now, plain, clock_of(&active.plan.receive.speech, plain)),
-            Media::Rtcp => self.round_trip.came(now, plain),
+            Media::Rtp => {
+                let content = Content::of(&active.plan.receive, plain);
+                self.reception.packet(now, plain, content.clock_hz());
+                self.counters.rtp_in += 1;
+                self.counters.rtp_in_octets += len as u64;
+                content.count(&mut self.counters);
+            }
+            Media::Rtcp => {
+                self.round_trip.came(now, plain);
+                self.counters.rtcp_in += 1;
+            }
         }
-        self.count_in(media, len);
         Some(Accepted { len: plain_len, latched })
     }
 
-    fn count_in(&mut self, media: Media, wire_len: usize) {
-        match media {
-            Media::Rtp => {
-                self.counters.rtp_in += 1;
-                self.counters.rtp_in_octets += wire_len as u64;
-            }
-            Media::Rtcp => self.counters.rtcp_in += 1,
+    /// A packet came from elsewhere. While nobody may send yet, that is no stray.
+    fn stray(&mut self, from: SocketAddr) {
+        if matches!(self.destination(), Some((Destination::Discard(DiscardReason::NotReady | DiscardReason::NotConnected), _))) {
+            return self.discard();
+        }
+        self.counters.stray_source += 1;
+        self.counters.stray_last = Some(from);
+    }
+
+    /// A packet goes nowhere.
+    pub(crate) fn discard(&mut self) {
+        self.counters.discarded += 1;
+        match self.active.as_ref().map(|active| active.plan.destination) {
+            Some(Destination::Discard(DiscardReason::OnHold)) => self.counters.discarded_on_hold += 1,
+            Some(Destination::Discard(_)) => self.counters.discarded_not_ready += 1,
+            _ => {}
         }
     }
 
@@ -258,7 +275,7 @@ impl Flow {
     /// says here whether that needs user space.
     pub(crate) fn plain_in(&self) -> Result<(SocketAddr, PortId, Vec<(u8, u32)>), Obstacle> {
         let active = self.active.as_ref().ok_or(Obstacle::Stopped)?;
-        let FlowPlan { receive: Receive { latch: _, srtp, speech }, destination, transmit: _ } = &*active.plan;
+        let FlowPlan { receive: Receive { latch: _, srtp, speech, signals: _ }, destination, transmit: _ } = &*active.plan;
         let to = match destination {
             Destination::Port(port) => *port,
             Destination::Echo { .. } => return Err(Obstacle::Service),
@@ -335,10 +352,43 @@ impl Flow {
     }
 }
 
-/// The clock of a packet's payload type, if that is speech.
-fn clock_of(speech: &[(u8, u32)], packet: &[u8]) -> Option<u32> {
-    let payload = packet.get(1)? & 0x7f;
-    speech.iter().find(|(of, _)| *of == payload).map(|(_, clock_hz)| *clock_hz)
+/// What an RTP packet carries, by its payload type.
+enum Content {
+    /// Agreed speech, with its clock, Hz.
+    Speech(u32),
+    /// Telephone events, comfort noise.
+    Signal,
+    /// Nothing that was agreed on.
+    Unknown(u8),
+    /// The plan does not say what was agreed on.
+    Untold,
+}
+
+impl Content {
+    fn of(receive: &Receive, packet: &[u8]) -> Content {
+        let payload = packet.get(1).map_or(0, |octet| octet & 0x7f);
+        match receive.speech.iter().find(|(of, _)| *of == payload) {
+            Some((_, clock_hz)) => Content::Speech(*clock_hz),
+            None if receive.signals.contains(&payload) => Content::Signal,
+            None if receive.speech.is_empty() => Content::Untold,
+            None => Content::Unknown(payload),
+        }
+    }
+
+    fn clock_hz(&self) -> Option<u32> {
+        if let Content::Speech(clock_hz) = self { Some(*clock_hz) } else { None }
+    }
+
+    fn count(&self, counters: &mut PortCounters) {
+        match self {
+            Content::Speech(_) | Content::Untold => {}
+            Content::Signal => counters.signals_in += 1,
+            Content::Unknown(payload) => {
+                counters.unknown_payload += 1;
+                counters.unknown_payload_last = Some(*payload);
+            }
+        }
+    }
 }
 
 enum Target {

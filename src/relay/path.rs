@@ -178,7 +178,7 @@ impl Flows {
             Destination::Echo { .. } | Destination::Discard(_) => None,
         };
         if slot.is_none() {
-            self.flow(from)?.counters.discarded += 1;
+            self.flow(from)?.discard();
         }
         slot
     }
@@ -304,6 +304,7 @@ mod tests {
                 latch: Latch::Symmetric { expected: None, grace_ms: 0 },
                 srtp: keys.clone(),
                 speech: vec![(0, 8_000)],
+                signals: vec![101],
             },
             destination: Destination::Port(to),
             transmit: Transmit { rtp: "192.0.2.1:4000".parse().ok(), rtcp: None, rtcp_mux: true, srtp: keys, muted: false },

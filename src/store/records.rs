@@ -282,6 +282,7 @@ mod tests {
             reroutes: 0,
             packets: [0, 0],
             quality: Default::default(),
+            missing: Default::default(),
         }
     }
 

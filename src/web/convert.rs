@@ -2,10 +2,10 @@
 //! without a decision about the API does not compile.
 
 use crate::model::{
-    BanView, CallView, ModeView, PeerView, QualityView, RecordView, RegistrationView, STATUS_LIST_MAX, StatusView, TotalsView,
-    TransportView,
+    BanView, CallView, MissingView, ModeView, PeerView, QualityView, RecordView, RegistrationView, STATUS_LIST_MAX, StatusView,
+    TotalsView, TransportView,
 };
-use ringfort_base::event::{CallRecord, LegQuality, Mode};
+use ringfort_base::event::{CallRecord, LegQuality, MissingAudio, Mode};
 use ringfort_base::{CallId, Transport};
 use ringfort_call::status::{BanStatus, CallStatus, PeerStatus, RegistrationStatus, Status, Totals};
 
@@ -107,10 +107,35 @@ impl From<LegQuality> for QualityView {
     }
 }
 
+impl From<&MissingAudio> for MissingView {
+    fn from(missing: &MissingAudio) -> Self {
+        let MissingAudio { cause, detail, seconds } = missing;
+        MissingView { cause: cause.clone(), detail: detail.reveal().clone(), seconds: *seconds }
+    }
+}
+
+fn missing_views(missing: &[Option<MissingAudio>; 2]) -> [Option<MissingView>; 2] {
+    missing.each_ref().map(|missing| missing.as_ref().map(MissingView::from))
+}
+
 impl From<&CallStatus> for CallView {
     fn from(status: &CallStatus) -> Self {
-        let CallStatus { call, from, to, state, route, target, started, answered, media, packets, quality, tier, tier_reason } =
-            status;
+        let CallStatus {
+            call,
+            from,
+            to,
+            state,
+            route,
+            target,
+            started,
+            answered,
+            media,
+            packets,
+            quality,
+            tier,
+            tier_reason,
+            missing,
+        } = status;
         CallView {
             call: call.to_string(),
             from: from.reveal().clone(),
@@ -125,6 +150,7 @@ impl From<&CallStatus> for CallView {
             quality: quality.map(QualityView::from),
             tier: tier.clone(),
             tier_reason: tier_reason.clone(),
+            missing: missing_views(missing),
         }
     }
 }
@@ -146,6 +172,7 @@ impl From<&CallRecord> for RecordView {
             reroutes,
             packets,
             quality,
+            missing,
         } = record;
         RecordView {
             call: call.to_string(),
@@ -162,6 +189,7 @@ impl From<&CallRecord> for RecordView {
             reroutes: *reroutes,
             packets: *packets,
             quality: quality.map(QualityView::from),
+            missing: missing_views(missing),
         }
     }
 }

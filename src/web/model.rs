@@ -154,6 +154,19 @@ pub struct CallView {
     pub tier: [String; 2],
     /// Why it is not the kernel; empty when it is.
     pub tier_reason: [String; 2],
+    /// Audio of caller and callee that is missing now; null: it is heard, or nobody waits for it.
+    pub missing: [Option<MissingView>; 2],
+}
+
+/// Audio of one party that is missing, or was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MissingView {
+    /// Named cause: `no-rtp`, `one-way`, `srtp-authentication`, ...
+    pub cause: String,
+    /// What shows it, in words; may be empty.
+    pub detail: String,
+    /// For how long, seconds.
+    pub seconds: u64,
 }
 
 /// How the audio of one party arrives, and what the party says of the audio that it gets.
@@ -202,6 +215,8 @@ pub struct RecordView {
     pub packets: [u64; 2],
     /// Quality of the audio of caller and callee.
     pub quality: [QualityView; 2],
+    /// Audio of caller and callee that was missing for longest; null: none was.
+    pub missing: [Option<MissingView>; 2],
 }
 
 /// Counters since the process started.

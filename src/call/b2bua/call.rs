@@ -22,6 +22,7 @@ use ringfort_base::event::Mode;
 use ringfort_base::{CallId, Hop, PortId, Time, Wall};
 use ringfort_media::description::Description;
 use ringfort_media::plan::PortCounters;
+use ringfort_media::quality::diagnosis::Watch;
 use ringfort_media::session::LegSession;
 use ringfort_media::tier::Tier;
 use ringfort_sip::dialog::Dialog;
@@ -213,6 +214,9 @@ pub struct Media {
     pub(crate) session: LegSession,
     /// As last reported by the relay.
     pub(crate) counters: PortCounters,
+    /// Whether the peer's audio is missing, and why.
+    #[serde(default)]
+    pub(crate) watch: Watch,
     /// RTP packets heard in another call, which the leg left for this one.
     #[serde(default)]
     pub(crate) elsewhere: u64,
@@ -320,6 +324,7 @@ impl Call {
             quality: self.quality(),
             tier: tiers.map(|tier| tier.map_or("", Tier::name).into()),
             tier_reason: tiers.map(|tier| tier.map_or("", Tier::reason).into()),
+            missing: self.missing(Watch::missing),
         }
     }
 }

@@ -51,6 +51,7 @@ pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, kind: L
         port,
         session,
         counters: PortCounters::default(),
+        watch: Default::default(),
         elsewhere: 0,
         closed: false,
         number,
@@ -211,6 +212,7 @@ impl Call {
             RelayEvent::Counters { counters, last, .. } => {
                 media.counters = *counters;
                 media.closed |= last;
+                self.watch_audio(env, port);
                 return self.record_when_closed(env, tables);
             }
         }

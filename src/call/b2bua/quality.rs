@@ -1,7 +1,10 @@
-//! What a call's audio was worth, from what the relay measured.
+//! What a call's audio was worth, from what the relay measured; and why some of it is missing.
 
-use super::call::{Call, Leg, Media};
-use ringfort_base::event::LegQuality;
+use super::Env;
+use super::call::{Call, Leg, Media, Phase, Side};
+use ringfort_base::event::{LegQuality, MissingAudio};
+use ringfort_base::{Event, PortId};
+use ringfort_media::quality::diagnosis::{Missing, Situation, Watch};
 use ringfort_media::quality::emodel::{self, Codec, Network};
 
 impl Call {
@@ -13,6 +16,48 @@ impl Call {
         let delay_ms = trips.map(f64::from).sum::<f64>() / 2_000.0;
         legs.map(|media| media.map(|media| of_leg(media, delay_ms)).unwrap_or_default())
     }
+}
+
+impl Call {
+    /// The relay reported a port: names what is missing of its party's audio, once for each cause.
+    pub(super) fn watch_audio(&mut self, env: &mut Env<'_>, port: PortId) {
+        let answered = self.answered.is_some() && self.phase != Phase::Over;
+        let heard = |leg: Option<&mut Leg>| leg.and_then(|leg| leg.media.as_ref()).map_or(0, |media| media.counters.speech_in());
+        for (side, other) in [(Side::Caller, Side::Callee), (Side::Callee, Side::Caller)] {
+            let other = heard(self.leg(other));
+            let Some(media) = self.media(side).filter(|media| media.port == port) else { continue };
+            let found = media.watch.observe(env.cx.now.mono, &situation(media, answered, other), &media.counters);
+            // A path that failed has been told of already.
+            if let Some(found) = found.filter(|_| !media.session.has_failed()) {
+                let missing = in_words(&found);
+                env.cx.event(Event::AudioMissing { call: self.id, leg: side.as_str().into(), missing });
+            }
+        }
+    }
+
+    /// What is missing of both parties' audio, caller first, by one of the watch's two answers.
+    pub(super) fn missing(&self, of: fn(&Watch) -> Option<&Missing>) -> [Option<MissingAudio>; 2] {
+        let legs = [Some(&self.caller), self.callee.as_ref()];
+        legs.map(|leg| leg.and_then(|leg| leg.media.as_ref()).and_then(|media| of(&media.watch)).map(in_words))
+    }
+}
+
+fn situation(media: &Media, answered: bool, other: u64) -> Situation {
+    let session = &media.session;
+    Situation {
+        answered,
+        may_send: session.peer_may_send(),
+        lacks: session.lacks(),
+        failed: session.has_failed(),
+        source: session.source(),
+        may_hear: session.node_may_send(),
+        other,
+    }
+}
+
+fn in_words(missing: &Missing) -> MissingAudio {
+    let cause = missing.cause.as_str().into();
+    MissingAudio { cause, detail: missing.detail().into(), seconds: missing.time.as_secs() }
 }
 
 fn of_leg(media: &Media, delay_ms: f64) -> LegQuality {

@@ -1,6 +1,8 @@
 //! How well audio arrives: what a receiver measures of a stream ([`Reception`], RFC 3550), what the peers' reports say
-//! ([`reports`], RFC 3550 6.4), and what a listener makes of both ([`emodel`], ITU-T G.107).
+//! ([`reports`], RFC 3550 6.4), and what a listener makes of both ([`emodel`], ITU-T G.107); and why audio is missing
+//! ([`diagnosis`]).
 
+pub mod diagnosis;
 pub mod emodel;
 mod reception;
 pub mod reports;

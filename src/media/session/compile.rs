@@ -35,7 +35,7 @@ impl LegSession {
         let rtcp = self.latched.rtcp.filter(|_| !self.live).or(remote.rtcp).filter(|_| !rtcp_mux);
         let (ours, theirs) = agreed.keys().map(|(ours, theirs)| (ours.clone(), theirs.clone())).unzip();
         FlowPlan {
-            receive: Receive { latch, srtp: theirs, speech: agreed.speech() },
+            receive: Receive { latch, srtp: theirs, speech: agreed.speech(), signals: agreed.signals() },
             destination,
             transmit: Transmit { rtp: remote.rtp, rtcp, rtcp_mux, srtp: ours, muted: !agreed.node_may_send() },
         }
@@ -47,7 +47,7 @@ impl LegSession {
         };
         let (ours, theirs) = (Some(keys.ours.clone()), Some(keys.theirs.clone()));
         FlowPlan {
-            receive: Receive { latch: Latch::Exact(peer), srtp: theirs, speech: agreed.speech() },
+            receive: Receive { latch: Latch::Exact(peer), srtp: theirs, speech: agreed.speech(), signals: agreed.signals() },
             destination,
             transmit: Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: ours, muted: !agreed.node_may_send() },
         }
@@ -70,7 +70,7 @@ impl LegSession {
 /// Nothing comes in and nothing goes out.
 fn closed(reason: DiscardReason) -> FlowPlan {
     FlowPlan {
-        receive: Receive { latch: Latch::Exact(NOBODY), srtp: None, speech: Vec::new() },
+        receive: Receive { latch: Latch::Exact(NOBODY), srtp: None, speech: Vec::new(), signals: Vec::new() },
         destination: Destination::Discard(reason),
         transmit: Transmit { rtp: None, rtcp: None, rtcp_mux: false, srtp: None, muted: true },
     }

@@ -152,6 +152,26 @@ impl WebrtcTransport {
         Some((self.pair?, self.keys.as_ref()?))
     }
 
+    /// Why it failed, or what is not done yet. `None`: media may flow.
+    pub fn lacks(&self) -> Option<MediaCause> {
+        self.failed.or_else(|| self.ready().is_none().then(|| self.undone()))
+    }
+
+    /// It does nothing more until [`Self::renew`].
+    pub fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// The step that is not done, while media may not flow.
+    fn undone(&self) -> MediaCause {
+        let checked = self.live.as_ref().is_some_and(|live| live.ice.last_check().is_some());
+        match self.pair {
+            None if checked => MediaCause::IceIncomplete,
+            None => MediaCause::IceTimeout,
+            Some(_) => MediaCause::DtlsTimeout,
+        }
+    }
+
     /// `dtls-srtp` with the profile once it is known.
     pub fn how(&self) -> &'static str {
         self.keys.as_ref().map_or("dtls-srtp", LegKeys::how)
@@ -318,9 +338,7 @@ impl WebrtcTransport {
     fn give_up(&mut self, now: Time) {
         let Some(live) = &self.live else { return };
         let cause = match () {
-            () if live.deadline <= now && live.ice.last_check().is_none() => MediaCause::IceTimeout,
-            () if live.deadline <= now && self.pair.is_none() => MediaCause::IceIncomplete,
-            () if live.deadline <= now => MediaCause::DtlsTimeout,
+            () if live.deadline <= now => self.undone(),
             () if live.consent <= now => MediaCause::ConsentExpired,
             () => return,
         };

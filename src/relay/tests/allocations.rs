@@ -57,6 +57,7 @@ fn plan(to: PortId, peer: &UdpSocket, srtp: Option<SrtpKeys>) -> Box<FlowPlan> {
             latch: Latch::Symmetric { expected: None, grace_ms: 0 },
             srtp: srtp.clone(),
             speech: vec![(0, 8_000)],
+            signals: vec![101],
         },
         destination: Destination::Port(to),
         transmit: Transmit { rtp, rtcp: None, rtcp_mux: true, srtp, muted: false },

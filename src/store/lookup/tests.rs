@@ -19,6 +19,7 @@ fn record(call: u64, started: u64) -> CallRecord {
         reroutes: 0,
         packets: [1, 2],
         quality: Default::default(),
+        missing: Default::default(),
     }
 }
 

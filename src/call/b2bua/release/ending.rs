@@ -8,6 +8,7 @@ use crate::route::NoRoute;
 use crate::wake::Wake;
 use ringfort_base::event::CallRecord;
 use ringfort_base::{CallId, Event, limits};
+use ringfort_media::quality::diagnosis::Watch;
 use ringfort_sip::message::{Builder, HeaderName, Method};
 use ringfort_sip::transaction::TransactionId;
 use std::time::Duration;
@@ -176,6 +177,7 @@ impl Call {
             reroutes: self.reroutes,
             packets: [packets(Some(&self.caller)) + left[0], packets(self.callee.as_ref()) + left[1]],
             quality: self.quality(),
+            missing: self.missing(Watch::worst),
         };
         if self.answered.is_none() {
             env.cx.totals.calls_failed += 1;

@@ -18,6 +18,7 @@ mod forking;
 mod forwarded;
 mod habits;
 mod messages;
+mod missing;
 mod people;
 mod pickup;
 mod places;

@@ -57,7 +57,7 @@ impl Call {
         let transmit = Transmit { rtp: self.peers[peer].local_addr().ok(), rtcp: None, rtcp_mux: true, srtp: None, muted: false };
         let latch = Latch::Symmetric { expected: None, grace_ms: 0 };
         FlowPlan {
-            receive: Receive { latch, srtp: None, speech: vec![(0, 8_000)] },
+            receive: Receive { latch, srtp: None, speech: vec![(0, 8_000)], signals: Vec::new() },
             destination: Destination::Port(to),
             transmit,
         }

@@ -138,3 +138,37 @@ fn an_exact_latch_works_at_once() {
     a.rtp.send_to(&rtp(1, 1), pa.rtp).unwrap();
     assert_eq!(receive(&b.rtp), rtp(1, 1));
 }
+
+/// What the cause of missing audio is read from: whence strays come, what was not agreed on, and what hold discards.
+#[test]
+fn what_is_refused_is_told_apart() {
+    let world = World::new();
+    let (a, stray, b) = (Peer::new(), Peer::new(), Peer::new());
+    let (pa, _) = world.call();
+    let mut known = plan(B, &a);
+    (known.receive.speech, known.receive.signals) = (vec![(0, 8_000)], vec![101]);
+    world.plan(A, &known);
+    world.plan(B, &plan(A, &b));
+    for (n, payload) in [(1, 0), (2, 101), (3, 97), (4, 0)] {
+        let mut packet = rtp(1, n);
+        packet[1] = payload;
+        a.rtp.send_to(&packet, pa.rtp).unwrap();
+        assert_eq!(receive(&b.rtp), packet, "the node passes on what comes");
+    }
+    stray.rtp.send_to(&rtp(9, 1), pa.rtp).unwrap();
+    let counters = world.counters(A, |c| c.stray_source == 1);
+    assert_eq!((counters.rtp_in, counters.speech_in(), counters.signals_in, counters.unknown_payload), (4, 2, 1, 1));
+    assert_eq!((counters.unknown_payload_last, counters.stray_last), (Some(97), Some(stray.address())));
+
+    known.destination = Destination::Discard(DiscardReason::OnHold);
+    world.plan(A, &known);
+    a.rtp.send_to(&rtp(1, 5), pa.rtp).unwrap();
+    let held = world.counters(A, |c| c.discarded == 1);
+    known.destination = Destination::Discard(DiscardReason::NotReady);
+    known.receive.latch = Latch::Exact("0.0.0.0:0".parse().unwrap());
+    world.plan(A, &known);
+    a.rtp.send_to(&rtp(1, 6), pa.rtp).unwrap();
+    let closed = world.counters(A, |c| c.discarded == 2);
+    assert_eq!((held.discarded_on_hold, closed.discarded_on_hold, closed.discarded_not_ready), (1, 1, 1));
+    assert_eq!(closed.stray_source, 1, "before anybody may send nobody is a stray");
+}

@@ -6,7 +6,7 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use ringfort_base::entropy::Seeded;
-use ringfort_base::event::{CallRecord, LegQuality, Mode};
+use ringfort_base::event::{CallRecord, LegQuality, MissingAudio, Mode};
 use ringfort_base::{CallId, Now, Pii, SourceNet, Time, Transport, Wall};
 use ringfort_call::status::{BanStatus, CallStatus, PeerStatus, RegistrationStatus, Status, Totals};
 use ringfort_web::{Admins, Backend, Hasher, PhoneAccount, WebOptions, WebState, router};
@@ -270,11 +270,16 @@ pub fn call(id: u64) -> CallStatus {
         quality: [quality(); 2],
         tier: ["kernel".into(), "sockets".into()],
         tier_reason: [String::new(), "SRTP begins or ends here".into()],
+        missing: [Some(missing()), Some(missing())],
     }
 }
 
 fn quality() -> LegQuality {
     LegQuality { lost: 3, jitter_max_us: 2_500, round_trip_us: Some(40_000), missed: 1, mos: Some(4.31) }
+}
+
+fn missing() -> MissingAudio {
+    MissingAudio { cause: "other-source".into(), detail: Pii::new("locked on 192.0.2.1:4000".into()), seconds: 12 }
 }
 
 fn record() -> CallRecord {
@@ -293,5 +298,6 @@ fn record() -> CallRecord {
         reroutes: 0,
         packets: [1, 2],
         quality: [quality(); 2],
+        missing: [Some(missing()), Some(missing())],
     }
 }

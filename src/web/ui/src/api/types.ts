@@ -57,6 +57,13 @@ export interface Quality {
   mos: number | null;
 }
 
+/** Audio of one party that is missing, or was. */
+export interface MissingAudio {
+  cause: string;
+  detail: string;
+  seconds: number;
+}
+
 export interface LiveCall {
   call: string;
   from: string;
@@ -73,6 +80,7 @@ export interface LiveCall {
   /** What carries each leg's audio, and why it is not the kernel. */
   tier: [string, string];
   tier_reason: [string, string];
+  missing: [MissingAudio | null, MissingAudio | null];
 }
 
 export interface CallRecord {
@@ -90,6 +98,7 @@ export interface CallRecord {
   reroutes: number;
   packets: [number, number];
   quality: [Quality, Quality];
+  missing: [MissingAudio | null, MissingAudio | null];
 }
 
 export interface Totals {

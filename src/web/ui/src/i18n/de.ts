@@ -114,6 +114,8 @@ export const de: Dictionary = {
   "calls.packets": "{count} Pakete",
   "calls.quality": "{lost} Pakete verloren, Jitter bis {jitter} ms; der Teilnehmer vermisste {missed}",
   "calls.tier.fastest": "schneller geht es nicht",
+  "calls.missing": "kein Ton: {cause}",
+  "calls.missing.detail": "seit {seconds} s; {detail}",
   "calls.caller": "Anrufer",
   "calls.callee": "Angerufener",
   "calls.action": "Aktion",

@@ -111,6 +111,8 @@ export const en = {
   "calls.packets": "{count} packets",
   "calls.quality": "{lost} packets lost, jitter up to {jitter} ms; the party missed {missed}",
   "calls.tier.fastest": "nothing is faster",
+  "calls.missing": "no audio: {cause}",
+  "calls.missing.detail": "for {seconds} s; {detail}",
   "calls.caller": "caller",
   "calls.callee": "callee",
   "calls.action": "Action",

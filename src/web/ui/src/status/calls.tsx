@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { api } from "../api/client";
 import { inWords } from "../api/error";
-import type { LiveCall, Quality } from "../api/types";
+import type { LiveCall, MissingAudio, Quality } from "../api/types";
 import { formatCount } from "../format";
 import { t, type Key } from "../i18n";
 import { Badge, Notice, type Tone } from "../parts/badge";
@@ -84,6 +84,7 @@ function Legs({ call }: { call: LiveCall }) {
           <span class="figures">{t("calls.packets", { count: formatCount(call.packets[leg] ?? 0) })}</span>
           <Score quality={call.quality[leg]} />
           <Tier name={call.tier[leg]} reason={call.tier_reason[leg]} />
+          <Missing missing={call.missing[leg]} />
         </li>
       ))}
     </ul>
@@ -113,6 +114,16 @@ function Score({ quality }: { quality: Quality | undefined }) {
     <span class="figures" title={t("calls.quality", figures)}>
       {" "}
       MOS {quality.mos.toFixed(1)}
+    </span>
+  );
+}
+
+/** Why nothing is heard of a party; what shows it is told to whoever points at it. */
+export function Missing({ missing }: { missing: MissingAudio | null | undefined }) {
+  if (!missing) return null;
+  return (
+    <span class="second-line" title={t("calls.missing.detail", { seconds: formatCount(missing.seconds), detail: missing.detail })}>
+      <Badge tone="bad">{t("calls.missing", { cause: missing.cause })}</Badge>
     </span>
   );
 }

@@ -7,6 +7,7 @@ import { t } from "../i18n";
 import { Badge, type Tone } from "../parts/badge";
 import { Card, Empty } from "../parts/card";
 import { DataTable, type Column } from "../parts/data-table";
+import { Missing } from "./calls";
 
 export function RecentCalls({ records }: { records: CallRecord[] }) {
   const title = t("recent.title");
@@ -29,7 +30,7 @@ function columns(): Column<CallRecord>[] {
     { label: t("calls.route"), cell: (record) => <Route record={record} /> },
     { label: t("recent.duration"), kind: "number", cell: duration },
     { label: t("recent.status"), kind: "number", cell: (record) => record.status },
-    { label: t("recent.cause"), cell: (record) => <Badge tone={tone(record)}>{record.cause}</Badge> },
+    { label: t("recent.cause"), cell: (record) => <Cause record={record} /> },
   ];
 }
 
@@ -42,6 +43,18 @@ function Route({ record }: { record: CallRecord }) {
     <>
       {record.route}
       {record.reroutes > 0 && <span class="second-line">{t("recent.rerouted", { count: record.reroutes })}</span>}
+    </>
+  );
+}
+
+/** Why the call ended, and whose audio was missing in it. */
+function Cause({ record }: { record: CallRecord }) {
+  return (
+    <>
+      <Badge tone={tone(record)}>{record.cause}</Badge>
+      {record.missing.map((missing, leg) => (
+        <Missing key={leg} missing={missing} />
+      ))}
     </>
   );
 }
