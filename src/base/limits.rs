@@ -172,6 +172,10 @@ pub const JITTER_WAIT_MAX: Duration = Duration::from_millis(400);
 pub const AUDIO_PAYLOADS_MAX: usize = 16;
 /// Digits that wait to be taken from, or to be sent to, one leg.
 pub const DIGITS_QUEUED_MAX: usize = 32;
+/// Parties of one conference.
+pub const CONFERENCE_PARTIES_MAX: usize = 8;
+/// Largest WAV file that is played, octets: six minutes of stereo at 44.1 kHz, or an hour at 8 kHz.
+pub const SOUND_OCTETS_MAX: usize = 64 << 20;
 /// A digit is held at most this long; who holds a key longer has put something on it.
 pub const DIGIT_MAX: Duration = Duration::from_secs(60);
 

@@ -5,6 +5,7 @@ use super::decoder::Decoder;
 use super::digit::Digit;
 use super::events::Events;
 use super::jitter::{Inserted, Jitter, Kind};
+use super::listener::Listener;
 use super::noise::Noise;
 use super::packet::Packet;
 use super::resample::Resampler;
@@ -35,6 +36,9 @@ pub enum Heard {
 pub struct Hearing {
     /// Payload types; what else comes is not played. The first `AUDIO_PAYLOADS_MAX` count.
     pub payloads: Vec<(u8, Heard)>,
+    /// Digits are listened for in what is said, too: the peer has no telephone events. What sounds like a key is not passed on. Once the
+    /// peer sends an event after all, nothing is listened for any more.
+    pub in_band: bool,
 }
 
 /// What [`Ear::play`] filled in.
@@ -58,6 +62,8 @@ pub struct Ear {
     jitter: Jitter,
     events: Events,
     digits: VecDeque<Digit>,
+    in_band: bool,
+    listener: Option<Listener>,
     decoder: Option<Decoder>,
     noise: Option<Noise>,
     /// Decoded and not yet played, at the decoder's rate.
@@ -86,6 +92,8 @@ impl Ear {
             jitter: Jitter::new(),
             events: Events::default(),
             digits: VecDeque::with_capacity(DIGITS_QUEUED_MAX),
+            in_band: hearing.in_band,
+            listener: None,
             decoder: None,
             noise: None,
             line: Vec::new(),
@@ -99,6 +107,7 @@ impl Ear {
     pub fn change(&mut self, hearing: &Hearing) {
         self.payloads.clear();
         self.payloads.extend(hearing.payloads.iter().copied().take(AUDIO_PAYLOADS_MAX));
+        self.in_band = hearing.in_band;
     }
 
     /// Takes in a whole RTP packet that the peer sent. What is none is ignored.
@@ -109,6 +118,7 @@ impl Ear {
             Some(Heard::Speech(codec)) => (Kind::Speech(codec), Some(codec.rtp_clock_hz())),
             Some(Heard::ComfortNoise) => (Kind::ComfortNoise, None),
             Some(Heard::Events { clock_hz }) => {
+                self.in_band = false;
                 let digits = self.events.receive(now, &packet, clock_hz);
                 digits.into_iter().flatten().for_each(|digit| self.tell(digit));
                 (Kind::Silent, None)
@@ -168,6 +178,7 @@ impl Ear {
     /// Moves samples from the line to `out`.
     fn take(&mut self, line_hz: u32, rate_hz: u32, out: &mut [i16]) {
         let len = out.len() * line_hz as usize / rate_hz as usize;
+        self.listen(line_hz, len);
         let played = self.line.get(..len).unwrap_or_default();
         if line_hz == rate_hz {
             out.copy_from_slice(played);
@@ -180,6 +191,29 @@ impl Ear {
             }
         }
         self.line.drain(..len);
+    }
+
+    /// Looks for keys in the next `len` samples of the line, and silences them where there may be one.
+    fn listen(&mut self, line_hz: u32, len: usize) {
+        if !self.in_band {
+            self.listener = None;
+            return;
+        }
+        if self.listener.as_ref().is_none_or(|listener| listener.rate_hz() != line_hz) {
+            self.listener = Some(Listener::new(line_hz));
+        }
+        let Some(listener) = &mut self.listener else { return };
+        // In steps of 5 ms, so that little of a key's tone is passed on before it is noticed.
+        for step in self.line.get_mut(..len).unwrap_or_default().chunks_mut(line_hz as usize / 200) {
+            listener.hear(step, |digit| {
+                if self.digits.len() < DIGITS_QUEUED_MAX {
+                    self.digits.push_back(digit);
+                }
+            });
+            if listener.suspects() {
+                step.fill(0);
+            }
+        }
     }
 
     /// Appends to the line what is due, or 10 ms of what stands for it.

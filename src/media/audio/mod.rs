@@ -16,15 +16,22 @@ pub mod g711;
 pub mod g722;
 mod jitter;
 mod keypad;
+mod listener;
+mod mixer;
 mod mouth;
 mod noise;
 mod packet;
 mod resample;
+mod sound;
+pub mod tones;
 
 pub use codec::Codec;
 pub use digit::Digit;
 pub use ear::{Ear, Heard, Hearing, Played};
+pub use mixer::Mixer;
 pub use mouth::{Mouth, Speaking};
+pub use sound::{Sound, SoundError};
+pub use tones::{Signal, Tone};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,5 @@
 //! A digit as tones within the speech (ITU-T Q.23).
 
-use super::report::SHORTEST_MS;
 use crate::audio::digit::Digit;
 use crate::audio::keypad::{HIGH, KEYS, LOW};
 use ringfort_base::limits::DIGIT_MAX;
@@ -11,6 +10,8 @@ const LOW_LEVEL: f32 = 8_100.0;
 const HIGH_LEVEL: f32 = 10_200.0;
 /// Tones begin and end within this time, so that they do not click.
 const EDGE_MS: u32 = 2;
+/// Shortest tones that are sent: carriers want more than the 40 ms that every receiver must recognise (ITU-T Q.24).
+const SHORTEST_MS: u32 = 50;
 /// Silence after a key, so that the next one is heard as another (ITU-T Q.24).
 const PAUSE_MS: u32 = 60;
 

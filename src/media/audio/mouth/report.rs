@@ -9,7 +9,7 @@ const ENDS: u8 = 3;
 /// Level that is told, dB below 1 mW: what most phones say.
 const VOLUME: u8 = 10;
 /// Shortest digit that is sent: what every receiver recognises (ITU-T Q.24).
-pub(super) const SHORTEST_MS: u32 = 40;
+const SHORTEST_MS: u32 = 40;
 
 /// What one packet tells.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,8 @@ pub(super) struct Report {
     clock_hz: u32,
     /// Where the segment began that is told of.
     timestamp: u32,
-    /// What earlier segments held, and what of this one is told; in units of the clock.
+    /// Time since the digit began; what earlier segments held of it, and what of this one is told; in units of the clock.
+    elapsed: u32,
     before: u32,
     told: u32,
     /// Known once the digit is over.
@@ -37,8 +38,17 @@ pub(super) struct Report {
 
 impl Report {
     pub fn new(digit: Digit, clock_hz: u32, timestamp: u32) -> Report {
-        let mut report =
-            Report { code: digit.code, clock_hz, timestamp, before: 0, told: 0, whole: None, is_first: true, ends: 0 };
+        let mut report = Report {
+            code: digit.code,
+            clock_hz,
+            timestamp,
+            elapsed: 0,
+            before: 0,
+            told: 0,
+            whole: None,
+            is_first: true,
+            ends: 0,
+        };
         report.end(digit);
         report
     }
@@ -47,7 +57,7 @@ impl Report {
     pub fn end(&mut self, digit: Digit) -> bool {
         let ends = digit.end && digit.code == self.code && self.whole.is_none();
         if ends {
-            self.whole = Some(self.units(digit.duration_ms.max(SHORTEST_MS)).max(self.before + self.told));
+            self.whole = Some(self.units(digit.duration_ms.max(SHORTEST_MS)).max(self.elapsed));
         }
         ends
     }
@@ -72,13 +82,12 @@ impl Report {
 
     /// A segment is filled before the next one begins (RFC 4733 2.5.1.3).
     fn advance(&mut self, by: u32) {
-        let target = self.before + self.told + by;
-        let target = self.whole.map_or(target, |whole| target.min(whole));
+        self.elapsed = self.whole.map_or(self.elapsed + by, |whole| whole.min(self.elapsed + by));
         if self.told == SEGMENT {
             self.timestamp = self.timestamp.wrapping_add(SEGMENT);
             self.before += SEGMENT;
         }
-        self.told = (target - self.before).min(SEGMENT);
+        self.told = (self.elapsed - self.before).min(SEGMENT);
     }
 
     fn units(&self, ms: u32) -> u32 {

@@ -21,7 +21,7 @@ pub fn hearing() -> Hearing {
         (102, Heard::Events { clock_hz: 48_000 }),
         (13, Heard::ComfortNoise),
     ]);
-    Hearing { payloads }
+    Hearing { payloads, in_band: false }
 }
 
 /// What the network does to a packet: dropped, or delivered after a delay.
@@ -43,8 +43,12 @@ pub struct Line {
 
 impl Line {
     pub fn new(speaking: &Speaking) -> Line {
+        Line::heard_by(speaking, &hearing())
+    }
+
+    pub fn heard_by(speaking: &Speaking, hearing: &Hearing) -> Line {
         let mouth = Mouth::new(speaking, &mut Seeded::new(1)).unwrap();
-        let ear = Ear::new(&hearing());
+        let ear = Ear::new(hearing);
         Line { mouth, ear, now: Time::from_millis(1_000), flying: Vec::new(), sent: 0, played: Vec::new(), packets: Vec::new() }
     }
 

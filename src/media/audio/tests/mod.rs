@@ -1,4 +1,7 @@
 //! Ears and mouths together, over a network in virtual time.
 
+mod digits;
+mod hostile;
 mod line;
+mod loss;
 mod pairs;
