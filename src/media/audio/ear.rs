@@ -9,13 +9,23 @@ use super::listener::Listener;
 use super::noise::Noise;
 use super::packet::Packet;
 use super::resample::Resampler;
+use super::stretch;
 use ringfort_base::Time;
 use ringfort_base::limits::{AUDIO_PAYLOADS_MAX, DIGITS_QUEUED_MAX};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Nothing came for this long: what comes next is a new beginning.
 const FORGOTTEN_MS: i64 = 2_000;
+
+/// Packets may wait this much longer than they should before speech is shortened, and this much less before it is lengthened.
+const LONGER: Duration = Duration::from_millis(25);
+const SHORTER: Duration = Duration::from_millis(15);
+/// One packet of so many is changed in its length.
+const CHANGED_EVERY: u32 = 4;
+/// Packets that wait this much too long are left out: what was held up as a whole is not played late as a whole.
+const TOO_LONG: Duration = Duration::from_millis(200);
 
 /// What a payload type of the peer carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +81,7 @@ pub struct Ear {
     playout: Playout,
     resampler: Option<(u32, u32, Resampler)>,
     last: Played,
+    delay: Duration,
 }
 
 /// Where playing stands in the stream, in units of its clock.
@@ -82,6 +93,8 @@ struct Playout {
     owed: i64,
     /// Something was played in place of packets that others had overtaken.
     overtaken: bool,
+    /// Packets played since one was changed in its length.
+    unchanged: u32,
 }
 
 impl Ear {
@@ -100,6 +113,7 @@ impl Ear {
             playout: Playout::default(),
             resampler: None,
             last: Played::Nothing,
+            delay: Duration::ZERO,
         }
     }
 
@@ -162,6 +176,11 @@ impl Ear {
     /// The codec that the peer sends now.
     pub fn codec(&self) -> Option<Codec> {
         self.decoder.as_ref().map(Decoder::codec)
+    }
+
+    /// How long the quickest packet waits now. A part of the delay that the listener notices.
+    pub fn delay(&self) -> Duration {
+        self.delay
     }
 
     fn tell(&mut self, digit: Digit) {
@@ -237,7 +256,7 @@ impl Ear {
                     self.jitter.give_up_before(sequence + 1);
                     None
                 }
-                _ => self.consume(kind, rate_hz),
+                _ => self.consume(now, kind, rate_hz),
             };
             if let Some(played) = played {
                 return played;
@@ -246,13 +265,16 @@ impl Ear {
     }
 
     /// Plays the first packet. `None`: it holds no samples.
-    fn consume(&mut self, kind: Kind, rate_hz: u32) -> Option<Played> {
+    fn consume(&mut self, now: Time, kind: Kind, rate_hz: u32) -> Option<Played> {
         if let Kind::Speech(codec) = kind {
             self.listen_to(codec, rate_hz);
         }
         let first = self.jitter.first()?;
-        let (sequence, timestamp) = (first.sequence, first.timestamp);
-        self.playout = Playout { expected: Some(timestamp), owed: 0, overtaken: false };
+        let (sequence, timestamp, from) = (first.sequence, first.timestamp, self.line.len());
+        let queued = Duration::from_micros(from as u64 * 1_000_000 / u64::from(self.line_hz(rate_hz).max(1)));
+        self.delay = first.delay(now) + queued;
+        let unchanged = self.playout.unchanged.saturating_add(1);
+        self.playout = Playout { expected: Some(timestamp), owed: 0, overtaken: false, unchanged };
         let mut played = None;
         if kind == Kind::ComfortNoise {
             match (Noise::described(&first.octets), &mut self.noise) {
@@ -270,9 +292,32 @@ impl Ear {
             });
             let len = self.units(decoder_packet(&self.decoder), rate_hz);
             self.playout.expected = Some(timestamp + len);
+            self.keep_pace(from, rate_hz);
         }
         self.jitter.give_up_before(sequence + 1);
         played
+    }
+
+    /// Brings the time that packets wait to what it should be, by what was appended to the line last.
+    fn keep_pace(&mut self, from: usize, rate_hz: u32) {
+        let (wanted, line_hz) = (self.jitter.wanted(), self.line_hz(rate_hz));
+        if self.delay > wanted + TOO_LONG {
+            self.line.truncate(from);
+            return;
+        }
+        if self.playout.unchanged < CHANGED_EVERY {
+            return;
+        }
+        let is_changed = if self.delay > wanted + LONGER {
+            stretch::shorten(&mut self.line, from, line_hz)
+        } else if self.delay + SHORTER < wanted {
+            stretch::lengthen(&mut self.line, from, line_hz)
+        } else {
+            false
+        };
+        if is_changed {
+            self.playout.unchanged = 0;
+        }
     }
 
     /// Makes sure that the decoder is of this codec.

@@ -23,6 +23,7 @@ mod noise;
 mod packet;
 mod resample;
 mod sound;
+mod stretch;
 pub mod tones;
 
 pub use codec::Codec;

@@ -3,6 +3,7 @@
 use super::line::*;
 use crate::audio::*;
 use ringfort_base::entropy::Seeded;
+use ringfort_base::limits::JITTER_WAIT_MAX;
 use std::time::Duration;
 
 /// How far what is heard is from what was said, dB: the mean of the ratios of 20 ms each, each within -10 and 35.
@@ -50,4 +51,124 @@ fn concealment_is_better_than_silence() {
             assert!(concealed > holes + 0.2, "{codec:?}, {percent} %, bursts {bursts}: {concealed:.2} against {holes:.2} dB");
         }
     }
+}
+
+/// Steps of 10 ms in which something else than the peer's audio was played.
+fn missed(line: &Line, from: usize) -> usize {
+    line.played[from..].iter().filter(|played| **played != Played::Audio).count()
+}
+
+/// Speech over a network, and the line afterwards.
+fn over(codec: Codec, seconds: f64, fate: &mut Fate<'_>) -> Line {
+    let mut line = Line::new(&speaking(codec, 8_000));
+    let said = speech(line.mouth.rate_hz(), seconds);
+    line.say(&said, 8_000, fate);
+    line
+}
+
+#[test]
+fn packets_wait_as_long_as_the_network_asks() {
+    for codec in [Codec::Pcma, Codec::Opus] {
+        let mut random = Seeded::new(9);
+        let mut line = over(codec, 20.0, &mut |_| Some(Duration::from_millis(random.below(90))));
+        assert!((60..130).contains(&line.ear.delay().as_millis()), "{codec:?}: {:?}", line.ear.delay());
+        assert!(missed(&line, 1_000) < 30, "{codec:?}: {} of 1000", missed(&line, 1_000));
+        // Calm again: they wait no longer than they have to.
+        let said = speech(line.mouth.rate_hz(), 20.0);
+        line.say(&said, 8_000, &mut at_once);
+        assert!(line.ear.delay().as_millis() < 60, "{codec:?}: {:?}", line.ear.delay());
+    }
+}
+
+#[test]
+fn a_calm_network_costs_little_delay_and_nothing_is_missed() {
+    for codec in Codec::ALL {
+        let line = over(codec, 5.0, &mut at_once);
+        assert_eq!(missed(&line, 10), 0, "{codec:?}");
+        assert!(line.ear.delay().as_millis() <= 60, "{codec:?}: {:?}", line.ear.delay());
+    }
+}
+
+#[test]
+fn reordering_within_the_wait_and_duplicates_are_not_heard() {
+    let mut line = Line::new(&speaking(Codec::Pcma, 8_000));
+    let said = speech(8_000, 10.0);
+    // Every fifth packet is overtaken by the next one.
+    let heard = line.say(&said, 8_000, &mut |n| Some(Duration::from_millis(if n % 5 == 0 { 25 } else { 0 })));
+    assert!(missed(&line, 100) < 4, "{}", missed(&line, 100));
+    assert!(ratio_db(&said[16_000..], &heard[16_000..], 8_000) > 25.0);
+    let packet = line.packets.last().unwrap().clone();
+    let before = line.ear.delay();
+    for _ in 0..100 {
+        line.ear.receive(line.now, &packet);
+    }
+    line.say(&said[..16_000], 8_000, &mut at_once);
+    assert!(line.ear.delay() <= before + Duration::from_millis(20));
+}
+
+/// A second of nothing, then all of it at once, as a phone on Wi-Fi does: it is not played a second late.
+#[test]
+fn what_was_held_up_is_left_out() {
+    let mut line =
+        over(Codec::Pcmu, 10.0, &mut |n| Some(Duration::from_millis(if (200..250).contains(&n) { (250 - n) * 20 } else { 0 })));
+    assert!(line.ear.delay() < JITTER_WAIT_MAX + Duration::from_millis(50), "{:?}", line.ear.delay());
+    line.say(&speech(8_000, 10.0), 8_000, &mut at_once);
+    assert!(line.ear.delay() < Duration::from_millis(70), "{:?}", line.ear.delay());
+}
+
+/// Clocks differ by 500 millionths, either way, for two minutes.
+#[test]
+fn clocks_that_drift_are_followed() {
+    for sender_step_us in [9_995u64, 10_005] {
+        let mut line = Line::new(&speaking(Codec::Pcma, 8_000));
+        let said = speech(8_000, 120.0);
+        let mut skew = 0i64;
+        let heard_at = |n: u64| (n as i64 + 1) * 2 * (sender_step_us as i64 - 10_000);
+        let mut fate = |n: u64| {
+            skew = heard_at(n);
+            // The line's clock is the listener's: packets of a slow sender come later and later, those of a quick one were sent earlier.
+            Some(Duration::from_micros((skew + 200_000) as u64))
+        };
+        line.say(&said, 8_000, &mut fate);
+        assert!(missed(&line, 200) < 20, "{sender_step_us}: {}", missed(&line, 200));
+        assert!(line.ear.delay() < Duration::from_millis(90), "{sender_step_us}: {:?}", line.ear.delay());
+    }
+}
+
+/// Another SSRC, a sequence number from elsewhere, a timestamp from elsewhere: heard again within 100 ms.
+#[test]
+fn a_stream_that_begins_anew_is_heard() {
+    for change in 0..3 {
+        let mut line = over(Codec::Pcma, 2.0, &mut at_once);
+        let played = line.played.len();
+        for n in 0..50u16 {
+            let mut packet = line.packets[n as usize].clone();
+            let last = line.packets.last().unwrap();
+            let (sequence, stamp) = (u16::from_be_bytes([last[2], last[3]]), u32::from_be_bytes(last[4..8].try_into().unwrap()));
+            let sequence = if change == 1 { sequence.wrapping_add(20_000 + n) } else { sequence.wrapping_add(1 + n) };
+            let stamp = stamp.wrapping_add(160 * (1 + u32::from(n)) + if change == 2 { 900_000_000 } else { 0 });
+            packet[2..4].copy_from_slice(&sequence.to_be_bytes());
+            packet[4..8].copy_from_slice(&stamp.to_be_bytes());
+            packet[11] = if change == 0 { 99 } else { 7 };
+            line.ear.receive(line.now, &packet);
+            line.step(8_000);
+            line.step(8_000);
+        }
+        let missed = missed(&line, played);
+        assert!(missed <= 12, "change {change}: {missed} steps of 10 ms were missed");
+    }
+}
+
+/// A sender that stops in pauses (RFC 3551 4.1): silence, then speech again, nothing concealed for long.
+#[test]
+fn pauses_are_silent_and_speech_comes_back() {
+    let mut line = over(Codec::Pcma, 2.0, &mut at_once);
+    for _ in 0..300 {
+        line.step(8_000);
+    }
+    let concealed = line.played[200..].iter().filter(|played| **played == Played::Concealed).count();
+    assert!(concealed <= 8, "{concealed}");
+    let from = line.played.len();
+    line.say(&speech(8_000, 2.0), 8_000, &mut at_once);
+    assert!(missed(&line, from) <= 8, "{}", missed(&line, from));
 }
