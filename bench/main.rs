@@ -4,6 +4,7 @@
 //! and by which command it came about, and what was not measured.
 
 mod allocations;
+mod beside;
 mod call;
 mod connections;
 mod core;
@@ -11,12 +12,14 @@ mod instructions;
 mod load;
 mod machine;
 mod media;
+mod namespaces;
 mod peers;
 mod process;
 mod product;
 mod register;
 mod relay;
 mod report;
+mod rtpengine;
 mod sockets;
 
 use clap::{Parser, Subcommand};
@@ -49,12 +52,26 @@ enum What {
     Instructions(instructions::Options),
     /// Beside Kamailio, in turns, under the same load
     Peers(peers::Options),
+    /// Media beside rtpengine, in turns, at equal packet rates
+    Rtpengine(beside::Options),
+    /// The relay alone, for the measurement beside rtpengine
+    #[command(hide = true)]
+    Serve(beside::ServeOptions),
     /// The whole process under load from SIPp
     Process(process::Options),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(What::Serve(options)) = &arguments.what {
+        return match beside::serve(options) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("ringfort-bench: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let reports = match &arguments.what {
         Some(What::Relay(options)) => vec![relay::run(options)],
         Some(What::Call(options)) => vec![call::run(options)],
@@ -62,6 +79,8 @@ fn main() -> ExitCode {
         Some(What::Instructions(options)) => vec![instructions::run(options)],
         Some(What::Peers(options)) => vec![peers::run(options)],
         Some(What::Process(options)) => vec![process::run(options)],
+        Some(What::Rtpengine(options)) => vec![beside::run(options)],
+        Some(What::Serve(_)) => vec![],
         None => vec![
             relay::run(&relay::Options::default()),
             call::run(&call::Options::default()),
@@ -69,6 +88,7 @@ fn main() -> ExitCode {
             process::run(&process::Options::default()),
             connections::run(&connections::Options::default()),
             peers::run(&peers::Options::default()),
+            beside::run(&beside::Options::default()),
         ],
     };
     for report in reports {

@@ -68,6 +68,11 @@ impl Stream {
         Stream { ssrc: 0x1000_0000 + number as u32, sequence: 0, sender }
     }
 
+    /// Whether its payload is in the clear.
+    pub fn is_plain(&self) -> bool {
+        self.sender.is_none()
+    }
+
     /// Writes the next packet and returns its length.
     pub fn next(&mut self, buffer: &mut [u8; BUFFER]) -> usize {
         buffer[..PACKET].fill(0xd5);

@@ -65,6 +65,8 @@ for_test() {
 }
 
 for_bench() {
+  need rtpengine rtpengine-daemon
+  need nft nftables
   need valgrind
 }
 
@@ -98,6 +100,7 @@ install_missing() {
   as_root apt-get update -qq
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null </dev/null
   case " ${packages[*]} " in *" kamailio "*) leave_off kamailio.service ;; esac
+  case " ${packages[*]} " in *" rtpengine-daemon "*) leave_off rtpengine-daemon.service ;; esac
 }
 
 for purpose in "$@"; do

@@ -94,6 +94,9 @@ pub(crate) struct Way {
     pub(crate) speech: Vec<(u8, u32)>,
 }
 
+/// From whom a port takes RTP, to which port that goes, and the payload types that carry speech with their clocks.
+pub(crate) type PlainIn = (SocketAddr, PortId, Vec<(u8, u32)>);
+
 /// Where a packet leaves.
 pub(crate) struct Exit {
     pub(crate) component: Component,
@@ -273,7 +276,7 @@ impl Flow {
 
     /// From whom the port takes RTP, and where that goes, if nothing is to be done with it here. Whoever gives the plan another part
     /// says here whether that needs user space.
-    pub(crate) fn plain_in(&self) -> Result<(SocketAddr, PortId, Vec<(u8, u32)>), Obstacle> {
+    pub(crate) fn plain_in(&self) -> Result<PlainIn, Obstacle> {
         let active = self.active.as_ref().ok_or(Obstacle::Stopped)?;
         let FlowPlan { receive: Receive { latch: _, srtp, speech, signals: _ }, destination, transmit: _ } = &*active.plan;
         let to = match destination {
