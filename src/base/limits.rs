@@ -209,6 +209,9 @@ pub const LABEL_VALUES_MAX: usize = 64;
 /// SSRCs remembered as given up. A stream that came back after its entry was replaced would begin at roll-over 0 again and
 /// repeat keystream (RFC 3711 9.1; with GCM, RFC 7714 10.1, that gives the authentication key away), so it is refused.
 pub const SRTP_RETIRED_MAX: usize = 32;
+/// DTLS handshakes that one leg without ICE has at the same time: until one has shown the right certificate, anybody who knows the port
+/// may have begun one.
+pub const DTLS_SOURCES_MAX: usize = 4;
 /// Addresses from which one leg's peer may send checks. A browser has a handful of interfaces; the bound keeps a peer that knows
 /// the password from growing the agent's tables.
 pub const ICE_SOURCES_MAX: usize = 32;

@@ -26,7 +26,7 @@ pub(crate) struct Local {
     pub rtcp_mux: bool,
     /// The audio line is named in a BUNDLE group.
     pub bundled: bool,
-    /// `a=setup`, for a browser.
+    /// `a=setup`: keys are agreed by DTLS.
     pub setup: Option<Setup>,
     /// Keys of the node: one set for each suite that it offers, or the one that it answers with (RFC 4568).
     #[serde(default)]
@@ -44,7 +44,9 @@ pub(crate) struct Hop<'a> {
     /// Name of the audio track (RFC 8830).
     pub track: &'a str,
     /// For a browser.
-    pub webrtc: Option<(&'a IceCredentials, &'a Fingerprint)>,
+    pub ice: Option<&'a IceCredentials>,
+    /// Of the certificate with which DTLS is spoken.
+    pub fingerprint: Option<&'a Fingerprint>,
 }
 
 /// Writes a description.
@@ -61,7 +63,7 @@ pub(crate) fn compose(local: &Local, hop: &Hop<'_>) -> Vec<u8> {
     if let (true, Some(mid)) = (local.bundled, mid) {
         session.push(attribute_line("group", Some(&format!("BUNDLE {mid}"))));
     }
-    if hop.webrtc.is_some() {
+    if hop.ice.is_some() {
         session.push(attribute_line("ice-lite", None));
     }
     let section = |(index, shape): (usize, &LineShape)| match index == local.audio {
@@ -105,9 +107,7 @@ fn audio_section(local: &Local, shape: &LineShape, hop: &Hop<'_>) -> Media {
     }
     write_rtcp(&mut media, local, hop);
     local.crypto.iter().for_each(|crypto| media.attribute("crypto", Some(&crypto.text())));
-    if let Some((credentials, fingerprint)) = hop.webrtc {
-        write_webrtc(&mut media, local, hop, credentials, fingerprint);
-    }
+    write_dtls(&mut media, local, hop);
     media
 }
 
@@ -133,21 +133,26 @@ fn write_rtcp(media: &mut Media, local: &Local, hop: &Hop<'_>) {
     }
 }
 
-/// What a browser needs to open the transport (RFC 8829 5.2.1). No `a=ssrc`: the streams are the other peer's and their numbers
-/// are not known yet; a browser finds them by the only media line. `a=msid` gives its application a track.
-fn write_webrtc(media: &mut Media, local: &Local, hop: &Hop<'_>, credentials: &IceCredentials, fingerprint: &Fingerprint) {
-    if local.description.direction.sends() {
-        media.attribute("msid", Some(&format!("- {}", hop.track)));
+/// Fingerprint and role, and what a browser needs besides to open the transport (RFC 8829 5.2.1). No `a=ssrc`: the streams are the
+/// other peer's and their numbers are not known yet; a browser finds them by the only media line. `a=msid` gives its application a
+/// track.
+fn write_dtls(media: &mut Media, local: &Local, hop: &Hop<'_>) {
+    if let Some(credentials) = hop.ice {
+        if local.description.direction.sends() {
+            media.attribute("msid", Some(&format!("- {}", hop.track)));
+        }
+        media.attribute("ice-ufrag", Some(&credentials.ufrag));
+        media.attribute("ice-pwd", Some(&credentials.pwd));
     }
-    media.attribute("ice-ufrag", Some(&credentials.ufrag));
-    media.attribute("ice-pwd", Some(&credentials.pwd));
-    media.attribute("fingerprint", Some(&fingerprint.to_string()));
-    if let Some(setup) = local.setup {
+    if let (Some(fingerprint), Some(setup)) = (hop.fingerprint, local.setup) {
+        media.attribute("fingerprint", Some(&fingerprint.to_string()));
         media.attribute("setup", Some(setup.as_str()));
     }
-    let (ip, port) = (hop.address.advertised, hop.address.rtp.port());
-    media.attribute("candidate", Some(&format!("1 1 udp {HOST_PRIORITY} {ip} {port} typ host")));
-    media.attribute("end-of-candidates", None);
+    if hop.ice.is_some() {
+        let (ip, port) = (hop.address.advertised, hop.address.rtp.port());
+        media.attribute("candidate", Some(&format!("1 1 udp {HOST_PRIORITY} {ip} {port} typ host")));
+        media.attribute("end-of-candidates", None);
+    }
 }
 
 /// A description from elsewhere (a journal, another member) is held to what a peer's is: nothing in it names a place.

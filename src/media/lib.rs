@@ -23,6 +23,6 @@ pub mod webrtc;
 
 pub use description::Description;
 pub use error::{MediaCause, MediaError};
-pub use security::{Security, Srtp, Suites};
+pub use security::{Keying, Security, Srtp, Suites};
 pub use session::{LegKind, LegOutput, LegSession, MediaAddress, kind_of_offer};
 pub use webrtc::DtlsIdentity;

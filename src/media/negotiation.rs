@@ -7,7 +7,7 @@ use crate::plan::SrtpKeys;
 use crate::remote::{LineShape, Remote};
 use crate::sdes::Crypto;
 use crate::sdp::Setup;
-use crate::security::{Security, Srtp};
+use crate::security::{Keying, Security, Srtp};
 use crate::session::LegKind;
 use ringfort_base::Entropy;
 use serde::{Deserialize, Serialize};
@@ -82,7 +82,7 @@ pub(crate) fn offer(
     description: &Description,
     before: Option<&Local>,
     mux: bool,
-    srtp: Srtp,
+    security: &Security,
 ) -> Result<Local, MediaError> {
     let description = cleaned(description);
     if !description.has_speech() {
@@ -91,17 +91,20 @@ pub(crate) fn offer(
     let webrtc = kind == LegKind::Webrtc;
     let (lines, audio, bundled) = match before {
         Some(local) => (local.lines.clone(), local.audio, local.bundled),
-        None => (vec![first_line(webrtc, srtp)], 0, webrtc),
+        None => (vec![first_line(webrtc, security)], 0, webrtc),
     };
-    let setup = webrtc.then_some(Setup::Actpass);
-    Ok(Local { lines, audio, description, rtcp_mux: webrtc || mux, bundled, setup, crypto: Vec::new() })
+    let dtls = webrtc || before.map_or(security.asks_for_dtls(), |local| local.setup.is_some());
+    let setup = dtls.then_some(Setup::Actpass);
+    // A port of its own for RTCP would need a handshake of its own (RFC 5764 3).
+    Ok(Local { lines, audio, description, rtcp_mux: dtls || mux, bundled, setup, crypto: Vec::new() })
 }
 
-fn first_line(webrtc: bool, srtp: Srtp) -> LineShape {
-    let proto = match (webrtc, srtp) {
-        (true, _) => "UDP/TLS/RTP/SAVPF",
-        (false, Srtp::Required) => "RTP/SAVP",
-        (false, Srtp::Off | Srtp::Optional) => "RTP/AVP",
+fn first_line(webrtc: bool, security: &Security) -> LineShape {
+    let proto = match (webrtc, security.srtp, security.keying) {
+        (true, ..) => "UDP/TLS/RTP/SAVPF",
+        (false, Srtp::Required, Keying::Sdes) => "RTP/SAVP",
+        (false, Srtp::Required, Keying::Dtls) => "UDP/TLS/RTP/SAVP",
+        (false, Srtp::Off | Srtp::Optional, _) => "RTP/AVP",
     };
     let mid = webrtc.then(|| "0".to_owned());
     LineShape { kind: "audio".to_owned(), proto: proto.to_owned(), format: "0".to_owned(), mid }
@@ -126,8 +129,9 @@ pub(crate) fn answer(remote: &Remote, description: &Description, setup: Option<S
     })
 }
 
-/// Holds an answer to the offer it answers: formats that were not offered and directions that do not fit are left out.
+/// Holds an answer to the offer it answers: formats, keys and DTLS that were not offered and directions that do not fit are left out.
 pub(crate) fn admit_answer(mut remote: Remote, offered: &Local) -> Result<Remote, MediaError> {
+    remote.dtls = remote.dtls.filter(|_| offered.setup.is_some());
     let description = &mut remote.description;
     description.formats = common(std::mem::take(&mut description.formats), &offered.description.formats);
     if !description.has_speech() {
@@ -149,6 +153,7 @@ pub(crate) fn offer_crypto(security: &Security, agreed: Option<&Agreed>, entropy
         (Some(crypto), ..) => vec![crypto],
         // What was agreed is plain; keys would change it in the middle of a call.
         (None, Some(_), _) | (None, None, Srtp::Off) => Vec::new(),
+        (None, None, _) if security.asks_for_dtls() => Vec::new(),
         (None, None, Srtp::Optional | Srtp::Required) => Crypto::offer(&security.suites, entropy),
     }
 }
@@ -166,12 +171,13 @@ pub(crate) fn answer_crypto(remote: &Remote, agreed: Option<&Agreed>, entropy: &
 }
 
 /// Whether what the peer wrote fits the leg's policy and its own transport: RTP/SAVP is nothing without keys.
-pub(crate) fn admit_crypto(srtp: Srtp, remote: &Remote) -> Result<(), MediaError> {
-    let secured = remote.lines.get(remote.audio).is_some_and(|line| line.proto.starts_with("RTP/SAVP"));
-    let needed = remote.webrtc.is_none() && (secured || srtp == Srtp::Required);
-    match needed && remote.crypto.is_empty() {
-        true => Err(MediaError::Missing { attribute: "crypto" }),
-        false => Ok(()),
+pub(crate) fn admit_security(security: &Security, remote: &Remote) -> Result<(), MediaError> {
+    let plain = remote.lines.get(remote.audio).is_some_and(|line| line.proto.starts_with("RTP/AVP"));
+    let keyed = remote.dtls.is_some() || !remote.crypto.is_empty();
+    match (keyed, plain && security.srtp != Srtp::Required, security.keying) {
+        (true, ..) | (_, true, _) => Ok(()),
+        (false, false, Keying::Sdes) => Err(MediaError::Missing { attribute: "crypto" }),
+        (false, false, Keying::Dtls) => Err(MediaError::Missing { attribute: "fingerprint" }),
     }
 }
 

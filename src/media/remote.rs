@@ -43,16 +43,19 @@ pub(crate) struct Remote {
     /// Keys of the peer, one set for each `a=crypto` that can be used (RFC 4568).
     #[serde(default)]
     pub crypto: Vec<Crypto>,
-    /// What a browser needs besides.
-    pub webrtc: Option<RemoteWebrtc>,
+    /// Keys are agreed by DTLS. Where a peer offers that and keys in the description, this is taken (RFC 8643 4).
+    pub dtls: Option<RemoteDtls>,
 }
 
-/// ICE and DTLS of a browser's description.
+/// DTLS of a description, and ICE of a browser's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct RemoteWebrtc {
-    pub credentials: IceCredentials,
+pub(crate) struct RemoteDtls {
+    /// `None`: the peer is no browser, and ICE is not used with it.
+    pub ice: Option<IceCredentials>,
     pub fingerprints: Vec<Fingerprint>,
     pub setup: Option<Setup>,
+    /// `a=tls-id` (RFC 8842 5.1).
+    pub tls_id: Option<String>,
 }
 
 /// Whether a leg of this kind carries an audio line of this transport. `RTP/SAVPF` without `UDP/TLS` is what browsers wrote before
@@ -62,11 +65,20 @@ pub(crate) fn carries(kind: LegKind, sdp: &Sdp, index: usize) -> bool {
     let keyed = || section.has("fingerprint") || sdp.session_section().has("fingerprint");
     match (kind, media.line().proto.as_str()) {
         (LegKind::Rtp, "RTP/AVP" | "RTP/AVPF") => true,
-        (LegKind::Rtp, "RTP/SAVP" | "RTP/SAVPF") => !crypto_of(section).is_empty() && !keyed(),
+        (LegKind::Rtp, "RTP/SAVP" | "RTP/SAVPF") => !crypto_of(section).is_empty() || keyed(),
+        (LegKind::Rtp, "UDP/TLS/RTP/SAVP" | "UDP/TLS/RTP/SAVPF") => keyed(),
         (LegKind::Webrtc, "UDP/TLS/RTP/SAVPF" | "UDP/TLS/RTP/SAVP") => true,
         (LegKind::Webrtc, "RTP/SAVPF") => keyed(),
         _ => false,
     }
+}
+
+/// Whether an audio line is a browser's: ICE and one port for all, without which a phone's DTLS does (RFC 8827 6.5, RFC 8834 4.5).
+pub(crate) fn is_browsers(sdp: &Sdp, index: usize) -> bool {
+    let Some(section) = sdp.media_section(index) else { return false };
+    let session = sdp.session_section();
+    let has = |name| section.has(name) || session.has(name);
+    has("ice-ufrag") && has("fingerprint") && section.has("rtcp-mux") && carries(LegKind::Webrtc, sdp, index)
 }
 
 fn crypto_of(section: Section<'_>) -> Vec<Crypto> {
@@ -89,7 +101,8 @@ fn choose_audio(sdp: &Sdp, kind: LegKind) -> Result<usize, MediaError> {
 fn not_carried(kind: LegKind, sdp: &Sdp, index: usize) -> MediaError {
     let proto = sdp.media.get(index).map(|media| media.line().proto.clone()).unwrap_or_default();
     match (kind, proto.as_str()) {
-        (LegKind::Rtp, "RTP/SAVP") => MediaError::Missing { attribute: "crypto" },
+        (LegKind::Rtp, "RTP/SAVP" | "RTP/SAVPF") => MediaError::Missing { attribute: "crypto" },
+        (LegKind::Rtp, "UDP/TLS/RTP/SAVP" | "UDP/TLS/RTP/SAVPF") => MediaError::Missing { attribute: "fingerprint" },
         _ => MediaError::UnsupportedTransport { proto },
     }
 }
@@ -133,12 +146,17 @@ impl Remote {
             rtcp: None,
             rtcp_mux: section.has("rtcp-mux"),
             bundled: is_bundled(sdp, section)?,
-            crypto: if kind == LegKind::Rtp { crypto_of(section) } else { Vec::new() },
-            webrtc: None,
+            crypto: Vec::new(),
+            dtls: None,
         };
         match kind {
-            LegKind::Rtp => remote.read_addresses(sdp, section, line.port, head)?,
-            LegKind::Webrtc => remote.webrtc = Some(read_webrtc(sdp, section)?),
+            LegKind::Rtp => {
+                remote.read_addresses(sdp, section, line.port, head)?;
+                remote.dtls = read_phone_dtls(sdp, section, &line.proto)?;
+                // One of both (RFC 8643 4): keys that DTLS agrees on are no secret of whoever carries the signalling.
+                remote.crypto = if remote.dtls.is_none() { crypto_of(section) } else { Vec::new() };
+            }
+            LegKind::Webrtc => remote.dtls = Some(read_webrtc(sdp, section)?),
         }
         Ok(remote)
     }
@@ -223,26 +241,41 @@ fn read_formats(line: &MediaLine, section: Section<'_>, head: usize, secrets: &S
     Ok(formats)
 }
 
-/// RFC 8827 6.5 and RFC 8834 4.5: ICE credentials, a SHA-256 fingerprint and rtcp-mux; each in the media section or, but for the
-/// last, in the session (RFC 8839 4.2, RFC 8122 5).
-fn read_webrtc(sdp: &Sdp, section: Section<'_>) -> Result<RemoteWebrtc, MediaError> {
+/// What a peer without ICE says of DTLS, in its section or in the session (RFC 8122 5). Where the transport does not demand it, a
+/// fingerprint of another hash than SHA-256 counts as none.
+fn read_phone_dtls(sdp: &Sdp, section: Section<'_>, proto: &str) -> Result<Option<RemoteDtls>, MediaError> {
+    match read_dtls(sdp, section) {
+        Err(MediaError::Missing { .. } | MediaError::NoSha256) if !proto.starts_with("UDP/TLS/") => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+fn read_dtls(sdp: &Sdp, section: Section<'_>) -> Result<RemoteDtls, MediaError> {
     let session = sdp.session_section();
-    let missing = |attribute| MediaError::Missing { attribute };
-    let ufrag = section.ice_ufrag()?.map_or_else(|| session.ice_ufrag(), |own| Ok(Some(own)))?.ok_or(missing("ice-ufrag"))?;
-    let pwd = section.ice_pwd()?.map_or_else(|| session.ice_pwd(), |own| Ok(Some(own)))?.ok_or(missing("ice-pwd"))?;
     let own = section.fingerprints()?;
     let all = if own.is_empty() { session.fingerprints()? } else { own };
     if all.is_empty() {
-        return Err(missing("fingerprint"));
+        return Err(MediaError::Missing { attribute: "fingerprint" });
     }
     let fingerprints: Vec<Fingerprint> = all.into_iter().filter(|fingerprint| fingerprint.hash == "sha-256").collect();
     if fingerprints.is_empty() {
         return Err(MediaError::NoSha256);
     }
+    let setup = section.setup()?.map_or_else(|| session.setup(), |own| Ok(Some(own)))?;
+    let tls_id = section.named("tls-id").chain(session.named("tls-id")).find_map(|attribute| attribute.value);
+    Ok(RemoteDtls { ice: None, fingerprints, setup, tls_id: tls_id.map(str::to_owned) })
+}
+
+/// RFC 8827 6.5 and RFC 8834 4.5: ICE credentials, a SHA-256 fingerprint and rtcp-mux; each in the media section or, but for the
+/// last, in the session (RFC 8839 4.2, RFC 8122 5).
+fn read_webrtc(sdp: &Sdp, section: Section<'_>) -> Result<RemoteDtls, MediaError> {
+    let session = sdp.session_section();
+    let missing = |attribute| MediaError::Missing { attribute };
+    let ufrag = section.ice_ufrag()?.map_or_else(|| session.ice_ufrag(), |own| Ok(Some(own)))?.ok_or(missing("ice-ufrag"))?;
+    let pwd = section.ice_pwd()?.map_or_else(|| session.ice_pwd(), |own| Ok(Some(own)))?.ok_or(missing("ice-pwd"))?;
+    let dtls = read_dtls(sdp, section)?;
     if !section.has("rtcp-mux") {
         return Err(missing("rtcp-mux"));
     }
-    let setup = section.setup()?.map_or_else(|| session.setup(), |own| Ok(Some(own)))?;
-    let credentials = IceCredentials { ufrag: ufrag.to_owned(), pwd: pwd.to_owned() };
-    Ok(RemoteWebrtc { credentials, fingerprints, setup })
+    Ok(RemoteDtls { ice: Some(IceCredentials { ufrag: ufrag.to_owned(), pwd: pwd.to_owned() }), ..dtls })
 }

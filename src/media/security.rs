@@ -21,14 +21,35 @@ pub enum Srtp {
 pub struct Security {
     /// Whether SRTP is asked for.
     pub srtp: Srtp,
+    /// How the keys of the node's own offers are agreed.
+    #[serde(default)]
+    pub keying: Keying,
     /// Suites of SDES, in order of preference.
     #[serde(default)]
     pub suites: Suites,
 }
 
+/// How the keys of the node's own offers are agreed. A peer's offer says its own way; where it has both, DTLS is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keying {
+    /// Keys in the description (RFC 4568).
+    #[default]
+    Sdes,
+    /// A handshake on the media path (RFC 5763).
+    Dtls,
+}
+
 impl From<Srtp> for Security {
     fn from(srtp: Srtp) -> Self {
-        Security { srtp, suites: Suites::default() }
+        Security { srtp, ..Security::default() }
+    }
+}
+
+impl Security {
+    /// The node's own offers hold a fingerprint.
+    pub(crate) fn asks_for_dtls(&self) -> bool {
+        self.srtp != Srtp::Off && self.keying == Keying::Dtls
     }
 }
 

@@ -10,11 +10,11 @@ use crate::description::Description;
 use crate::error::{MediaCause, MediaError};
 use crate::negotiation::{self, Agreed, Pending};
 use crate::plan::Component;
-use crate::remote::{Remote, carries};
+use crate::remote::{Remote, carries, is_browsers};
 use crate::reserve::Reserve;
 use crate::sdp::{Direction, Sdp, Setup};
 use crate::security::Security;
-use crate::webrtc::{DtlsIdentity, IceCredentials, WebrtcTransport};
+use crate::webrtc::{DtlsIdentity, DtlsTransport, IceCredentials};
 use ringfort_base::{Entropy, PortId, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -26,7 +26,8 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LegKind {
-    /// RTP/AVP, or RTP/SAVP with keys in the description (RFC 4568), with symmetric latching; RTCP on its own port, or multiplexed when both sides say so.
+    /// RTP/AVP, RTP/SAVP with keys in the description (RFC 4568), with symmetric latching, or DTLS-SRTP without ICE (RFC 5763); RTCP on
+    /// its own port, or multiplexed when both sides say so.
     Rtp,
     /// A browser: ICE-lite, DTLS-SRTP, rtcp-mux, BUNDLE of one audio line.
     Webrtc,
@@ -35,7 +36,10 @@ pub enum LegKind {
 /// Which kind of leg an offer asks for. Where it offers both, plain RTP and a browser's transport, the earlier line decides; an offer
 /// without any usable audio line counts as plain RTP and is refused by [`LegSession::receive_offer`].
 pub fn kind_of_offer(sdp: &Sdp) -> LegKind {
-    let kind_of = |index| [LegKind::Rtp, LegKind::Webrtc].into_iter().find(|&kind| carries(kind, sdp, index));
+    let kind_of = |index| match is_browsers(sdp, index) {
+        true => Some(LegKind::Webrtc),
+        false => [LegKind::Rtp, LegKind::Webrtc].into_iter().find(|&kind| carries(kind, sdp, index)),
+    };
     let audio = |index: &usize| sdp.media[*index].line().kind == "audio" && sdp.media[*index].line().port != 0;
     (0..sdp.media.len()).filter(audio).find_map(kind_of).unwrap_or(LegKind::Rtp)
 }
@@ -96,7 +100,7 @@ pub struct LegSession {
     security: Security,
     agreed: Option<Agreed>,
     pending: Option<Pending>,
-    transport: Option<Box<WebrtcTransport>>,
+    transport: Option<Box<DtlsTransport>>,
     latched: Latched,
     /// Built in this process: the relay holds the latches itself.
     #[serde(skip)]
@@ -172,7 +176,7 @@ impl LegSession {
         }
         let mut remote = Remote::of_offer(&Sdp::parse(sdp)?, self.kind)?;
         remote.crypto.retain(|crypto| self.security.suites.has(crypto.keys.profile));
-        negotiation::admit_crypto(self.security.srtp, &remote)?;
+        negotiation::admit_security(&self.security, &remote)?;
         let description = remote.description.clone();
         self.pending = Some(Pending::Received(remote));
         Ok(description)
@@ -189,15 +193,15 @@ impl LegSession {
             (None, Some(agreed)) if agreed.peer_offered => agreed.remote.clone(),
             _ => return Err(MediaError::OutOfOrder { wanted: "answer", needed: "an offer of the peer" }),
         };
-        let role = remote.webrtc.as_ref().map(|webrtc| {
-            let before = self.transport.as_deref().filter(|t| t.peer_fingerprints() == webrtc.fingerprints);
-            negotiation::answer_setup(webrtc.setup, before.map(WebrtcTransport::is_client))
+        let role = remote.dtls.as_ref().map(|dtls| {
+            let before = self.transport.as_deref().filter(|t| t.is_with(&dtls.fingerprints, dtls.tls_id.as_deref()));
+            negotiation::answer_setup(dtls.setup, before.map(DtlsTransport::is_client))
         });
         let role = role.transpose()?;
         let mut local = negotiation::answer(&remote, from_other_leg, role.map(|(setup, _)| setup))?;
         local.crypto = negotiation::answer_crypto(&remote, self.agreed.as_ref(), &mut self.reserve);
-        self.renew_credentials(remote.webrtc.as_ref());
-        let body = self.write(&local, remote.webrtc.as_ref())?;
+        self.renew_credentials(remote.dtls.as_ref());
+        let body = self.write(&local, remote.dtls.as_ref())?;
         self.commit(now, Agreed { local, remote, peer_offered: true }, role.is_some_and(|(_, client)| client))?;
         Ok(body)
     }
@@ -213,7 +217,7 @@ impl LegSession {
         }
         let before = self.agreed.as_ref().map(|agreed| &agreed.local);
         // Many phones take rtcp-mux for an error; it is offered only where there is no other way for RTCP.
-        let mut local = negotiation::offer(self.kind, from_other_leg, before, self.address.rtcp.is_none(), self.security.srtp)?;
+        let mut local = negotiation::offer(self.kind, from_other_leg, before, self.address.rtcp.is_none(), &self.security)?;
         if self.kind == LegKind::Rtp {
             local.crypto = negotiation::offer_crypto(&self.security, self.agreed.as_ref(), &mut self.reserve);
         }
@@ -243,15 +247,19 @@ impl LegSession {
     /// # Errors
     /// The offer stays pending, so that another answer may come.
     pub fn receive_answer(&mut self, now: Time, sdp: &[u8]) -> Result<Description, MediaError> {
-        let local = match (&self.pending, &self.agreed) {
+        let mut local = match (&self.pending, &self.agreed) {
             (Some(Pending::Sent(local)), _) => local.clone(),
             (None, Some(agreed)) if !agreed.peer_offered => agreed.local.clone(),
             _ => return Err(MediaError::OutOfOrder { wanted: "the peer's answer", needed: "an offer" }),
         };
         let remote = Remote::of_answer(&Sdp::parse(sdp)?, self.kind, &local.lines, local.audio)?;
         let remote = negotiation::admit_answer(remote, &local)?;
-        negotiation::admit_crypto(self.security.srtp, &remote)?;
-        let client = remote.webrtc.as_ref().map(|webrtc| negotiation::role_by_answer(webrtc.setup)).transpose()?;
+        negotiation::admit_security(&self.security, &remote)?;
+        let client = remote.dtls.as_ref().map(|dtls| negotiation::role_by_answer(dtls.setup)).transpose()?;
+        if remote.dtls.is_none() {
+            // Plain RTP or keys in the description will do; the next offer does not ask for another way.
+            local.setup = None;
+        }
         let description = remote.description.clone();
         self.commit(now, Agreed { local, remote, peer_offered: false }, client.unwrap_or(false))?;
         Ok(description)
@@ -277,7 +285,8 @@ impl LegSession {
 
     /// The relay locked on a source of a plain RTP peer.
     pub fn latched(&mut self, component: Component, source: SocketAddr) {
-        if self.kind != LegKind::Rtp {
+        // With DTLS the source is where the certificate was proved.
+        if self.kind != LegKind::Rtp || self.transport.is_some() {
             return;
         }
         match component {
@@ -298,7 +307,7 @@ impl LegSession {
 
     /// When [`Self::handle_timeout`] is due; [`Time::NEVER`] for a plain RTP leg, [`Time::ZERO`] (at once) after a restart.
     pub fn next_timeout(&self) -> Time {
-        self.transport.as_deref().map_or(Time::NEVER, WebrtcTransport::next_timeout)
+        self.transport.as_deref().map_or(Time::NEVER, DtlsTransport::next_timeout)
     }
 
     /// The next output.
@@ -338,17 +347,17 @@ impl LegSession {
 
     /// What the media path lacks: why it failed, or what is not done yet. Plain RTP and keys in descriptions lack nothing.
     pub fn lacks(&self) -> Option<MediaCause> {
-        self.transport.as_deref().and_then(WebrtcTransport::lacks)
+        self.transport.as_deref().and_then(DtlsTransport::lacks)
     }
 
     /// The media path failed for good.
     pub fn has_failed(&self) -> bool {
-        self.transport.as_deref().is_some_and(WebrtcTransport::has_failed)
+        self.transport.as_deref().is_some_and(DtlsTransport::has_failed)
     }
 
     /// Whence the peer's media comes, once known.
     pub fn source(&self) -> Option<SocketAddr> {
-        self.transport.as_deref().and_then(WebrtcTransport::ready).map(|(pair, _)| pair).or(self.latched.rtp)
+        self.transport.as_deref().and_then(DtlsTransport::ready).map(|(pair, _)| pair).or(self.latched.rtp)
     }
 
     /// Both sides agreed that the peer may send.

@@ -142,10 +142,11 @@ impl Flows {
         let media = match buffer.get(..arrival.len).map(classify) {
             Some(Kind::Rtp) if arrival.component == Component::Rtp => Media::Rtp,
             Some(Kind::Rtcp) => Media::Rtcp,
-            Some(Kind::Stun | Kind::Dtls) if flow.admit_control(now) => {
-                return Verdict { step: Step::Control, latched: false };
-            }
-            Some(Kind::Stun | Kind::Dtls) => return DROP,
+            // ICE and DTLS speak on the port of RTP alone: a peer that does not multiplex would need both once more for RTCP.
+            Some(Kind::Stun | Kind::Dtls) if arrival.component == Component::Rtp => match flow.admit_control(now) {
+                true => return Verdict { step: Step::Control, latched: false },
+                false => return DROP,
+            },
             _ => {
                 flow.counters.malformed += 1;
                 return DROP;

@@ -164,7 +164,11 @@ impl Call {
                 LegOutput::Failed { cause } => {
                     let name = cause.as_str();
                     env.cx.event(Event::MediaFailed { call: self.id, leg: leg(), cause: name.into() });
-                    self.end(env, tables, Cause::media(name));
+                    // A phone that described itself while it rang may open its handshake when it answers, and not before.
+                    let rings = self.answered.is_none() && self.media_at(seat).is_some_and(|m| m.session.kind() == LegKind::Rtp);
+                    if !rings {
+                        self.end(env, tables, Cause::media(name));
+                    }
                 }
             }
         }

@@ -4,7 +4,7 @@
 use super::{Config, ConfigError, Direction, FieldName, Rule};
 use crate::peers::PeerName;
 use ringfort_base::limits;
-use ringfort_media::{Security, Srtp, Suites};
+use ringfort_media::{Keying, Security, Srtp, Suites};
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use std::collections::BTreeMap;
@@ -51,6 +51,8 @@ pub struct PeerProfile {
     pub session_timer: Extension,
     /// SRTP in the node's own offers: `off`, `optional` or `required`. What the peer itself offers is taken up in any case.
     pub srtp: Srtp,
+    /// How the keys of the node's own offers are agreed: `sdes` (RFC 4568) or `dtls` (RFC 5763).
+    pub srtp_keying: Keying,
     /// Suites of keys in descriptions (RFC 4568) that this peer is offered, in this order, and that are taken up from it.
     pub srtp_suites: Suites,
     /// What is done with a REFER of this peer (RFC 3515).
@@ -74,6 +76,7 @@ impl Default for PeerProfile {
             reliable_provisional: Extension::Supported,
             session_timer: Extension::Supported,
             srtp: Srtp::Off,
+            srtp_keying: Keying::Sdes,
             srtp_suites: Suites::default(),
             refer: Handling::Node,
             pass: Vec::new(),
@@ -355,7 +358,7 @@ impl PeerProfile {
 
     /// How audio with this peer is secured.
     pub(crate) fn security(&self) -> Security {
-        Security { srtp: self.srtp, suites: self.srtp_suites.clone() }
+        Security { srtp: self.srtp, keying: self.srtp_keying, suites: self.srtp_suites.clone() }
     }
 
     /// Whether there are rules of this direction.

@@ -4,7 +4,7 @@ use super::{LegKind, LegSession};
 use crate::negotiation::Agreed;
 use crate::plan::{Destination, DiscardReason, FlowPlan, Latch, Receive, Transmit};
 use crate::sdes;
-use crate::webrtc::WebrtcTransport;
+use crate::webrtc::DtlsTransport;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// How long the address in a peer's SDP is preferred over others before a port latches. Long enough for the first packets of a peer
@@ -18,9 +18,9 @@ impl LegSession {
     pub fn plan(&self, to: Destination) -> FlowPlan {
         let Some(agreed) = &self.agreed else { return closed(DiscardReason::NotConnected) };
         let destination = if agreed.peer_may_send() { to } else { Destination::Discard(DiscardReason::OnHold) };
-        match self.kind {
-            LegKind::Rtp => self.rtp_plan(agreed, destination),
-            LegKind::Webrtc => self.webrtc_plan(agreed, destination),
+        match agreed.remote.dtls.is_some() {
+            true => self.dtls_plan(agreed, destination),
+            false => self.rtp_plan(agreed, destination),
         }
     }
 
@@ -41,29 +41,40 @@ impl LegSession {
         }
     }
 
-    fn webrtc_plan(&self, agreed: &Agreed, destination: Destination) -> FlowPlan {
-        let Some((peer, keys)) = self.transport.as_deref().and_then(WebrtcTransport::ready) else {
+    fn dtls_plan(&self, agreed: &Agreed, destination: Destination) -> FlowPlan {
+        let Some((peer, keys)) = self.transport.as_deref().and_then(DtlsTransport::ready) else {
             return closed(DiscardReason::NotReady);
         };
         let (ours, theirs) = (Some(keys.ours.clone()), Some(keys.theirs.clone()));
         FlowPlan {
             receive: Receive { latch: Latch::Exact(peer), srtp: theirs, speech: agreed.speech(), signals: agreed.signals() },
             destination,
-            transmit: Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: ours, muted: !agreed.node_may_send() },
+            transmit: Transmit {
+                rtp: Some(peer),
+                rtcp: None,
+                rtcp_mux: agreed.rtcp_mux(),
+                srtp: ours,
+                muted: !agreed.node_may_send(),
+            },
         }
     }
 
     /// How media is carried: `rtp`, `sdes-srtp aes-cm-128-80` or the like, `dtls-srtp` before and `dtls-srtp aes-cm-128-80` or the like after the handshake.
     pub fn describe(&self) -> &'static str {
-        match self.kind {
-            LegKind::Rtp => self.agreed.as_ref().and_then(Agreed::keys).map_or("rtp", |(ours, _)| sdes::how(ours.profile)),
-            LegKind::Webrtc => self.transport.as_deref().map_or("dtls-srtp", WebrtcTransport::how),
+        match (&self.transport, self.kind) {
+            (Some(transport), _) => transport.how(),
+            (None, LegKind::Webrtc) => "dtls-srtp",
+            (None, LegKind::Rtp) => {
+                self.agreed.as_ref().and_then(Agreed::keys).map_or("rtp", |(ours, _)| sdes::how(ours.profile))
+            }
         }
     }
 
     /// Whether media is protected by keys, whose roll-over counters and replay windows the relay holds.
     pub fn is_protected(&self) -> bool {
-        self.kind == LegKind::Webrtc || self.agreed.as_ref().is_some_and(|agreed| agreed.keys().is_some())
+        self.kind == LegKind::Webrtc
+            || self.transport.is_some()
+            || self.agreed.as_ref().is_some_and(|agreed| agreed.keys().is_some())
     }
 }
 

@@ -5,34 +5,32 @@ use crate::compose::{Hop, Local, compose};
 use crate::error::MediaError;
 use crate::negotiation::Agreed;
 use crate::plan::Destination;
-use crate::remote::RemoteWebrtc;
+use crate::remote::RemoteDtls;
 use crate::sdp::Fingerprint;
-use crate::webrtc::{DtlsIdentity, IceCredentials, Terms, WebrtcTransport};
+use crate::webrtc::{DtlsIdentity, DtlsTransport, IceCredentials, IceTerms, Terms};
 use ringfort_base::Time;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 impl LegSession {
     /// New credentials when the peer's differ from those it told before: it restarts ICE, and so must the node (RFC 8839 4.4.3.1.1).
-    pub(super) fn renew_credentials(&mut self, webrtc: Option<&RemoteWebrtc>) {
-        let (Some(webrtc), Some(transport)) = (webrtc, &self.transport) else { return };
-        if transport.peer_credentials() != &webrtc.credentials {
+    pub(super) fn renew_credentials(&mut self, dtls: Option<&RemoteDtls>) {
+        let (Some(dtls), Some(transport)) = (dtls, &self.transport) else { return };
+        if transport.peer_credentials() != dtls.ice.as_ref() {
             self.ice = IceCredentials::generate(&mut self.reserve);
         }
     }
 
     /// Writes a body, with a new version of `o=` when anything else in it differs from the last one.
-    pub(super) fn write(&mut self, local: &Local, peer: Option<&RemoteWebrtc>) -> Result<Vec<u8>, MediaError> {
-        let fingerprint = match self.kind {
-            LegKind::Rtp => None,
-            LegKind::Webrtc => Some(self.fingerprint(peer)?),
-        };
+    pub(super) fn write(&mut self, local: &Local, peer: Option<&RemoteDtls>) -> Result<Vec<u8>, MediaError> {
+        let fingerprint = local.setup.map(|_| self.fingerprint(peer)).transpose()?;
         let hop = |version| Hop {
             session_id: self.origin.id,
             version,
             address: self.address,
             track: &self.track,
-            webrtc: fingerprint.as_ref().map(|fingerprint| (&self.ice, fingerprint)),
+            ice: (self.kind == LegKind::Webrtc).then_some(&self.ice),
+            fingerprint: fingerprint.as_ref(),
         };
         let same = compose(local, &hop(self.origin.version));
         match &self.origin.told {
@@ -50,8 +48,9 @@ impl LegSession {
     }
 
     /// The fingerprint of the association that goes on, else the one of the identity with which the next is opened.
-    fn fingerprint(&self, peer: Option<&RemoteWebrtc>) -> Result<Fingerprint, MediaError> {
-        let goes_on = |transport: &&WebrtcTransport| peer.is_none_or(|peer| peer.fingerprints == transport.peer_fingerprints());
+    fn fingerprint(&self, peer: Option<&RemoteDtls>) -> Result<Fingerprint, MediaError> {
+        let with = |transport: &DtlsTransport, peer: &RemoteDtls| transport.is_with(&peer.fingerprints, peer.tls_id.as_deref());
+        let goes_on = |transport: &&DtlsTransport| peer.is_none_or(|peer| with(transport, peer));
         match self.transport.as_deref().filter(goes_on) {
             Some(transport) => Ok(transport.fingerprint().clone()),
             None => Ok(self.identity()?.fingerprint().clone()),
@@ -59,16 +58,19 @@ impl LegSession {
     }
 
     fn identity(&self) -> Result<Arc<DtlsIdentity>, MediaError> {
-        let missing = MediaError::OutOfOrder { wanted: "a browser's leg", needed: "a DTLS certificate" };
+        let missing = MediaError::OutOfOrder { wanted: "DTLS", needed: "a DTLS certificate" };
         self.identity.clone().or_else(DtlsIdentity::of_process).ok_or(missing)
     }
 
     /// Makes an answered offer the state of the leg.
     pub(super) fn commit(&mut self, now: Time, mut agreed: Agreed, client: bool) -> Result<(), MediaError> {
         let before = self.plan(Destination::Port(self.port));
-        match &agreed.remote.webrtc {
-            Some(webrtc) => self.commit_webrtc(now, &webrtc.clone(), client)?,
-            None => self.commit_rtp(&mut agreed),
+        if self.kind == LegKind::Rtp {
+            self.commit_rtp(&mut agreed);
+        }
+        match &agreed.remote.dtls {
+            Some(dtls) => self.commit_dtls(now, dtls, agreed.remote.rtp, client)?,
+            None => self.transport = None,
         }
         (self.agreed, self.pending) = (Some(agreed), None);
         if self.plan(Destination::Port(self.port)) != before {
@@ -89,17 +91,25 @@ impl LegSession {
         }
     }
 
-    fn commit_webrtc(&mut self, now: Time, webrtc: &RemoteWebrtc, client: bool) -> Result<(), MediaError> {
+    fn commit_dtls(
+        &mut self,
+        now: Time,
+        dtls: &RemoteDtls,
+        expected: Option<SocketAddr>,
+        client: bool,
+    ) -> Result<(), MediaError> {
+        let ice = dtls.ice.as_ref().map(|theirs| IceTerms { ours: self.ice.clone(), theirs: theirs.clone() });
         let terms = Terms {
             local: SocketAddr::new(self.address.advertised, self.address.rtp.port()),
-            ours: self.ice.clone(),
-            theirs: webrtc.credentials.clone(),
-            fingerprints: webrtc.fingerprints.clone(),
+            ice,
+            expected,
+            tls_id: dtls.tls_id.clone(),
+            fingerprints: dtls.fingerprints.clone(),
             client,
         };
         match &mut self.transport {
             Some(transport) => transport.renew(now, terms),
-            None => self.transport = Some(Box::new(WebrtcTransport::new(now, terms, self.identity()?))),
+            None => self.transport = Some(Box::new(DtlsTransport::new(now, terms, self.identity()?))),
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Transport of a leg whose peer is a browser: ICE-lite, then DTLS, then SRTP keys. Media itself never comes here.
+//! Transport of a leg whose keys are agreed by DTLS (RFC 5763, RFC 8842): a browser's, with ICE-lite below, and a phone's or carrier's,
+//! without ICE. Media itself never comes here.
 //!
 //! `str0m::Rtc` is deliberately not used: media would pass through it (measured: 2.7 µs and two allocations a packet). Its ICE agent
 //! and DTLS provider are driven here directly, and what they find out (the pair in use, the keys) goes into the relay's plan.
@@ -9,6 +10,7 @@
 mod dtls;
 mod ice;
 mod keys;
+mod talks;
 
 pub use dtls::DtlsIdentity;
 pub use ice::IceCredentials;
@@ -27,6 +29,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use str0m::crypto::{CryptoProvider, from_feature_flags};
+use talks::{Talks, is_hello};
 
 /// A browser that sent no authentic check for this long has gone (RFC 7675 5.1).
 const CONSENT_MAX: Duration = Duration::from_secs(30);
@@ -44,20 +47,39 @@ fn provider() -> &'static CryptoProvider {
 pub(crate) struct Terms {
     /// The node's candidate: advertised address and RTP port.
     pub local: SocketAddr,
-    /// Credentials that the node told.
-    pub ours: IceCredentials,
-    /// Credentials that the peer told.
-    pub theirs: IceCredentials,
+    /// Credentials that the node and the peer told; `None`: without ICE.
+    pub ice: Option<IceTerms>,
+    /// Without ICE: where the peer says that it is.
+    pub expected: Option<SocketAddr>,
+    /// Names the association that the peer wants (RFC 8842 5.1).
+    #[serde(default)]
+    pub tls_id: Option<String>,
     /// SHA-256 fingerprints that the peer told; its certificate must have one of them.
     pub fingerprints: Vec<Fingerprint>,
     /// The node opens the DTLS handshake.
     pub client: bool,
 }
 
-/// The transport of one leg. Call `handle_*`, then [`WebrtcTransport::poll_output`] until `None`, then
-/// [`WebrtcTransport::next_timeout`].
+/// Credentials of both sides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IceTerms {
+    pub ours: IceCredentials,
+    pub theirs: IceCredentials,
+}
+
+impl Terms {
+    /// Whether the association of `other` goes on with these: the same certificate, roles and name, and without ICE the same place
+    /// (RFC 8842 5.1).
+    fn keep_association_of(&self, other: &Terms) -> bool {
+        let same = |terms: &Terms| (terms.client, terms.ice.is_some(), terms.expected);
+        same(self) == same(other) && (&self.fingerprints, &self.tls_id) == (&other.fingerprints, &other.tls_id)
+    }
+}
+
+/// The transport of one leg. Call `handle_*`, then [`DtlsTransport::poll_output`] until `None`, then
+/// [`DtlsTransport::next_timeout`].
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct WebrtcTransport {
+pub(crate) struct DtlsTransport {
     terms: Terms,
     /// The node's fingerprint as told to the peer; kept after a restart, when the process has another certificate.
     fingerprint: Fingerprint,
@@ -75,10 +97,8 @@ pub(crate) struct WebrtcTransport {
 /// What ends with the process.
 #[derive(Debug)]
 struct Live {
-    ice: IceLite,
-    association: Option<Association>,
-    /// To whom DTLS goes while no pair is nominated.
-    dtls_source: Option<SocketAddr>,
+    ice: Option<IceLite>,
+    talks: Talks,
     /// When setting up is given up; `NEVER` once there are keys.
     deadline: Time,
     /// When the peer's consent ends.
@@ -89,10 +109,10 @@ struct Live {
     ice_due: Time,
 }
 
-impl WebrtcTransport {
-    pub fn new(now: Time, terms: Terms, identity: Arc<DtlsIdentity>) -> WebrtcTransport {
+impl DtlsTransport {
+    pub fn new(now: Time, terms: Terms, identity: Arc<DtlsIdentity>) -> DtlsTransport {
         let fingerprint = identity.fingerprint().clone();
-        let mut transport = WebrtcTransport {
+        let mut transport = DtlsTransport {
             terms,
             fingerprint,
             pair: None,
@@ -107,20 +127,29 @@ impl WebrtcTransport {
     }
 
     /// Takes the terms of a further offer and answer. The same certificates on both sides: the association and its keys go on, and
-    /// ICE restarts if its credentials changed (RFC 8842 5.5, RFC 8839 4.4.1.1.1). Another certificate: all begins anew.
+    /// ICE restarts if its credentials changed (RFC 8842 5.5, RFC 8839 4.4.1.1.1). Another certificate: all begins anew. The same terms
+    /// again, in the 200 after a 183, give a peer without ICE its time anew.
     pub fn renew(&mut self, now: Time, terms: Terms) {
         if self.terms == terms && self.failed.is_none() {
-            return;
+            return self.give_time(now);
         }
-        let same_peer = self.terms.fingerprints == terms.fingerprints && self.terms.client == terms.client;
-        let association = self.live.take().and_then(|live| live.association).filter(|_| same_peer);
+        let same_peer = terms.keep_association_of(&self.terms);
+        let talks = self.live.take().map(|live| live.talks).filter(|_| same_peer);
         if !same_peer {
             (self.pair, self.keys) = (None, None);
         }
         (self.terms, self.failed) = (terms, None);
         self.revive(now);
-        if let Some(live) = &mut self.live {
-            live.association = association;
+        if let (Some(live), Some(talks)) = (&mut self.live, talks) {
+            live.talks.adopt(talks);
+        }
+    }
+
+    /// A phone that described itself while it rang may open its handshake only when it has answered.
+    fn give_time(&mut self, now: Time) {
+        match &mut self.live {
+            Some(live) if self.terms.ice.is_none() && self.keys.is_none() => live.deadline = now + limits::MEDIA_SETUP_MAX,
+            _ => {}
         }
     }
 
@@ -135,13 +164,13 @@ impl WebrtcTransport {
     }
 
     /// Credentials that the peer told last.
-    pub fn peer_credentials(&self) -> &IceCredentials {
-        &self.terms.theirs
+    pub fn peer_credentials(&self) -> Option<&IceCredentials> {
+        self.terms.ice.as_ref().map(|ice| &ice.theirs)
     }
 
-    /// Fingerprints that the peer told last.
-    pub fn peer_fingerprints(&self) -> &[Fingerprint] {
-        &self.terms.fingerprints
+    /// Whether the association goes on with a peer of these fingerprints and this name.
+    pub fn is_with(&self, fingerprints: &[Fingerprint], tls_id: Option<&str>) -> bool {
+        self.terms.fingerprints == fingerprints && self.terms.tls_id.as_deref() == tls_id
     }
 
     /// The peer's address and the keys, once media may flow.
@@ -164,11 +193,13 @@ impl WebrtcTransport {
 
     /// The step that is not done, while media may not flow.
     fn undone(&self) -> MediaCause {
-        let checked = self.live.as_ref().is_some_and(|live| live.ice.last_check().is_some());
-        match self.pair {
-            None if checked => MediaCause::IceIncomplete,
-            None => MediaCause::IceTimeout,
-            Some(_) => MediaCause::DtlsTimeout,
+        let live = self.live.as_ref();
+        let last_check = live.and_then(|live| live.ice.as_ref()).and_then(IceLite::last_check);
+        match (&self.terms.ice, self.pair) {
+            (Some(_), None) if last_check.is_some() => MediaCause::IceIncomplete,
+            (Some(_), None) => MediaCause::IceTimeout,
+            (Some(_), Some(_)) => MediaCause::DtlsTimeout,
+            (None, _) => live.and_then(|live| live.talks.refused()).unwrap_or(MediaCause::DtlsTimeout),
         }
     }
 
@@ -191,13 +222,12 @@ impl WebrtcTransport {
     pub fn handle_timeout(&mut self, now: Time) {
         self.revive(now);
         let Some(live) = &mut self.live else { return };
-        if live.ice_due <= now {
-            live.ice.handle_timeout(now);
+        if let Some(ice) = live.ice.as_mut().filter(|_| live.ice_due <= now) {
+            ice.handle_timeout(now);
         }
-        let due = live.association.as_mut().filter(|association| association.next_timeout() <= now);
-        let result = due.map_or(Ok(()), |association| association.handle_timeout(now));
+        let result = live.talks.handle_timeout(now);
         if live.release <= now {
-            (live.association, live.release) = (None, Time::NEVER);
+            (live.talks, live.release) = (Talks::new(live.ice.is_some(), self.terms.expected), Time::NEVER);
         }
         self.fail_on(result);
         self.settle(now);
@@ -208,10 +238,10 @@ impl WebrtcTransport {
         match &self.live {
             _ if self.failed.is_some() => Time::NEVER,
             None => Time::ZERO,
-            Some(live) => {
-                let dtls = live.association.as_ref().map_or(Time::NEVER, Association::next_timeout);
-                [live.ice_due, dtls, live.deadline, live.consent, live.release].into_iter().min().unwrap_or(Time::NEVER)
-            }
+            Some(live) => [live.ice_due, live.talks.next_timeout(), live.deadline, live.consent, live.release]
+                .into_iter()
+                .min()
+                .unwrap_or(Time::NEVER),
         }
     }
 
@@ -224,45 +254,56 @@ impl WebrtcTransport {
         if self.live.is_some() || self.failed.is_some() {
             return;
         }
-        let Terms { local, ours, theirs, .. } = &self.terms;
-        let Some(ice) = IceLite::new(*local, ours, theirs) else {
+        let made = self.terms.ice.as_ref().map(|ice| IceLite::new(self.terms.local, &ice.ours, &ice.theirs));
+        let Some(ice) = made.map_or(Some(None), |ice| ice.map(Some)) else {
             return self.fail(MediaCause::IceTimeout);
         };
         let (deadline, consent) = match self.keys {
-            Some(_) => (Time::NEVER, now + CONSENT_MAX),
+            Some(_) => (Time::NEVER, consent(&ice, now)),
             None => (now + limits::MEDIA_SETUP_MAX, Time::NEVER),
         };
-        let live = Live { ice, association: None, dtls_source: None, deadline, consent, release: Time::NEVER, ice_due: now };
-        self.live = Some(live);
+        let ice_due = if ice.is_some() { now } else { Time::NEVER };
+        let talks = Talks::new(ice.is_some(), self.terms.expected);
+        self.live = Some(Live { ice, talks, deadline, consent, release: Time::NEVER, ice_due });
         self.settle(now);
     }
 
     fn handle_stun(&mut self, now: Time, from: SocketAddr, datagram: &[u8]) {
-        let Some(live) = &mut self.live else { return };
-        live.ice.handle(now, from, datagram);
+        if let Some(ice) = self.live.as_mut().and_then(|live| live.ice.as_mut()) {
+            ice.handle(now, from, datagram);
+        }
     }
 
-    /// DTLS is taken only from where an authentic check came, so that its certificate flight cannot be turned on a third party.
+    /// With ICE, DTLS is taken only from where an authentic check came, so that its certificate flight cannot be turned on a third
+    /// party; without, from whoever says hello (the engine asks it to show that it hears us), until one has proved to be the peer.
     fn handle_dtls(&mut self, now: Time, from: SocketAddr, datagram: &[u8]) {
         let Some(live) = &mut self.live else { return };
-        if !live.ice.is_known(from) {
+        let admitted = match &live.ice {
+            Some(ice) => ice.is_known(from),
+            None => self.pair.filter(|_| self.keys.is_some()).is_none_or(|pair| pair == from),
+        };
+        if !admitted {
             return;
         }
-        live.dtls_source = Some(from);
-        if !self.terms.client && self.keys.is_none() {
-            self.open_association(now);
+        let opens = !live.talks.knows(from) && (live.ice.is_some() || is_hello(datagram));
+        if !self.terms.client && self.keys.is_none() && opens {
+            self.open_association(now, from);
         }
-        let Some(association) = self.live.as_mut().and_then(|live| live.association.as_mut()) else { return };
-        let result = association.handle(now, datagram);
-        self.fail_on(result);
+        if let Some(live) = &mut self.live {
+            let result = live.talks.handle(now, from, datagram);
+            self.fail_on(result);
+        }
     }
 
-    fn open_association(&mut self, now: Time) {
-        let Some(live) = self.live.as_mut().filter(|live| live.association.is_none()) else { return };
+    fn open_association(&mut self, now: Time, with: SocketAddr) {
+        let Some(live) = &mut self.live else { return };
+        if !live.talks.has_room(with) {
+            return;
+        }
         let identity = self.identity.clone().or_else(DtlsIdentity::of_process);
         let opened = identity.ok_or(MediaCause::DtlsFailed).and_then(|i| Association::new(&i, now, self.terms.client));
         match opened {
-            Ok(association) => live.association = Some(association),
+            Ok(association) => live.talks.open(with, association),
             Err(cause) => self.fail(cause),
         }
     }
@@ -271,50 +312,53 @@ impl WebrtcTransport {
     fn settle(&mut self, now: Time) {
         let was = self.ready().map(|(pair, _)| pair);
         self.take_pair();
-        if self.terms.client && self.pair.is_some() && self.keys.is_none() && self.failed.is_none() {
-            self.open_association(now);
-        }
+        self.begin_as_client(now);
         let verdict = self.take_keys(now);
         self.fail_on(verdict);
         self.collect_sends(now);
         self.announce(was);
     }
 
+    /// The node opens the handshake: over the pair that ICE found, or where the peer says that it is.
+    fn begin_as_client(&mut self, now: Time) {
+        let to = if self.terms.ice.is_some() { self.pair } else { self.terms.expected };
+        let idle = self.live.as_ref().is_some_and(|live| live.talks.is_empty());
+        if let (true, true, None, None, Some(to)) = (self.terms.client, idle, &self.keys, self.failed, to) {
+            self.open_association(now, to);
+        }
+    }
+
     fn take_pair(&mut self) {
-        let Some(live) = &mut self.live else { return };
-        while let Some(peer) = live.ice.poll_nominated() {
+        let Some(ice) = self.live.as_mut().and_then(|live| live.ice.as_mut()) else { return };
+        while let Some(peer) = ice.poll_nominated() {
             self.pair = Some(peer);
         }
     }
 
     fn take_keys(&mut self, now: Time) -> Result<(), MediaCause> {
         let Some(live) = &mut self.live else { return Ok(()) };
-        let Some(association) = &mut live.association else { return Ok(()) };
-        // The certificate comes before the keys and is judged even when no key follows.
-        if association.peer().is_some_and(|proved| !self.terms.fingerprints.contains(proved)) {
-            return Err(MediaCause::FingerprintMismatch);
-        }
-        let Some((material, profile)) = association.take_keying() else { return Ok(()) };
-        // A peer without certificate proved nothing (RFC 8842 5.1: both sides authenticate).
-        association.peer().ok_or(MediaCause::FingerprintMismatch)?;
-        let keys = LegKeys::split(profile, &material, association.is_client()).ok_or(MediaCause::SrtpProfile)?;
+        let Some((with, keys)) = live.talks.take_keys(&self.terms.fingerprints)? else { return Ok(()) };
         self.keys = Some(keys);
-        (live.release, live.consent) = (now + ASSOCIATION_LINGER, now + CONSENT_MAX);
+        if live.ice.is_none() {
+            // Media comes from where the certificate was proved (RFC 5764 3).
+            self.pair = Some(with);
+        }
+        (live.release, live.consent) = (now + ASSOCIATION_LINGER, consent(&live.ice, now));
         Ok(())
     }
 
     fn collect_sends(&mut self, now: Time) {
         let Some(live) = &mut self.live else { return };
-        while let Some((to, datagram)) = live.ice.poll_send() {
+        while let Some((to, datagram)) = live.ice.as_mut().and_then(IceLite::poll_send) {
             self.outputs.push_back(LegOutput::Send { to, datagram });
         }
-        if let (Some(association), Some(to)) = (&mut live.association, self.pair.or(live.dtls_source)) {
-            while let Some(datagram) = association.poll_send() {
-                self.outputs.push_back(LegOutput::Send { to, datagram });
-            }
+        let pair = self.pair.filter(|_| live.ice.is_some());
+        while let Some((with, datagram)) = live.talks.poll_send() {
+            self.outputs.push_back(LegOutput::Send { to: pair.unwrap_or(with), datagram });
         }
-        live.ice_due = live.ice.next_timeout().max(now + Duration::from_millis(1));
-        if let (Some(_), Some(check)) = (&self.keys, live.ice.last_check()) {
+        let Some(ice) = &mut live.ice else { return };
+        live.ice_due = ice.next_timeout().max(now + Duration::from_millis(1));
+        if let (Some(_), Some(check)) = (&self.keys, ice.last_check()) {
             live.consent = live.consent.max(check + CONSENT_MAX);
         }
     }
@@ -363,4 +407,9 @@ impl WebrtcTransport {
         }
         self.outputs.push_back(LegOutput::Failed { cause });
     }
+}
+
+/// Until when a peer may be silent: it consents by its checks (RFC 7675 5.1), and without ICE by nothing.
+fn consent(ice: &Option<IceLite>, now: Time) -> Time {
+    if ice.is_some() { now + CONSENT_MAX } else { Time::NEVER }
 }

@@ -32,6 +32,48 @@ fn a_secured_trunk_and_a_plain_phone() {
     assert_eq!(next.sent.iter().filter(|(_, message)| message.method() == Method::Bye).count(), 2);
 }
 
+/// Keys by a handshake: the trunk is offered a fingerprint, the phone plain RTP, and no media flows before the handshake.
+#[test]
+fn a_trunk_that_agrees_keys_by_dtls() {
+    let mut desk = Desk::new(&CONFIG.replace("srtp = \"required\"", "srtp = \"required\"\nsrtp_keying = \"dtls\""));
+    assert_eq!(desk.register(PHONE, "101", CONTACT), 200);
+    desk.request(PHONE, "INVITE", "sip:0123@ringfort.local", "101", CONTACT, SDP);
+    let invite = desk.last(TRUNK);
+    let offer = String::from_utf8_lossy(invite.body()).into_owned();
+    for part in [" UDP/TLS/RTP/SAVP ", "a=fingerprint:sha-256 ", "a=setup:actpass", "a=rtcp-mux"] {
+        assert!(offer.contains(part), "{offer}");
+    }
+    assert!(!offer.contains("crypto") && !offer.contains("ice-"), "{offer}");
+    let print = format!("a=fingerprint:sha-256 {}\r\na=setup:active\r\na=rtcp-mux\r\n", ["AB"; 32].join(":"));
+    let secured = SDP.replace("10.0.0.9", "198.51.100.1").replace("RTP/AVP", "UDP/TLS/RTP/SAVP");
+    desk.reply(TRUNK, "200 OK", "t", TRUNK_CONTACT, &format!("{secured}{print}"));
+    let answer = desk.last(PHONE);
+    let answer = String::from_utf8_lossy(answer.body()).into_owned();
+    assert!(answer.contains(" RTP/AVP ") && !answer.contains("fingerprint"), "{answer}");
+    assert_eq!(desk.status().calls[0].media, ["rtp", "dtls-srtp"]);
+    // Nobody opens the handshake.
+    desk.pass(std::time::Duration::from_secs(16));
+    assert!(!desk.requests(TRUNK, Method::Bye).is_empty());
+}
+
+/// A phone that described itself while it rings has its time when it answers.
+#[test]
+fn a_phone_that_rings_for_long_may_begin_its_handshake_late() {
+    let mut desk = Desk::new(&CONFIG.replace("srtp = \"required\"", "srtp = \"required\"\nsrtp_keying = \"dtls\""));
+    assert_eq!(desk.register(PHONE, "101", CONTACT), 200);
+    desk.request(PHONE, "INVITE", "sip:0123@ringfort.local", "101", CONTACT, SDP);
+    let print = format!("a=fingerprint:sha-256 {}\r\na=setup:active\r\na=rtcp-mux\r\n", ["AB"; 32].join(":"));
+    let secured = SDP.replace("10.0.0.9", "198.51.100.1").replace("RTP/AVP", "UDP/TLS/RTP/SAVP");
+    let body = format!("{secured}{print}");
+    desk.reply(TRUNK, "183 Session Progress", "t", TRUNK_CONTACT, &body);
+    desk.pass(std::time::Duration::from_secs(40));
+    assert_eq!(desk.requests(TRUNK, Method::Cancel).len(), 0, "it rings on");
+    let invite = desk.requests(TRUNK, Method::Invite).remove(0);
+    desk.reply_to(TRUNK, &invite, "200 OK", "t", TRUNK_CONTACT, &body);
+    assert_eq!(desk.answer(PHONE), 200);
+    assert_eq!(desk.status().calls.len(), 1);
+}
+
 #[test]
 fn a_trunk_that_answers_without_keys_is_released() {
     let mut desk = Desk::new(CONFIG);

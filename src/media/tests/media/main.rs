@@ -8,6 +8,7 @@ mod hiding;
 mod hold;
 mod hostile;
 mod peers;
+mod phones;
 mod properties;
 mod refusals;
 mod restart;

@@ -90,7 +90,7 @@ fn without_a_usable_key_a_secured_line_is_refused() {
 #[test]
 fn suites_are_those_of_the_peer() {
     let suites = Suites::try_from(vec!["AES_CM_128_HMAC_SHA1_32".to_owned()]).expect("a list");
-    let short = || Security { srtp: Srtp::Required, suites: suites.clone() };
+    let short = || Security { srtp: Srtp::Required, suites: suites.clone(), ..Security::default() };
     let (mut one, mut other) = (rtp(4000).with_security(short()), rtp(4100));
     let (offer, answer) = agree(&mut one, &mut other);
     for body in [&offer, &answer] {
