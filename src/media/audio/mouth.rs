@@ -1,6 +1,7 @@
 //! What the node says to one peer, from samples at a steady pace to RTP packets.
 
 mod key;
+mod pause;
 mod report;
 
 use super::codec::Codec;
@@ -8,6 +9,7 @@ use super::digit::Digit;
 use super::encoder::Encoder;
 use super::packet::{HEADER, Packet};
 use key::Key;
+use pause::{Pause, Verdict};
 use report::Report;
 use ringfort_base::limits::DIGITS_QUEUED_MAX;
 use ringfort_base::{Entropy, Time};
@@ -31,7 +33,7 @@ pub struct Speaking {
     pub ptime_ms: u32,
     /// Payload type and clock of telephone events; `None`: digits are sent as tones.
     pub events: Option<(u8, u32)>,
-    /// Payload type of comfort noise.
+    /// Payload type of comfort noise: in pauses little is sent. `None`: pauses are sent as they are.
     pub comfort_noise: Option<u8>,
     /// SSRC of all of it.
     pub ssrc: u32,
@@ -53,6 +55,7 @@ pub struct Mouth {
     digits: VecDeque<Digit>,
     report: Option<Report>,
     key: Option<Key>,
+    pause: Pause,
 }
 
 impl Mouth {
@@ -71,6 +74,7 @@ impl Mouth {
             digits: VecDeque::with_capacity(DIGITS_QUEUED_MAX),
             report: None,
             key: None,
+            pause: Pause::new(),
         })
     }
 
@@ -125,7 +129,7 @@ impl Mouth {
         }
         let len = match self.report {
             Some(_) => self.write_report(out),
-            None => self.write_speech(packet, out),
+            None => self.write_speech_or_noise(packet, out),
         };
         self.key = self.key.take().filter(|key| !key.is_over());
         self.report = self.report.take().filter(|report| !report.is_over());
@@ -175,6 +179,21 @@ impl Mouth {
         self.marker = true;
         self.write_header(payload_type, told.marker, told.timestamp, out)?;
         Some(HEADER + told.payload.len())
+    }
+
+    fn write_speech_or_noise(&mut self, packet: usize, out: &mut [u8]) -> Option<usize> {
+        let Some(payload_type) = self.speaking.comfort_noise else { return self.write_speech(packet, out) };
+        match self.pause.judge(self.pcm.get(..packet)?) {
+            Verdict::Speech => self.write_speech(packet, out),
+            Verdict::Nothing => None,
+            Verdict::Tell(level) => {
+                // Speech that follows begins a talkspurt.
+                self.marker = true;
+                *out.get_mut(HEADER)? = level;
+                self.write_header(payload_type, false, self.timestamp, out)?;
+                Some(HEADER + 1)
+            }
+        }
     }
 
     fn write_speech(&mut self, packet: usize, out: &mut [u8]) -> Option<usize> {

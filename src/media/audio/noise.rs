@@ -66,7 +66,6 @@ impl Noise {
     }
 }
 
-#[cfg(test)]
 /// Level of samples below the overload point, dB: 0 to 127.
 pub(super) fn level_dbov(pcm: &[i16]) -> u8 {
     let power = pcm.iter().map(|sample| f32::from(*sample).powi(2)).sum::<f32>() / pcm.len().max(1) as f32;

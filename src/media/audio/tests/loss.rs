@@ -172,3 +172,23 @@ fn pauses_are_silent_and_speech_comes_back() {
     line.say(&speech(8_000, 2.0), 8_000, &mut at_once);
     assert!(missed(&line, from) <= 8, "{}", missed(&line, from));
 }
+
+/// RFC 3389: in pauses a packet now and then, noise in the ear as loud as in the mouth, and speech back without a loss.
+#[test]
+fn comfort_noise_fills_pauses() {
+    let mut line = Line::new(&Speaking { comfort_noise: Some(13), ..speaking(Codec::Pcma, 8_000) });
+    line.say(&speech(8_000, 2.0), 8_000, &mut at_once);
+    let mut random = Seeded::new(4);
+    let room: Vec<i16> = (0..24_000).map(|_| random.below(120) as i16 - 60).collect();
+    let (packets, from) = (line.packets.len(), line.played.len());
+    let heard = line.say(&room, 8_000, &mut at_once);
+    assert!(line.packets.len() - packets < 30, "{} packets in 3 s", line.packets.len() - packets);
+    let noise = line.played[from + 100..].iter().filter(|played| **played == Played::Noise).count();
+    assert!(noise >= 190, "{noise} of 200 steps");
+    let level = |pcm: &[i16]| (pcm.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>() / pcm.len() as f64).sqrt();
+    let (made, real) = (level(&heard[16_000..]), level(&room));
+    assert!((0.7..1.4).contains(&(made / real)), "{made:.0} for {real:.0}");
+    let from = line.played.len();
+    line.say(&speech(8_000, 2.0), 8_000, &mut at_once);
+    assert!(line.played[from..].iter().all(|played| *played != Played::Concealed));
+}

@@ -1,6 +1,7 @@
 //! Every codec to every rate, and to every codec.
 
 use super::line::*;
+use crate::audio::resample::Resampler;
 use crate::audio::*;
 
 /// What the codec keeps of something like speech, dB.
@@ -30,6 +31,38 @@ fn what_is_said_is_heard_at_every_rate() {
                 let ratio = ratio_db(&said[rate as usize..], &heard[rate as usize..], rate);
                 assert!(ratio > floor_db(codec), "{codec:?} at {rate} Hz: {ratio:.1} dB");
             }
+        }
+    }
+}
+
+/// Something like speech through one codec, an ear, a mouth and another codec.
+fn through(from: Codec, to: Codec) -> f64 {
+    let rate = from.rate_hz().min(to.rate_hz());
+    let (mut first, mut second) = (Line::new(&speaking(from, from.rate_hz())), Line::new(&speaking(to, rate)));
+    let said = speech(8_000, 4.0);
+    let mut up = Resampler::new(8_000, first.mouth.rate_hz());
+    let mut heard = Vec::new();
+    for ten in said.chunks(80) {
+        let mut pcm = vec![0; first.mouth.rate_hz() as usize / 100];
+        if first.mouth.rate_hz() == 8_000 {
+            pcm.copy_from_slice(ten)
+        } else {
+            up.process(ten, &mut pcm)
+        }
+        let pcm = first.say(&pcm, second.mouth.rate_hz(), &mut at_once);
+        heard.extend(second.say(&pcm, 8_000, &mut at_once));
+    }
+    assert!(second.played[30..].iter().all(|played| *played == Played::Audio), "{from:?} to {to:?}");
+    ratio_db(&said[8_000..24_000], &heard[8_000..], 8_000)
+}
+
+/// The worse codec of the two decides.
+#[test]
+fn every_pair_of_codecs_keeps_what_the_worse_one_keeps() {
+    for from in Codec::ALL {
+        for to in Codec::ALL {
+            let (ratio, least) = (through(from, to), floor_db(from).min(floor_db(to)) - 3.0);
+            assert!(ratio > least, "{from:?} to {to:?}: {ratio:.1} dB");
         }
     }
 }
