@@ -65,6 +65,8 @@ pub(crate) fn compose(local: &Local, hop: &Hop<'_>) -> Vec<u8> {
     }
     if hop.ice.is_some() {
         session.push(attribute_line("ice-lite", None));
+        // Candidates may come late or not at all: addresses are learnt from checks (RFC 8838 4).
+        session.push(attribute_line("ice-options", Some("trickle")));
     }
     let section = |(index, shape): (usize, &LineShape)| match index == local.audio {
         true => audio_section(local, shape, hop),

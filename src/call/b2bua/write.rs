@@ -15,11 +15,15 @@ use crate::route::{Diversion, Source, Target};
 use bytes::Bytes;
 use ringfort_base::{Hop, Time};
 use ringfort_media::error::MediaError;
+use ringfort_media::session::LegKind;
 use ringfort_sip::dialog::{Dialog, DialogState, NewVia};
 use ringfort_sip::digest::Credentials;
 use ringfort_sip::message::{Builder, HeaderName, Message, Method, split_values};
 use ringfort_sip::uri::{self, Uri};
 use std::net::SocketAddr;
+
+/// Option tag and info package of late candidates (RFC 8840 5.1, 10).
+pub(super) const TRICKLE: &str = "trickle-ice";
 
 /// The node's Contact towards a peer.
 pub(crate) fn contact(cx: &Context, hop: &Hop) -> String {
@@ -115,6 +119,7 @@ pub(super) fn invite(cx: &Context, call: &Call, leg: &Leg, out: &Outgoing<'_>, s
         .header(HeaderName::Supported, supported)
         .header_if(HeaderName::Require, required)
         .header(HeaderName::UserAgent, crate::PRODUCT);
+    builder = with_trickle(builder, leg);
     builder = leg.route.iter().fold(builder, |b, route| b.header(HeaderName::Route, route));
     builder = told.fields.iter().fold(builder, |b, (name, value)| b.header(*name, value));
     let came = message.map(|message| Came { snapshot, asked, hop: &call.caller.hop, message });
@@ -129,6 +134,22 @@ pub(super) fn invite(cx: &Context, call: &Call, leg: &Leg, out: &Outgoing<'_>, s
     };
     let (content_type, body) = location::body(cx, came.as_ref(), &leg.tag, sdp);
     builder.body(&content_type, body).build()
+}
+
+/// A browser's leg takes candidates that come late (RFC 8840 5.1, RFC 6086 4.2): it is told so.
+pub(super) fn with_trickle(builder: Builder, leg: &Leg) -> Builder {
+    let ice = leg.media.as_ref().is_some_and(|media| media.session.kind() == LegKind::Webrtc);
+    builder.header_if(HeaderName::Supported, ice.then_some(TRICKLE)).header_if(HeaderName::RecvInfo, ice.then_some(TRICKLE))
+}
+
+/// Whether a request brings candidates in its body (RFC 8840 9). They concern its sender's leg alone and hold addresses, so they
+/// never go on; and they are not needed: the node's ICE is lite and learns addresses from the checks that come.
+pub(super) fn is_trickle(request: &Message) -> bool {
+    let names = |name, wanted: &str| {
+        let value = request.header(name).unwrap_or_default();
+        value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
+    };
+    names(HeaderName::InfoPackage, TRICKLE) || names(HeaderName::ContentType, "application/trickle-ice-sdpfrag")
 }
 
 /// An account's answer to the cloud's challenge goes to the cloud and to nobody else; its answer to the node's own does not, as far as

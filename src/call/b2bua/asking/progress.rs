@@ -255,6 +255,7 @@ impl Call {
             .header(HeaderName::Contact, contact)
             .header(HeaderName::Allow, crate::ALLOW)
             .header(HeaderName::Supported, crate::SUPPORTED);
+        let reply = write::with_trickle(reply, &self.caller);
         let reply = connected::with(reply, &self.told_of_other(env.cx, Side::Caller));
         let reply = self.grant_session(env, Side::Caller, &invite.message, reply);
         let octets = match answer {

@@ -155,6 +155,7 @@ impl Call {
             .header(HeaderName::Contact, contact)
             .header(HeaderName::Allow, crate::ALLOW)
             .header(HeaderName::Supported, crate::SUPPORTED_AGAIN);
+        let request = write::with_trickle(request, leg);
         let request = connected::with(leg.refreshing(request), &who);
         let asked = self.exchange.as_ref().and_then(|exchange| exchange.asked.as_ref()).map(|(_, asked)| asked.clone());
         let request = match asked {

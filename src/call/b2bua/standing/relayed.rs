@@ -52,14 +52,17 @@ impl Call {
         }
     }
 
-    /// Why it is not passed on, whoever is at the other end.
+    /// Why it is not passed on, whoever is at the other end; late candidates are taken here.
     pub(in crate::b2bua) fn not_relayable(&self, asked: &Asked) -> Option<(u16, Vec<(HeaderName, String)>)> {
         if asked.request.body().len() > limits::PASSED_BODY_MAX {
             return Some((413, Vec::new()));
         }
+        if write::is_trickle(&asked.request) {
+            return Some((200, Vec::new()));
+        }
         if asked.request.header(HeaderName::InfoPackage).is_some() {
-            // RFC 6086 4.2.2: the node has named no package in Recv-Info, so none may be sent.
-            return Some((469, vec![(HeaderName::RecvInfo, String::new())]));
+            // RFC 6086 4.2.2: the node has named no other package in Recv-Info, so none may be sent.
+            return Some((469, vec![(HeaderName::RecvInfo, write::TRICKLE.into())]));
         }
         let full = self.relayed.len() >= limits::CALL_RELAYED_MAX;
         full.then(|| (500, vec![(HeaderName::RetryAfter, "1".into())]))

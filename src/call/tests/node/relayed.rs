@@ -32,11 +32,46 @@ fn message_passes_the_other_way_too() {
     assert_eq!(desk.status().calls.len(), 1);
 }
 
+/// Candidates that come late are the sender's leg's own: they are taken, whether their package is named or not, and never go on.
+#[test]
+fn late_candidates_stay_on_their_leg() {
+    let (mut desk, mut phone, trunk) = talk::connected(CONFIG, "", "");
+    let asked = trunk.asked(&desk);
+    let fragment = "a=ice-ufrag:qW3z\r\na=ice-pwd:H4xVt0dQ2mYk7nPzL1sBcR9f\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n\
+        a=candidate:1 1 udp 2122260223 192.168.77.31 51432 typ host\r\na=end-of-candidates\r\n";
+    let kind = "Content-Type: application/trickle-ice-sdpfrag\r\n";
+    for head in [format!("{kind}Info-Package: trickle-ice\r\nContent-Disposition: Info-Package\r\n"), kind.to_string()] {
+        phone.send(&mut desk, "INFO", &head, fragment);
+        assert_eq!(phone.status(&desk), 200);
+    }
+    assert_eq!(trunk.asked(&desk), asked, "nothing went on");
+}
+
+/// A browser is told that its candidates may come late; a phone is not.
+#[test]
+fn a_browser_may_trickle() {
+    let mut desk = Desk::new(CONFIG);
+    desk.connect_by(ringfort_base::Transport::Wss, PHONE, 7);
+    let offer = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\na=ice-options:trickle\r\n\
+        m=audio 9 UDP/TLS/RTP/SAVPF 0 8\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:qW3z\r\na=ice-pwd:H4xVt0dQ2mYk7nPzL1sBcR9f\r\n\
+        a=fingerprint:sha-256 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB:3B:4B:65:2E:7D:46:3F:54:42:CD:54:F1\r\n\
+        a=setup:actpass\r\na=mid:0\r\na=rtcp-mux\r\n";
+    let contact = format!("Contact: <sip:101@{PHONE};transport=ws>\r\n");
+    assert_eq!(desk.register(PHONE, "101", &contact), 200);
+    desk.request(PHONE, "INVITE", "sip:*43@ringfort.local", "101", &contact, offer);
+    let answer = desk.last(PHONE);
+    assert_eq!((answer.status(), answer.header(HeaderName::RecvInfo)), (Some(200), Some("trickle-ice")));
+    let text = String::from_utf8_lossy(answer.octets()).into_owned();
+    assert!(text.contains("Supported: trickle-ice\r\n") && text.contains("a=ice-options:trickle\r\n"), "{text}");
+    let (desk, phone, _) = talk::connected(CONFIG, "", "");
+    assert_eq!(phone.answered(&desk).header(HeaderName::RecvInfo), None);
+}
+
 #[test]
 fn what_cannot_pass_is_refused() {
     let (mut desk, mut phone, trunk) = talk::connected(CONFIG, "", "");
     phone.send(&mut desk, "INFO", &format!("{DTMF}Info-Package: foo\r\n"), FIVE);
-    assert_eq!((phone.status(&desk), phone.answered(&desk).header(HeaderName::RecvInfo)), (469, Some("")));
+    assert_eq!((phone.status(&desk), phone.answered(&desk).header(HeaderName::RecvInfo)), (469, Some("trickle-ice")));
     phone.send(&mut desk, "INFO", DTMF, &"x".repeat(9_000));
     assert_eq!(phone.status(&desk), 413);
     for _ in 0..17 {

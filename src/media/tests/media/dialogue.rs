@@ -44,7 +44,7 @@ fn chromium_calls_a_phone() {
 
     let answer_of_phone = PHONE_ANSWER.replace("101", "126");
     let answer = pass_answer(&mut phone, &mut browser, &answer_of_phone);
-    let expected = "v=0\no=- * 1 IN IP4 198.51.100.1\ns=-\nc=IN IP4 198.51.100.1\nt=0 0\na=group:BUNDLE 0\na=ice-lite\n\
+    let expected = "v=0\no=- * 1 IN IP4 198.51.100.1\ns=-\nc=IN IP4 198.51.100.1\nt=0 0\na=group:BUNDLE 0\na=ice-lite\na=ice-options:trickle\n\
         m=audio 40000 UDP/TLS/RTP/SAVPF 0 126\na=rtpmap:0 PCMU/8000\na=rtpmap:126 telephone-event/8000\na=fmtp:126 0-15\na=ptime:20\n\
         a=sendrecv\na=mid:0\na=rtcp-mux\na=msid:*\na=ice-ufrag:*\na=ice-pwd:*\na=fingerprint:*\na=setup:passive\n\
         a=candidate:1 1 udp 2130706431 198.51.100.1 40000 typ host\na=end-of-candidates";
@@ -55,7 +55,7 @@ fn chromium_calls_a_phone() {
 fn a_phone_calls_firefox() {
     let (mut phone, mut browser) = (rtp(40_002), webrtc(40_000));
     let offer = pass_offer(&mut phone, &mut browser, BARESIP);
-    let expected = "v=0\no=- * 1 IN IP4 198.51.100.1\ns=-\nc=IN IP4 198.51.100.1\nt=0 0\na=group:BUNDLE 0\na=ice-lite\n\
+    let expected = "v=0\no=- * 1 IN IP4 198.51.100.1\ns=-\nc=IN IP4 198.51.100.1\nt=0 0\na=group:BUNDLE 0\na=ice-lite\na=ice-options:trickle\n\
         m=audio 40000 UDP/TLS/RTP/SAVPF 96 9 8 0 101\na=rtpmap:96 opus/48000/2\na=fmtp:96 stereo=1;sprop-stereo=1\n\
         a=rtpmap:9 G722/8000\na=rtpmap:8 PCMA/8000\na=rtpmap:0 PCMU/8000\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-15\n\
         a=ptime:20\na=label:1\na=silenceSupp:off - - - -\na=sendrecv\na=mid:0\na=rtcp-mux\na=msid:*\na=ice-ufrag:*\na=ice-pwd:*\n\
