@@ -170,6 +170,8 @@ pub const JITTER_PACKETS_MAX: usize = 64;
 pub const JITTER_WAIT_MAX: Duration = Duration::from_millis(400);
 /// Payload types of one transcoded leg.
 pub const AUDIO_PAYLOADS_MAX: usize = 16;
+/// Sounds that a configuration may name.
+pub const SOUNDS_MAX: usize = 64;
 /// Digits that wait to be taken from, or to be sent to, one leg.
 pub const DIGITS_QUEUED_MAX: usize = 32;
 /// Parties of one conference.

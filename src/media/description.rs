@@ -3,6 +3,7 @@
 //! No address, key, ICE parameter, host name or identifier of the peer is in a [`Description`]: that is topology hiding by
 //! construction. `offer_answer` writes it from a peer's description and reads it to write the other side's.
 
+use crate::audio::Codec;
 use crate::sdp::Direction;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,27 @@ impl Format {
     /// Whether it carries speech, not only DTMF events or comfort noise.
     pub fn is_speech(&self) -> bool {
         !["telephone-event", "CN"].iter().any(|auxiliary| self.name().eq_ignore_ascii_case(auxiliary))
+    }
+
+    /// Telephone events in this clock, all sixteen.
+    pub(crate) fn events(payload: u8, clock_hz: u32) -> Format {
+        let encoding = Some(format!("telephone-event/{clock_hz}"));
+        Format { payload, encoding, parameters: vec!["0-15".to_owned()] }
+    }
+
+    /// Whether it carries telephone events (RFC 4733).
+    pub fn is_events(&self) -> bool {
+        self.name().eq_ignore_ascii_case("telephone-event")
+    }
+
+    /// The codec, where the node speaks it.
+    pub fn codec(&self) -> Option<Codec> {
+        Codec::ALL.into_iter().find(|codec| {
+            // G.722 samples at 16 kHz and counts at 8 (RFC 3551 4.5.2); Opus has two channels in its name, and always 48 kHz (RFC 7587 7).
+            let channels = if *codec == Codec::Opus { "2" } else { "1" };
+            let (name, clock, told) = self.identity();
+            name.eq_ignore_ascii_case(codec.name()) && clock.parse() == Ok(codec.rtp_clock_hz()) && told == channels
+        })
     }
 
     /// Clock of its RTP timestamps, Hz. `None`: nobody told.
@@ -80,6 +102,9 @@ pub struct Description {
     pub ptime: Option<u32>,
     /// The most that it takes.
     pub maxptime: Option<u32>,
+    /// The node turns this peer's digits into telephone events, and back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub digits_turned: bool,
     /// Attributes of the audio section that Ringfort does not know, as text behind `a=`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<String>,
@@ -95,6 +120,13 @@ impl Description {
             ptime: Some(20),
             ..Description::default()
         }
+    }
+
+    /// The same with what the node can hear and say itself.
+    pub fn spoken(mut self) -> Description {
+        self.formats.retain(|format| format.codec().is_some() || format.is_events() || !format.is_speech());
+        self.attributes.clear();
+        self
     }
 
     /// Whether at least one format carries speech, not only DTMF events or comfort noise.

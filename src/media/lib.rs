@@ -2,16 +2,19 @@
 //! [`plan::FlowPlan`] that the relay executes.
 
 pub mod audio;
+pub mod bridge;
 mod clock;
 mod compose;
 pub mod demux;
 pub mod description;
+pub mod digits;
 pub mod error;
 mod hiding;
 mod negotiation;
 pub mod plan;
 pub mod quality;
 mod remote;
+pub mod repertoire;
 mod reserve;
 mod sdes;
 pub mod sdp;
@@ -22,7 +25,9 @@ pub mod tier;
 pub mod webrtc;
 
 pub use description::Description;
+pub use digits::Digits;
 pub use error::{MediaCause, MediaError};
+pub use negotiation::Policy;
 pub use security::{Keying, Security, Srtp, Suites};
 pub use session::{LegKind, LegOutput, LegSession, MediaAddress, kind_of_offer};
 pub use webrtc::DtlsIdentity;

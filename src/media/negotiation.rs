@@ -2,9 +2,11 @@
 
 use crate::compose::{Local, cleaned};
 use crate::description::{Description, Format};
+use crate::digits::Digits;
 use crate::error::MediaError;
 use crate::plan::SrtpKeys;
 use crate::remote::{LineShape, Remote};
+use crate::repertoire::{Repertoire, events_beside, of_own, own_choice};
 use crate::sdes::Crypto;
 use crate::sdp::Setup;
 use crate::security::{Keying, Security, Srtp};
@@ -14,6 +16,19 @@ use serde::{Deserialize, Serialize};
 
 /// Clock of audio whose format does not tell it.
 const TELEPHONE_HZ: u32 = 8_000;
+
+/// What the node does with a leg's peer, by configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// How audio is secured.
+    pub security: Security,
+    /// Codecs that the node adds to its offers.
+    #[serde(default)]
+    pub repertoire: Repertoire,
+    /// How the peer tells digits, and takes them.
+    #[serde(default)]
+    pub digits: Digits,
+}
 
 /// An offer that waits for its answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +67,18 @@ impl Agreed {
         self.local.description.formats.iter().find(|format| format.is_speech()).map(Format::name)
     }
 
+    /// What the peer may send, with the numbers that the node chose in its own description.
+    pub fn heard(&self) -> impl Iterator<Item = &Format> {
+        let remote = &self.remote.description.formats;
+        self.local.description.formats.iter().filter(|format| remote.iter().any(|other| format.same_codec(other)))
+    }
+
+    /// What the node may send, with the numbers that the peer chose.
+    pub fn spoken(&self) -> impl Iterator<Item = &Format> {
+        let local = &self.local.description.formats;
+        self.remote.description.formats.iter().filter(|format| local.iter().any(|other| format.same_codec(other)))
+    }
+
     /// The node may send to the peer.
     pub fn node_may_send(&self) -> bool {
         self.local.description.direction.sends() && self.remote.description.direction.receives()
@@ -82,18 +109,20 @@ pub(crate) fn offer(
     description: &Description,
     before: Option<&Local>,
     mux: bool,
-    security: &Security,
+    policy: &Policy,
 ) -> Result<Local, MediaError> {
-    let description = cleaned(description);
+    let mut description = cleaned(description);
+    policy.repertoire.supplement(&mut description.formats, description.digits_turned);
+    policy.digits.fit(&mut description.formats);
     if !description.has_speech() {
         return Err(MediaError::NoCommonFormat);
     }
     let webrtc = kind == LegKind::Webrtc;
     let (lines, audio, bundled) = match before {
         Some(local) => (local.lines.clone(), local.audio, local.bundled),
-        None => (vec![first_line(webrtc, security)], 0, webrtc),
+        None => (vec![first_line(webrtc, &policy.security)], 0, webrtc),
     };
-    let dtls = webrtc || before.map_or(security.asks_for_dtls(), |local| local.setup.is_some());
+    let dtls = webrtc || before.map_or(policy.security.asks_for_dtls(), |local| local.setup.is_some());
     let setup = dtls.then_some(Setup::Actpass);
     // A port of its own for RTCP would need a handshake of its own (RFC 5764 3).
     Ok(Local { lines, audio, description, rtcp_mux: dtls || mux, bundled, setup, crypto: Vec::new() })
@@ -110,10 +139,25 @@ fn first_line(webrtc: bool, security: &Security) -> LineShape {
     LineShape { kind: "audio".to_owned(), proto: proto.to_owned(), format: "0".to_owned(), mid }
 }
 
-/// The answer to `remote` that tells what the other leg's peer said, cut to what was offered (RFC 3264 6.1).
-pub(crate) fn answer(remote: &Remote, description: &Description, setup: Option<Setup>) -> Result<Local, MediaError> {
+/// The answer to `remote` that tells what the other leg's peer said, cut to what was offered (RFC 3264 6.1). Where nothing of it was
+/// offered, what the node can bring across.
+pub(crate) fn answer(
+    remote: &Remote,
+    description: &Description,
+    setup: Option<Setup>,
+    policy: &Policy,
+) -> Result<Local, MediaError> {
     let mut description = cleaned(description);
-    description.formats = common(description.formats, &remote.description.formats);
+    let (offered, other) = (&remote.description.formats, description.formats.clone());
+    description.formats = common(description.formats, offered);
+    match policy.repertoire.transcodes() {
+        true if !description.has_speech() => description = of_own(&description, own_choice(offered, &other)),
+        true if description.digits_turned || other.iter().any(Format::is_events) => {
+            keep_events(&mut description.formats, offered)
+        }
+        _ => {}
+    }
+    policy.digits.fit(&mut description.formats);
     if !description.has_speech() {
         return Err(MediaError::NoCommonFormat);
     }
@@ -179,6 +223,16 @@ pub(crate) fn admit_security(security: &Security, remote: &Remote) -> Result<(),
         (false, false, Keying::Sdes) => Err(MediaError::Missing { attribute: "crypto" }),
         (false, false, Keying::Dtls) => Err(MediaError::Missing { attribute: "fingerprint" }),
     }
+}
+
+/// Events in the peer's own clock, where no clock is common: the node brings them across.
+fn keep_events(formats: &mut Vec<Format>, offered: &[Format]) {
+    if formats.iter().any(Format::is_events) {
+        return;
+    }
+    let own = formats.iter().find(|format| format.is_speech()).and_then(|speech| events_beside(offered, speech));
+    let own = own.filter(|own| formats.iter().all(|format| format.payload != own.payload)).cloned();
+    formats.extend(own);
 }
 
 fn common(mut formats: Vec<Format>, offered: &[Format]) -> Vec<Format> {

@@ -4,6 +4,7 @@
 //! destination port B as B's [`Transmit`] says. So each leg's session compiles its own plan and knows nothing of the other's
 //! keys or addresses. Plans are plain data: they are written to the journal and read back after a restart.
 
+use crate::audio::{Digit, Hearing, Speaking};
 use crate::tier::Tier;
 use ringfort_base::{CallId, PortId};
 use serde::{Deserialize, Serialize};
@@ -110,6 +111,48 @@ pub enum DiscardReason {
     OnHold,
     /// ICE or DTLS has not finished.
     NotReady,
+    /// The node brings this side's codec to the other's, and the payload type is none of that codec.
+    Unheard,
+}
+
+/// What the node hears and says on a port itself, where packets do not only pass.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AudioPlan {
+    /// What is decoded of the peer's packets. Other payload types go where the destination says.
+    pub hear: Hearing,
+    /// What the peer is told.
+    pub speak: Option<Speech>,
+}
+
+/// What the node says on a port, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Speech {
+    /// Codec, payload types and SSRC. While the SSRC stays, the stream goes on through other plans.
+    pub how: Speaking,
+    /// What is said.
+    pub what: Source,
+    /// Digits that are heard at the source are told as well: as events, or as tones where the peer has none.
+    pub digits: bool,
+    /// Nothing is sent while nothing is heard, because other packets pass beside this.
+    pub pauses: bool,
+}
+
+/// Where the audio comes from that is said on a port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// Nothing of the node's own; digits that the core asks for are still sent.
+    Silence,
+    /// What is heard on another port of the same call.
+    Port(PortId),
+    /// What is heard on all other ports of the same worker that say this mix.
+    Mix(u64),
+    /// A sound that the relay was given, by its name.
+    Sound {
+        /// Name.
+        name: String,
+        /// Again from the beginning, until the plan changes.
+        repeat: bool,
+    },
 }
 
 /// Everything that one port's worker needs to know.
@@ -121,6 +164,9 @@ pub struct FlowPlan {
     pub destination: Destination,
     /// Out.
     pub transmit: Transmit,
+    /// What the node hears and says itself. `None`: packets only pass.
+    #[serde(default)]
+    pub audio: Option<Box<AudioPlan>>,
 }
 
 /// RTP or RTCP socket of a port.
@@ -176,6 +222,13 @@ pub enum RelayCommand {
         /// The port.
         port: PortId,
     },
+    /// Tell the peer of this port a digit, by whatever way its plan has.
+    Digit {
+        /// The port.
+        port: PortId,
+        /// The digit.
+        digit: Digit,
+    },
     /// Report the counters of every open port by [`RelayEvent::Counters`].
     Report,
 }
@@ -208,6 +261,18 @@ pub enum RelayEvent {
         /// The source.
         source: SocketAddr,
     },
+    /// A digit was heard on a port.
+    Digit {
+        /// The port.
+        port: PortId,
+        /// It began, or ended.
+        digit: Digit,
+    },
+    /// A sound that is not repeated was said to its end.
+    Said {
+        /// The port.
+        port: PortId,
+    },
     /// Counters, on [`RelayCommand::Report`] and for the last time on [`RelayCommand::Close`].
     Counters {
         /// The port.
@@ -226,6 +291,8 @@ impl RelayEvent {
             RelayEvent::OpenFailed { port, .. }
             | RelayEvent::Control { port, .. }
             | RelayEvent::Latched { port, .. }
+            | RelayEvent::Digit { port, .. }
+            | RelayEvent::Said { port }
             | RelayEvent::Counters { port, .. } => *port,
         }
     }

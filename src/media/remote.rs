@@ -220,6 +220,7 @@ fn read_description(sdp: &Sdp, line: &MediaLine, section: Section<'_>, head: usi
         direction: section.direction().or_else(|| session.direction()).unwrap_or_default(),
         ptime: section.ptime()?,
         maxptime: section.maxptime()?,
+        digits_turned: false,
         attributes,
     })
 }

@@ -7,8 +7,9 @@ mod compile;
 mod settle;
 
 use crate::description::Description;
+use crate::digits::Digits;
 use crate::error::{MediaCause, MediaError};
-use crate::negotiation::{self, Agreed, Pending};
+use crate::negotiation::{self, Agreed, Pending, Policy};
 use crate::plan::Component;
 use crate::remote::{Remote, carries, is_browsers};
 use crate::reserve::Reserve;
@@ -97,7 +98,7 @@ pub struct LegSession {
     ice: IceCredentials,
     reserve: Reserve,
     #[serde(default)]
-    security: Security,
+    policy: Policy,
     agreed: Option<Agreed>,
     pending: Option<Pending>,
     transport: Option<Box<DtlsTransport>>,
@@ -137,7 +138,7 @@ impl LegSession {
             track: entropy.token(16),
             ice: IceCredentials::generate(entropy),
             reserve: Reserve::new(entropy),
-            security: Security::default(),
+            policy: Policy::default(),
             agreed: None,
             pending: None,
             transport: None,
@@ -156,13 +157,24 @@ impl LegSession {
 
     /// The same with a policy for SRTP.
     pub fn with_security(mut self, security: impl Into<Security>) -> LegSession {
-        self.set_security(security.into());
+        self.policy.security = security.into();
         self
     }
 
-    /// Whether its own offers ask for SRTP, and whether plain RTP will do. To be said before the first description.
-    pub fn set_security(&mut self, security: Security) {
-        self.security = security;
+    /// The same with another policy.
+    pub fn with_policy(mut self, policy: Policy) -> LegSession {
+        self.set_policy(policy);
+        self
+    }
+
+    /// What the node does with this peer, by configuration. To be said before the first description.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
+    /// What the node does with this peer.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// Takes the peer's offer, in an INVITE, re-INVITE or UPDATE. It is pending until [`Self::make_answer`] or
@@ -175,8 +187,9 @@ impl LegSession {
             return Err(MediaError::Glare);
         }
         let mut remote = Remote::of_offer(&Sdp::parse(sdp)?, self.kind)?;
-        remote.crypto.retain(|crypto| self.security.suites.has(crypto.keys.profile));
-        negotiation::admit_security(&self.security, &remote)?;
+        remote.crypto.retain(|crypto| self.policy.security.suites.has(crypto.keys.profile));
+        self.turn_digits(&mut remote);
+        negotiation::admit_security(&self.policy.security, &remote)?;
         let description = remote.description.clone();
         self.pending = Some(Pending::Received(remote));
         Ok(description)
@@ -198,7 +211,7 @@ impl LegSession {
             negotiation::answer_setup(dtls.setup, before.map(DtlsTransport::is_client))
         });
         let role = role.transpose()?;
-        let mut local = negotiation::answer(&remote, from_other_leg, role.map(|(setup, _)| setup))?;
+        let mut local = negotiation::answer(&remote, from_other_leg, role.map(|(setup, _)| setup), &self.policy)?;
         local.crypto = negotiation::answer_crypto(&remote, self.agreed.as_ref(), &mut self.reserve);
         self.renew_credentials(remote.dtls.as_ref());
         let body = self.write(&local, remote.dtls.as_ref())?;
@@ -217,9 +230,9 @@ impl LegSession {
         }
         let before = self.agreed.as_ref().map(|agreed| &agreed.local);
         // Many phones take rtcp-mux for an error; it is offered only where there is no other way for RTCP.
-        let mut local = negotiation::offer(self.kind, from_other_leg, before, self.address.rtcp.is_none(), &self.security)?;
+        let mut local = negotiation::offer(self.kind, from_other_leg, before, self.address.rtcp.is_none(), &self.policy)?;
         if self.kind == LegKind::Rtp {
-            local.crypto = negotiation::offer_crypto(&self.security, self.agreed.as_ref(), &mut self.reserve);
+            local.crypto = negotiation::offer_crypto(&self.policy.security, self.agreed.as_ref(), &mut self.reserve);
         }
         let body = self.write(&local, None)?;
         self.pending = Some(Pending::Sent(local));
@@ -253,8 +266,9 @@ impl LegSession {
             _ => return Err(MediaError::OutOfOrder { wanted: "the peer's answer", needed: "an offer" }),
         };
         let remote = Remote::of_answer(&Sdp::parse(sdp)?, self.kind, &local.lines, local.audio)?;
-        let remote = negotiation::admit_answer(remote, &local)?;
-        negotiation::admit_security(&self.security, &remote)?;
+        let mut remote = negotiation::admit_answer(remote, &local)?;
+        self.turn_digits(&mut remote);
+        negotiation::admit_security(&self.policy.security, &remote)?;
         let client = remote.dtls.as_ref().map(|dtls| negotiation::role_by_answer(dtls.setup)).transpose()?;
         if remote.dtls.is_none() {
             // Plain RTP or keys in the description will do; the next offer does not ask for another way.
@@ -263,6 +277,12 @@ impl LegSession {
         let description = remote.description.clone();
         self.commit(now, Agreed { local, remote, peer_offered: false }, client.unwrap_or(false))?;
         Ok(description)
+    }
+
+    /// Digits that the peer tells in another way are events to the other leg.
+    fn turn_digits(&self, remote: &mut Remote) {
+        self.policy.digits.fit(&mut remote.description.formats);
+        remote.description.digits_turned = self.policy.digits != Digits::Auto;
     }
 
     /// Forgets an unanswered offer of either side; what was agreed before holds.
@@ -313,6 +333,10 @@ impl LegSession {
     /// The next output.
     pub fn poll_output(&mut self) -> Option<LegOutput> {
         self.outputs.pop_front().or_else(|| self.transport.as_mut()?.poll_output())
+    }
+
+    pub(crate) fn agreed(&self) -> Option<&Agreed> {
+        self.agreed.as_ref()
     }
 
     /// The leg's kind.

@@ -8,6 +8,7 @@ use crate::outbox::{Outbox, Sink};
 use crate::port::Sockets;
 use crate::routes::Routes;
 use crate::sys::Epoll;
+use crate::voice::Sounds;
 use crate::worker::{Carried, Parts, Work, Worker};
 use crossbeam_channel::{Sender, bounded};
 use ringfort_base::limits::MEDIA_PORTS_MAX;
@@ -163,6 +164,7 @@ impl Relay {
                 self.give(port, Work::Close { port });
                 self.places().remove(&port);
             }
+            RelayCommand::Digit { port, digit } => self.give(port, Work::Digit { port, digit }),
             RelayCommand::Report => self.workers.iter().for_each(|worker| worker.give(Work::Report)),
         }
     }
@@ -170,6 +172,11 @@ impl Relay {
     /// Where a port is bound: of use when it was opened with port number 0. `None` if it is not open.
     pub fn local(&self, port: PortId) -> Option<LocalAddresses> {
         self.places().get(&port).map(|place| place.local)
+    }
+
+    /// The sounds that plans may name, instead of those before.
+    pub fn set_sounds(&self, sounds: &Arc<Sounds>) {
+        self.workers.iter().for_each(|worker| worker.give(Work::Sounds(sounds.clone())));
     }
 
     /// How many ports are open.

@@ -4,6 +4,7 @@ use crate::latch::{LatchState, Standing};
 use crate::path::Slot;
 use crate::plausible::is_plausible;
 use crate::protection::Protection;
+use crate::voice::Voice;
 use ringfort_base::limits::CONTROL_PER_SECOND_MAX;
 use ringfort_base::{PortId, Time};
 use ringfort_media::plan::{Component, Destination, DiscardReason, FlowPlan, PortCounters, Receive, Transmit};
@@ -76,6 +77,8 @@ pub(crate) struct Flow {
     has_rtcp_socket: bool,
     active: Option<Active>,
     control: Allowance,
+    /// What the node hears and says itself on this port.
+    pub(crate) voice: Option<Box<Voice>>,
 }
 
 /// A packet that a port accepted.
@@ -114,6 +117,7 @@ impl Flow {
             has_rtcp_socket,
             active: None,
             control: Allowance::default(),
+            voice: None,
         }
     }
 
@@ -131,10 +135,27 @@ impl Flow {
 
     /// Installs or replaces the plan.
     pub(crate) fn plan(&mut self, now: Time, plan: Box<FlowPlan>) {
+        Voice::renew(&mut self.voice, plan.audio.as_deref());
         match &mut self.active {
             Some(active) => active.replace(now, plan),
             None => self.active = Some(Active::new(now, plan)),
         }
+    }
+
+    /// Whether RTP can be sent to the peer now.
+    pub(crate) fn has_exit(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| {
+            let transmit = &active.plan.transmit;
+            !transmit.muted && matches!(target(transmit, &active.latch, self.has_rtcp_socket, Media::Rtp), Target::At(..))
+        })
+    }
+
+    /// Takes an accepted packet that the node hears itself. False: it is none.
+    pub(crate) fn hear(&mut self, now: Time, rtp: &[u8]) -> bool {
+        let payload = rtp.get(1).map_or(0, |octet| octet & 0x7f);
+        let Some(voice) = self.voice.as_mut().filter(|voice| voice.hears(payload)) else { return false };
+        voice.hear(now, rtp);
+        true
     }
 
     /// Whether one more STUN or DTLS datagram may go up to the core in this second.
@@ -278,7 +299,10 @@ impl Flow {
     /// says here whether that needs user space.
     pub(crate) fn plain_in(&self) -> Result<PlainIn, Obstacle> {
         let active = self.active.as_ref().ok_or(Obstacle::Stopped)?;
-        let FlowPlan { receive: Receive { latch: _, srtp, speech, signals: _ }, destination, transmit: _ } = &*active.plan;
+        let FlowPlan { receive: Receive { latch: _, srtp, speech, signals: _ }, destination, transmit: _, audio } = &*active.plan;
+        if audio.as_ref().is_some_and(|audio| !audio.hear.payloads.is_empty()) {
+            return Err(Obstacle::Service);
+        }
         let to = match destination {
             Destination::Port(port) => *port,
             Destination::Echo { .. } => return Err(Obstacle::Service),

@@ -8,6 +8,7 @@
 //! | `worker.rs` | one thread: waits on its sockets, receives into its own buffers |
 //! | `path.rs` | [`Flows`]: classify, judge, across to the destination port, out; knows no sockets |
 //! | `flow.rs`, `plausible.rs`, `protection.rs` | one port: its plan, validity checks, SRTP contexts, counters |
+//! | `voice.rs` | what the node hears and says on a port itself: an ear, a mouth, and a turn every 20 ms |
 //! | `latch.rs` | which source addresses it takes media from |
 //! | `outbox.rs` | events to the core |
 //! | `port.rs`, `bell.rs`, `sys.rs` | sockets, waking, and the system calls that the standard library does not offer |
@@ -35,6 +36,7 @@ mod port;
 mod protection;
 mod routes;
 mod sys;
+pub mod voice;
 mod worker;
 
 pub use command::{LocalAddresses, Relay, RelayConfig};

@@ -54,6 +54,8 @@ pub enum Step {
     Send(Departure),
     /// The core gets it: STUN or DTLS.
     Control,
+    /// It ended in the port's ear.
+    Heard,
     /// Nothing; a counter says why.
     Drop,
 }
@@ -84,6 +86,8 @@ pub struct Flows {
     entries: Vec<Entry>,
     free: Vec<u32>,
     by_port: HashMap<PortId, Slot>,
+    /// Ports on which the node speaks.
+    pub(crate) speakers: Vec<Slot>,
 }
 
 impl Flows {
@@ -111,6 +115,7 @@ impl Flows {
         entry.flow = Some(flow);
         let slot = Slot { index, generation: entry.generation };
         self.by_port.insert(port, slot);
+        self.voice_changed(slot);
         Some(slot)
     }
 
@@ -132,6 +137,9 @@ impl Flows {
     pub fn plan(&mut self, now: Time, port: PortId, plan: Box<FlowPlan>) -> bool {
         let Some(flow) = self.flow_of(port) else { return false };
         flow.plan(now, plan);
+        if let Some(slot) = self.slot(port) {
+            self.voice_changed(slot);
+        }
         true
     }
 
@@ -155,6 +163,12 @@ impl Flows {
         let Some(accepted) = flow.accept(now, arrival.component, media, arrival.from, buffer, arrival.len) else {
             return DROP;
         };
+        let flow = self.flow(arrival.slot);
+        let heard =
+            media == Media::Rtp && flow.is_some_and(|flow| flow.hear(now, buffer.get(..accepted.len).unwrap_or_default()));
+        if heard {
+            return Verdict { step: Step::Heard, latched: accepted.latched };
+        }
         let step = self.across(now, arrival.slot, media, buffer, accepted.len).map_or(Step::Drop, Step::Send);
         Verdict { step, latched: accepted.latched }
     }
@@ -281,12 +295,12 @@ impl Flows {
         }
     }
 
-    fn flow_of(&mut self, port: PortId) -> Option<&mut Flow> {
+    pub(crate) fn flow_of(&mut self, port: PortId) -> Option<&mut Flow> {
         let slot = self.slot(port)?;
         self.flow(slot)
     }
 
-    fn flow(&mut self, slot: Slot) -> Option<&mut Flow> {
+    pub(crate) fn flow(&mut self, slot: Slot) -> Option<&mut Flow> {
         let entry = self.entries.get_mut(slot.index as usize)?;
         entry.flow.as_mut().filter(|_| entry.generation == slot.generation)
     }
@@ -309,6 +323,7 @@ mod tests {
             },
             destination: Destination::Port(to),
             transmit: Transmit { rtp: "192.0.2.1:4000".parse().ok(), rtcp: None, rtcp_mux: true, srtp: keys, muted: false },
+            audio: None,
         })
     }
 

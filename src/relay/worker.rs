@@ -8,8 +8,10 @@ use crate::outbox::Outbox;
 use crate::path::{Arrival, Departure, Flows, Slot, Step};
 use crate::port::Sockets;
 use crate::sys::{Batch, Epoll, Outgoing, Ready, Received};
+use crate::voice::{FRAME, Sounds, Turn};
 use crossbeam_channel::{Receiver, Sender};
 use ringfort_base::{PortId, Time};
+use ringfort_media::audio::Digit;
 use ringfort_media::plan::{Component, FlowPlan, RelayEvent};
 use ringfort_media::tier::{Obstacle, Tier};
 use std::net::{SocketAddr, UdpSocket};
@@ -22,6 +24,8 @@ use std::time::{Duration, Instant};
 const BATCH: usize = 32;
 /// Most sockets told ready by one wait.
 const READY: usize = 256;
+/// So many frames are made up for after a delay.
+const LATE_FRAMES: usize = 5;
 /// How long an event that had no room waits for the next try, milliseconds.
 const RETRY_MS: i32 = 10;
 
@@ -63,6 +67,11 @@ pub(crate) enum Work {
         port: PortId,
         positions: Box<PortPositions>,
     },
+    Digit {
+        port: PortId,
+        digit: Digit,
+    },
+    Sounds(Arc<Sounds>),
     Stop,
 }
 
@@ -130,6 +139,9 @@ pub(crate) struct Worker {
     turns: u64,
     last_packet: Time,
     stopped: bool,
+    voices: Turn,
+    /// When the ports that speak have their next turn.
+    next_frame: Option<Time>,
 }
 
 impl Worker {
@@ -148,6 +160,8 @@ impl Worker {
             turns: 0,
             last_packet: Time::ZERO,
             stopped: false,
+            voices: Turn::new(),
+            next_frame: None,
         }
     }
 
@@ -188,6 +202,7 @@ impl Worker {
                 token => self.serve(token),
             }
         }
+        self.speak();
         if self.parts.outbox.is_waiting() {
             self.parts.outbox.flush();
         }
@@ -197,10 +212,36 @@ impl Worker {
     /// How long to wait for the next packet.
     fn timeout(&self) -> i32 {
         let spins = !self.parts.spin.is_zero() && self.now.since(self.last_packet) < self.parts.spin;
-        match (spins, self.parts.outbox.is_waiting()) {
-            (true, _) => 0,
-            (_, true) => RETRY_MS,
-            _ => -1,
+        let frame = self.next_frame.map(|due| due.since(self.now).as_micros().div_ceil(1_000) as i32);
+        match (spins, self.parts.outbox.is_waiting(), frame) {
+            (true, ..) => 0,
+            (_, true, frame) => RETRY_MS.min(frame.unwrap_or(RETRY_MS)),
+            (_, false, frame) => frame.unwrap_or(-1),
+        }
+    }
+
+    /// Ports that speak have a turn for every frame that is due. A worker that came far too late leaves out what is past.
+    fn speak(&mut self) {
+        if !self.flows.is_speaking() {
+            self.next_frame = None;
+            return;
+        }
+        let mut due = self.next_frame.unwrap_or(self.now);
+        let open = &self.open;
+        let mut send = |departure: &Departure, packet: &[u8]| {
+            let sent = socket(open, departure.slot, departure.component).map(|socket| socket.send_to(packet, departure.to));
+            matches!(sent, Some(Ok(_)))
+        };
+        for _ in 0..LATE_FRAMES {
+            if due > self.now {
+                break;
+            }
+            self.flows.speak(due, &mut self.voices, &mut send);
+            due = due + FRAME;
+        }
+        self.next_frame = Some(due.max(self.now));
+        for event in self.voices.events.drain(..) {
+            self.parts.outbox.tell(event);
         }
     }
 
@@ -294,7 +335,7 @@ impl Worker {
                     self.flows.control_lost(slot);
                 }
             }
-            Step::Drop => {}
+            Step::Heard | Step::Drop => {}
         }
     }
 
@@ -345,6 +386,8 @@ impl Worker {
                 Work::Tell(event) => self.parts.outbox.tell(event),
                 Work::Positions { ports, reply } => self.tell_positions(&ports, &reply),
                 Work::Restore { port, positions } => self.flows.restore(port, &positions),
+                Work::Digit { port, digit } => self.flows.tell_digit(port, digit),
+                Work::Sounds(sounds) => self.voices.sounds = sounds,
                 Work::Stop => self.stopped = true,
             }
         }

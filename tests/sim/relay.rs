@@ -69,6 +69,10 @@ impl Relay {
                 checks.ensure(self.knows(port), || format!("datagram for port {port}, which is not open"));
                 Vec::new()
             }
+            RelayCommand::Digit { port, .. } => {
+                checks.ensure(self.knows(port), || format!("digit for port {port}, which is not open"));
+                Vec::new()
+            }
             RelayCommand::Close { port } => self.close(now, port, checks),
             RelayCommand::Report => self.report(now, &talking()),
         }

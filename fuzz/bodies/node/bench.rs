@@ -299,7 +299,7 @@ impl Bench {
                     });
                 }
             }
-            RelayCommand::Move { .. } | RelayCommand::Send { .. } | RelayCommand::Report => {}
+            RelayCommand::Move { .. } | RelayCommand::Send { .. } | RelayCommand::Digit { .. } | RelayCommand::Report => {}
         }
     }
 

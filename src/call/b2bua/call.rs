@@ -9,6 +9,7 @@ use super::proof::Proving;
 use super::refer_on::Passed;
 use super::relayed::Relayed;
 use super::replace::Replaced;
+use super::service::Attendance;
 use super::session_timer::Session;
 use super::transfer::Transfer;
 use crate::admission::Place;
@@ -227,8 +228,12 @@ pub struct Media {
     pub(crate) number: u16,
     /// What the peer last said of its audio.
     pub(crate) described: Option<Description>,
-    /// SSRC of the echo service on this leg.
-    pub(crate) echo: Option<u32>,
+    /// What the node does on this leg, which has no other side.
+    #[serde(default)]
+    pub(crate) attendance: Option<Attendance>,
+    /// SSRC of what the node says to this peer itself. Another process says it under another one: its numbers begin anew.
+    #[serde(skip)]
+    pub(crate) voice: Option<u32>,
     /// Hash of the offer that the peer made last, to know a refresh by.
     #[serde(default)]
     pub(crate) offered: Option<u64>,

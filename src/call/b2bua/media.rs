@@ -1,12 +1,13 @@
 //! A leg's media: opening its port, driving its session, compiling its plan for the relay.
 
-use super::call::{Call, Failure, Media, Phase, Side};
+use super::call::{Call, Media, Phase, Side};
 use super::ending::Cause;
-use super::{Env, Tables};
+use super::{Env, Tables, service};
 use crate::wake::Wake;
 use ringfort_base::{CallId, Event, Hop, PortId, Time, limits};
-use ringfort_media::description::Description;
-use ringfort_media::plan::{Destination, DiscardReason, PortCounters, RelayCommand, RelayEvent};
+use ringfort_media::audio::Speaking;
+use ringfort_media::bridge;
+use ringfort_media::plan::{AudioPlan, Destination, DiscardReason, PortCounters, RelayCommand, RelayEvent, Source, Speech};
 use ringfort_media::sdp::{Connection, Sdp};
 use ringfort_media::session::{LegKind, LegOutput, LegSession, MediaAddress};
 use std::net::{IpAddr, SocketAddr};
@@ -56,7 +57,8 @@ pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, kind: L
         closed: false,
         number,
         described: None,
-        echo: None,
+        attendance: None,
+        voice: None,
         offered: None,
     })
 }
@@ -111,32 +113,60 @@ impl Call {
         }
     }
 
-    /// Where packets go that the peer at this seat sends. Before the answer the caller hears one branch.
-    fn destination(&mut self, seat: Seat) -> Destination {
+    fn media_ref(&self, seat: Seat) -> Option<&Media> {
+        match seat {
+            Seat::Caller => self.caller.media.as_ref(),
+            Seat::Callee => self.callee.as_ref()?.media.as_ref(),
+            Seat::Branch(no) => self.asking.branches.iter().find(|branch| branch.no == no)?.leg.media.as_ref(),
+        }
+    }
+
+    /// Who hears the peer at this seat. Before the answer the caller hears one branch.
+    fn opposite(&self, seat: Seat) -> Option<Seat> {
         let heard = self.asking.heard.filter(|_| self.callee.is_none()).map_or(Seat::Callee, Seat::Branch);
-        let other = match seat {
+        match seat {
             Seat::Caller => Some(heard),
             Seat::Callee => Some(Seat::Caller),
             Seat::Branch(_) => (seat == heard).then_some(Seat::Caller),
-        };
-        let other = other.and_then(|other| self.media_at(other)).map(|media| media.port);
-        match (self.media_at(seat).and_then(|m| m.echo), other) {
-            (Some(ssrc), _) => Destination::Echo { ssrc },
-            (None, Some(port)) => Destination::Port(port),
-            (None, None) => Destination::Discard(DiscardReason::NotConnected),
         }
     }
 
     /// Compiles all legs' plans anew and hands them to the relay.
     pub(super) fn replan(&mut self, env: &mut Env<'_>) {
         for seat in self.seats() {
-            let destination = self.destination(seat);
-            if let Some(media) = self.media_at(seat) {
-                let plan = Box::new(media.session.plan(destination));
-                let port = media.port;
-                env.cx.relay(RelayCommand::Plan { port, plan });
-            }
+            let Some(ssrc) = self.media_at(seat).map(|m| *m.voice.get_or_insert_with(|| env.cx.entropy.u64() as u32)) else {
+                continue;
+            };
+            let Some(media) = self.media_ref(seat) else { continue };
+            let (destination, audio) = service::attended(media, ssrc).unwrap_or_else(|| self.across(seat, media, ssrc));
+            let mut plan = Box::new(media.session.plan(destination));
+            plan.audio = audio.map(Box::new);
+            env.cx.relay(RelayCommand::Plan { port: media.port, plan });
         }
+    }
+
+    /// Where packets go that the peer at this seat sends, and what the node hears and says there itself. `None`: packets only pass.
+    fn across(&self, seat: Seat, near: &Media, ssrc: u32) -> (Destination, Option<AudioPlan>) {
+        let far = self.opposite(seat).and_then(|other| self.media_ref(other));
+        let music =
+            self.music_for(near, far).and_then(|name| service::said(&near.session, Source::Sound { name, repeat: true }, ssrc));
+        let Some(far) = far else {
+            let audio = music.map(|speech| AudioPlan { speak: Some(speech), ..AudioPlan::default() });
+            return (Destination::Discard(DiscardReason::NotConnected), audio);
+        };
+        if self.music_for(far, Some(near)).is_some() {
+            // Its other side hears music, and nothing of what this one may still send.
+            return (Destination::Discard(DiscardReason::OnHold), None);
+        }
+        let (there, back) = (bridge::crossing(&near.session, &far.session), bridge::crossing(&far.session, &near.session));
+        let crossed = back.speaking.map(|how| {
+            let how = Speaking { ssrc, ..how };
+            Speech { how, what: Source::Port(far.port), digits: back.digits, pauses: back.passes }
+        });
+        let destination = if there.passes { Destination::Port(far.port) } else { Destination::Discard(DiscardReason::Unheard) };
+        let speak = music.or(crossed);
+        let silent = there.hearing.payloads.is_empty() && speak.is_none();
+        (destination, (!silent).then_some(AudioPlan { hear: there.hearing, speak }))
     }
 
     /// Performs what the legs' sessions want.
@@ -213,6 +243,8 @@ impl Call {
                 env.cx.event(Event::Impaired { part: "relay".into(), reason: format!("media port: {error}") });
                 return self.port_lost(env, tables, seat);
             }
+            RelayEvent::Digit { digit, .. } => return self.digit_heard(env, seat.side(), digit),
+            RelayEvent::Said { .. } => return self.sound_over(env, tables),
             RelayEvent::Counters { counters, last, .. } => {
                 media.counters = *counters;
                 media.closed |= last;
@@ -249,18 +281,5 @@ impl Call {
             _ => {}
         }
         self.end(env, tables, Cause::named(503, "no-media-port"));
-    }
-
-    /// The echo service: the caller's own packets go back to it, in whatever format it offered.
-    pub(super) fn answer_by_echo(&mut self, env: &mut Env<'_>, tables: &mut Tables) -> Result<(), Failure> {
-        let (now, ssrc) = (env.cx.now.mono, env.cx.entropy.u64() as u32);
-        let media = self.caller.media.as_mut().ok_or(Failure::new(500, "No Media"))?;
-        let offered = media.described.clone().unwrap_or_else(Description::g711);
-        let delayed = self.asking.delayed;
-        let answer = if delayed { media.session.make_offer(now, &offered) } else { media.session.make_answer(now, &offered) };
-        let answer = answer.map_err(|error| Failure::new(error.status(), "Echo Not Possible"))?;
-        media.echo = Some(ssrc);
-        self.connect(env, tables, 0, Some(answer));
-        Ok(())
     }
 }

@@ -17,6 +17,7 @@ mod quality;
 mod release;
 mod restore;
 mod rows;
+mod service;
 mod standing;
 mod telling;
 pub(crate) mod write;
@@ -81,6 +82,7 @@ pub(crate) struct Tables {
     farewells: Farewells,
     loops: Loops,
     recent: VecDeque<CallRecord>,
+    rooms: service::Rooms,
     next_id: u64,
     /// What concerns two calls, until the one at hand is done.
     deferred: Vec<Deferred>,
@@ -109,6 +111,7 @@ impl Calls {
             abandoned: Abandoned::default(),
             farewells: Farewells::default(),
             loops: Loops::default(),
+            rooms: service::Rooms::default(),
             recent: VecDeque::new(),
             next_id: first_id,
             deferred: Vec::new(),
@@ -360,6 +363,7 @@ impl Tables {
     fn forget(&mut self, call: &Call) {
         [Some(&call.caller), call.callee.as_ref()].into_iter().flatten().for_each(|leg| self.forget_leg(leg));
         self.loops.over(call.id);
+        self.rooms.leave(call.id);
         for branch in &call.asking.branches {
             self.forget_leg(&branch.leg);
         }

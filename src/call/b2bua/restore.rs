@@ -46,6 +46,7 @@ impl Call {
             true => self.end(env, tables, Cause::named(500, "restart")),
             false => {
                 self.enter_again(env, tables);
+                self.attend_again(env, tables);
                 self.replan(env);
                 self.watch_session(env, Side::Caller);
                 self.watch_session(env, Side::Callee);

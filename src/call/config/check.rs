@@ -3,6 +3,7 @@
 use super::numbers::is_global;
 use super::snapshot::Check;
 use super::{AccountSection, ConfigError, RouteSection, RouteSource, TargetName};
+use crate::route::Service;
 use ringfort_base::limits;
 use std::collections::HashSet;
 
@@ -18,6 +19,7 @@ impl Check<'_> {
         if self.config.expect.len() > limits::EXPECTATIONS_MAX {
             return self.fail("expect", 0, format!("more than {} expectations", limits::EXPECTATIONS_MAX));
         }
+        self.sounds()?;
         self.emergency()
     }
 
@@ -139,10 +141,34 @@ impl Check<'_> {
                 TargetName::Group(name) if !self.config.group.iter().any(|g| g.name == *name) => {
                     return self.fail(section, index, format!("no group is named `{name}`"));
                 }
+                TargetName::Service(Service::Sound(name)) => self.known_sound(section, index, name)?,
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    fn sounds(&self) -> Result<(), ConfigError> {
+        let sounds = &self.config.sound;
+        if sounds.len() > limits::SOUNDS_MAX {
+            return self.fail("sound", limits::SOUNDS_MAX, format!("there may be {} sounds", limits::SOUNDS_MAX));
+        }
+        if let Some(index) =
+            (1..sounds.len()).find(|index| sounds[..*index].iter().any(|other| other.name == sounds[*index].name))
+        {
+            return self.fail("sound", index, format!("`{}` is the name of another sound already", sounds[index].name));
+        }
+        match self.config.services.music_on_hold.as_str() {
+            "" => Ok(()),
+            name => self.known_sound("services", 0, name),
+        }
+    }
+
+    fn known_sound(&self, section: &str, index: usize, name: &str) -> Result<(), ConfigError> {
+        match self.config.sound.iter().any(|sound| sound.name == name) {
+            true => Ok(()),
+            false => self.fail(section, index, format!("no [[sound]] is named `{name}`")),
+        }
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) use rule::{Action, Condition, Test};
 pub use rule::{Direction, Rule};
 pub use sections::{
     ClientAuth, DnsSection, EmergencySection, LargeByTcp, ListenAddress, MediaSection, MediaTier, NameServer, NodeSection,
-    ServicesSection, SipSection, TlsSection, WebSection,
+    ServicesSection, SipSection, SoundSection, TlsSection, WebSection,
 };
 pub use shield::ShieldSection;
 pub use snapshot::Snapshot;
@@ -112,6 +112,9 @@ pub struct Config {
     /// The node's own services.
     #[serde(default)]
     pub services: ServicesSection,
+    /// Sounds that callers may hear.
+    #[serde(default)]
+    pub sound: Vec<SoundSection>,
     /// What sources may send that nobody knows.
     #[serde(default)]
     pub shield: ShieldSection,

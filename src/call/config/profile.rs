@@ -4,7 +4,8 @@
 use super::{Config, ConfigError, Direction, FieldName, Rule};
 use crate::peers::PeerName;
 use ringfort_base::limits;
-use ringfort_media::{Keying, Security, Srtp, Suites};
+use ringfort_media::audio::Codec;
+use ringfort_media::{Digits, Keying, Security, Srtp, Suites};
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use std::collections::BTreeMap;
@@ -55,6 +56,11 @@ pub struct PeerProfile {
     pub srtp_keying: Keying,
     /// Suites of keys in descriptions (RFC 4568) that this peer is offered, in this order, and that are taken up from it.
     pub srtp_suites: Suites,
+    /// The audio codecs that this peer is offered, first choice first; what the other side has not is transcoded. Absent: what the other
+    /// side offers, and G.711.
+    pub codecs: Option<Vec<Codec>>,
+    /// How this peer tells digits, and takes them: `auto`, `info` or `in-band`.
+    pub dtmf: Digits,
     /// What is done with a REFER of this peer (RFC 3515).
     pub refer: Handling,
     /// Header fields of this peer's INVITE that reach the other leg although the node does not know them: `X-Tenant`.
@@ -78,6 +84,8 @@ impl Default for PeerProfile {
             srtp: Srtp::Off,
             srtp_keying: Keying::Sdes,
             srtp_suites: Suites::default(),
+            codecs: None,
+            dtmf: Digits::Auto,
             refer: Handling::Node,
             pass: Vec::new(),
             rule: Vec::new(),

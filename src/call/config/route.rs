@@ -1,6 +1,7 @@
 //! `[[route]]`: where calls go, first match first.
 
 use super::When;
+use crate::route::Service;
 use ringfort_base::event::Mode;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
@@ -136,8 +137,8 @@ pub enum TargetName {
     Extension,
     /// An extension, whatever was dialled.
     User(String),
-    /// The echo service.
-    Echo,
+    /// A service of the node.
+    Service(Service),
 }
 
 impl<'de> Deserialize<'de> for TargetName {
@@ -146,13 +147,15 @@ impl<'de> Deserialize<'de> for TargetName {
         match text.as_str() {
             "cloud" => Ok(TargetName::Cloud),
             "extension" => Ok(TargetName::Extension),
-            "echo" => Ok(TargetName::Echo),
+            "echo" => Ok(TargetName::Service(Service::Echo)),
             other => match other.split_once(':') {
                 Some(("trunk", name)) => Ok(TargetName::Trunk(name.to_string())),
                 Some(("group", name)) => Ok(TargetName::Group(name.to_string())),
+                Some(("sound", name)) => Ok(TargetName::Service(Service::Sound(name.to_string()))),
+                Some(("conference", room)) => Ok(TargetName::Service(Service::Conference(room.to_string()))),
                 Some(("extension", user)) => Ok(TargetName::User(user.to_string())),
                 _ => {
-                    let known = "trunk:NAME, group:NAME, cloud, extension, extension:USER or echo";
+                    let known = "trunk:NAME, group:NAME, cloud, extension, extension:USER, sound:NAME, conference:ROOM or echo";
                     Err(de::Error::custom(format!("`{other}` is not {known}")))
                 }
             },

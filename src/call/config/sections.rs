@@ -195,6 +195,8 @@ pub struct MediaSection {
     pub workers: usize,
     /// What may carry audio.
     pub tier: MediaTier,
+    /// Whether the node brings together sides that share no codec.
+    pub transcode: bool,
 }
 
 impl Default for MediaSection {
@@ -206,6 +208,7 @@ impl Default for MediaSection {
             port_last: 29_999,
             workers: 0,
             tier: MediaTier::Auto,
+            transcode: true,
         }
     }
 }
@@ -226,12 +229,35 @@ pub struct EmergencySection {
 pub struct ServicesSection {
     /// Number of the echo service; empty: none.
     pub echo: String,
+    /// Conferences: the number of a room is this and one to eight digits. Empty: none.
+    pub conference: String,
+    /// Sound that a party hears while the other one holds; empty: what the other one sends.
+    pub music_on_hold: String,
 }
 
 impl Default for ServicesSection {
     fn default() -> Self {
-        ServicesSection { echo: "*43".into() }
+        ServicesSection { echo: "*43".into(), conference: String::new(), music_on_hold: String::new() }
     }
+}
+
+impl ServicesSection {
+    /// The room that this number leads to.
+    pub fn room<'a>(&self, dialled: &'a str) -> Option<&'a str> {
+        let room = dialled.strip_prefix(self.conference.as_str()).filter(|_| !self.conference.is_empty())?;
+        let fits = (1..=8).contains(&room.len()) && room.bytes().all(|digit| digit.is_ascii_digit());
+        fits.then_some(room)
+    }
+}
+
+/// `[[sound]]`: a WAV file that callers may hear.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SoundSection {
+    /// Name by which other keys know it.
+    pub name: String,
+    /// The file; a relative path begins beside the configuration.
+    pub file: PathBuf,
 }
 
 /// `[dns]`: how names of peers are looked up.

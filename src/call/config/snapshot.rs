@@ -3,9 +3,11 @@
 use super::{
     Account, AccountSection, CloudSection, Config, ConfigError, DidSection, DnsSection, EmergencySection, GroupSection,
     LimitsSection, MediaSection, NodeSection, NumbersSection, PeerProfile, PeerRef, ProfileFiles, Profiles, RealmSection,
-    RouteSection, ServicesSection, ShieldSection, SipSection, TlsSection, TrunkSection, WebSection,
+    RouteSection, ServicesSection, ShieldSection, SipSection, SoundSection, TlsSection, TrunkSection, WebSection,
 };
 use ringfort_base::{Transport, limits};
+use ringfort_media::repertoire::Repertoire;
+use ringfort_media::{Digits, Policy};
 use ringfort_sip::digest::Ha1;
 use ringfort_sip::uri::{Uri, escape_user};
 use std::collections::{BTreeMap, HashSet};
@@ -49,6 +51,8 @@ pub struct Snapshot {
     pub emergency: EmergencySection,
     /// Own services.
     pub services: ServicesSection,
+    /// Sounds that callers may hear.
+    pub sounds: Vec<SoundSection>,
     /// What each kind of peer needs.
     pub profiles: Profiles,
     /// What unknown sources may send.
@@ -106,6 +110,7 @@ impl Snapshot {
             routes: config.route,
             emergency: config.emergency,
             services: config.services,
+            sounds: config.sound,
             profiles,
             shield: config.shield,
         };
@@ -126,6 +131,17 @@ impl Snapshot {
     /// The group of this name.
     pub fn group(&self, name: &str) -> Option<&GroupSection> {
         self.groups.iter().find(|g| g.name == name)
+    }
+
+    /// What a leg does with a peer of this profile.
+    pub fn policy_of(&self, profile: &PeerProfile) -> Policy {
+        let repertoire = match (&profile.codecs, self.media.transcode) {
+            (_, false) => Repertoire::Pass,
+            (Some(codecs), true) => Repertoire::Only(codecs.clone()),
+            (None, true) => Repertoire::Common,
+        };
+        let digits = if self.media.transcode { profile.dtmf } else { Digits::Auto };
+        Policy { security: profile.security(), repertoire, digits }
     }
 
     /// What this peer needs; the defaults where no profile is named for it.

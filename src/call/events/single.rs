@@ -271,8 +271,8 @@ fn concrete(env: &Env<'_>, targets: Vec<Target>) -> Vec<Target> {
                 let device = |token: &String| Target::Device { user: user.clone(), token: token.clone() };
                 concrete.extend(env.bindings.devices_of(&user).iter().rev().map(|binding| device(&binding.token)));
             }
-            // The echo service speaks.
-            Target::Echo => {}
+            // A service of the node speaks.
+            Target::Service(_) => {}
             target => concrete.push(target),
         }
     }

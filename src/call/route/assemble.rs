@@ -44,7 +44,7 @@ impl<T: Trace> Builder<'_, T> {
     /// Adds what a rule wants; the last stage of its main line, if there is any.
     fn way(&mut self, way: &Way<'_>, link: Link) -> Option<usize> {
         match way {
-            Way::Echo => self.push(Stage::of(Target::Echo), link),
+            Way::Service(service) => self.push(Stage::of(Target::Service(service.clone())), link),
             Way::Cloud(number) => self.push(Stage::of(Target::Cloud { number: number.clone() }), link),
             Way::Targets(names, number) => self.targets(names, number, link),
             Way::Extension { user, by_cloud } => {
@@ -72,7 +72,7 @@ impl<T: Trace> Builder<'_, T> {
         let (mut last, mut link) = (None, link);
         for name in names {
             let place = match name {
-                TargetName::Echo => self.push(Stage::of(Target::Echo), link),
+                TargetName::Service(service) => self.push(Stage::of(Target::Service(service.clone())), link),
                 TargetName::Cloud => self.push(Stage::of(Target::Cloud { number: number.into() }), link),
                 TargetName::Extension => self.extension(number, link),
                 TargetName::User(user) => self.extension(user, link),

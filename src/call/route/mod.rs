@@ -90,11 +90,32 @@ pub struct Question<'a> {
     pub is_registered: &'a dyn Fn(&str) -> bool,
 }
 
+/// What the node answers itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Service {
+    /// The caller hears itself.
+    Echo,
+    /// The caller hears a sound of this name, and is released at its end.
+    Sound(String),
+    /// The caller joins whoever else is in this room.
+    Conference(String),
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Service::Echo => f.write_str("echo"),
+            Service::Sound(name) => write!(f, "sound:{name}"),
+            Service::Conference(room) => write!(f, "conference:{room}"),
+        }
+    }
+}
+
 /// One place to try.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
-    /// The echo service.
-    Echo,
+    /// A service of the node.
+    Service(Service),
     /// The devices registered for this extension.
     Extension(String),
     /// One device of an extension; made from [`Target::Extension`] when its turn comes.
@@ -131,7 +152,7 @@ impl Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Target::Echo => f.write_str("echo"),
+            Target::Service(service) => service.fmt(f),
             Target::Extension(user) | Target::Device { user, .. } => write!(f, "extension:{user}"),
             Target::Trunk { name, .. } => write!(f, "trunk:{name}"),
             Target::Cloud { .. } => f.write_str("cloud"),

@@ -1,6 +1,6 @@
 //! Which rule takes a call: the first that fits.
 
-use super::{NoRoute, Note, Question, Source, Trace};
+use super::{NoRoute, Note, Question, Service, Source, Trace};
 use crate::config::{RouteSection, RouteSource, Snapshot, TargetName};
 use crate::number::{self, Number, Writer};
 use ringfort_base::event::Mode;
@@ -15,8 +15,8 @@ pub(super) struct Asked<'a> {
 
 /// What the rule wants.
 pub(super) enum Way<'a> {
-    /// The node's echo service.
-    Echo,
+    /// A service of the node.
+    Service(Service),
     /// These targets with this number.
     Targets(&'a [TargetName], String),
     /// An extension of this node; in normal mode the cloud is asked first.
@@ -71,13 +71,21 @@ fn emergency<'a>(asked: &Asked<'a>, trace: &mut impl Trace) -> Option<Found<'a>>
 }
 
 fn service<'a>(asked: &Asked<'a>, trace: &mut impl Trace) -> Option<Found<'a>> {
-    let echo = &asked.snapshot.services.echo;
-    if echo.is_empty() || *echo != asked.number.dialled {
-        trace.note(|| Note::no("service", if echo.is_empty() { "none is configured".into() } else { format!("not {echo}") }));
+    let (services, dialled) = (&asked.snapshot.services, &asked.number.dialled);
+    let echo = (!services.echo.is_empty() && services.echo == *dialled).then_some(Service::Echo);
+    let Some(service) = echo.or_else(|| Some(Service::Conference(services.room(dialled)?.to_string()))) else {
+        let known: Vec<&str> =
+            [&services.echo, &services.conference].into_iter().map(String::as_str).filter(|n| !n.is_empty()).collect();
+        trace.note(|| {
+            Note::no(
+                "service",
+                if known.is_empty() { "none is configured".into() } else { format!("not {}", known.join(" or ")) },
+            )
+        });
         return None;
-    }
-    trace.note(|| Note::yes("service", "echo"));
-    found("service", Way::Echo)
+    };
+    trace.note(|| Note::yes("service", service.to_string()));
+    found("service", Way::Service(service))
 }
 
 fn configured<'a>(asked: &Asked<'a>, trace: &mut impl Trace) -> Option<Found<'a>> {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A speech codec that the node decodes and encodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Codec {
     /// G.711 µ-law, 64 kbit/s.
     Pcmu,

@@ -31,6 +31,7 @@ pub use digit::Digit;
 pub use ear::{Ear, Heard, Hearing, Played};
 pub use mixer::Mixer;
 pub use mouth::{Mouth, Speaking};
+pub use resample::Resampler;
 pub use sound::{Sound, SoundError};
 pub use tones::{Signal, Tone};
 

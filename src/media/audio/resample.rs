@@ -10,7 +10,7 @@ const BETA: f64 = 6.8;
 
 /// One stream's converter.
 #[derive(Debug)]
-pub(super) struct Resampler {
+pub struct Resampler {
     up: usize,
     down: usize,
     /// Filter of each phase, in the order of the samples that it is laid over.

@@ -38,6 +38,7 @@ impl LegSession {
             receive: Receive { latch, srtp: theirs, speech: agreed.speech(), signals: agreed.signals() },
             destination,
             transmit: Transmit { rtp: remote.rtp, rtcp, rtcp_mux, srtp: ours, muted: !agreed.node_may_send() },
+            audio: None,
         }
     }
 
@@ -56,6 +57,7 @@ impl LegSession {
                 srtp: ours,
                 muted: !agreed.node_may_send(),
             },
+            audio: None,
         }
     }
 
@@ -84,5 +86,6 @@ fn closed(reason: DiscardReason) -> FlowPlan {
         receive: Receive { latch: Latch::Exact(NOBODY), srtp: None, speech: Vec::new(), signals: Vec::new() },
         destination: Destination::Discard(reason),
         transmit: Transmit { rtp: None, rtcp: None, rtcp_mux: false, srtp: None, muted: true },
+        audio: None,
     }
 }

@@ -61,6 +61,7 @@ fn plan(to: PortId, peer: &UdpSocket, srtp: Option<SrtpKeys>) -> Box<FlowPlan> {
         },
         destination: Destination::Port(to),
         transmit: Transmit { rtp, rtcp: None, rtcp_mux: true, srtp, muted: false },
+        audio: None,
     })
 }
 

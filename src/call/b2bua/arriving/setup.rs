@@ -9,11 +9,10 @@ use crate::b2bua::loops::breadth;
 use crate::b2bua::media::At;
 use crate::b2bua::proof::Proving;
 use crate::b2bua::{Env, Tables, device, media, people, progress, session_timer, write};
-use crate::config::{PeerRef, Snapshot};
+use crate::config::{PeerProfile, PeerRef, Snapshot};
 use crate::number;
 use crate::route::{self, Decision, NoTrace, Question, Source};
 use ringfort_base::{CallId, Event, Hop, Transport, limits};
-use ringfort_media::Security;
 use ringfort_media::sdp::Sdp;
 use ringfort_media::session::{LegKind, kind_of_offer};
 use ringfort_sip::dialog::Dialog;
@@ -210,19 +209,19 @@ pub(in crate::b2bua) fn open_for(
         None => kind_behind(hop),
     };
     let mut media = media::open(env, tables, call, kind, At { hop, audio: body.and_then(media::address_of) })?;
-    media.session.set_security(security_of(&env.cx.snapshot, source, invite));
+    let profile = profile_of_caller(&env.cx.snapshot, source, invite);
+    media.session.set_policy(env.cx.snapshot.policy_of(profile));
     Some(media)
 }
 
-/// How this caller's audio is secured: by its profile.
-fn security_of(snapshot: &Snapshot, source: &Source, invite: &Message) -> Security {
+fn profile_of_caller<'a>(snapshot: &'a Snapshot, source: &Source, invite: &Message) -> &'a PeerProfile {
     let agent = || invite.header(HeaderName::UserAgent).unwrap_or_default();
     let peer = match source {
         Source::Account(_) => PeerRef::Device(agent()),
         Source::Cloud => PeerRef::Cloud,
         Source::Trunk(name) => PeerRef::Trunk(name),
     };
-    snapshot.profile_of(peer).security()
+    snapshot.profile_of(peer)
 }
 
 /// What kind of peer sits behind a hop.

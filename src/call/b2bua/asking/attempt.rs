@@ -66,8 +66,12 @@ impl Call {
         let preferred = targets.iter().take_while(|target| preference(target) == best).count();
         self.announce_reroute(env, &first);
         self.target = Some(first);
-        if targets.contains(&Target::Echo) {
-            return self.answer_by_echo(env, tables).map_err(|failure| self.asking.last = Some(failure)).is_ok();
+        let service = targets.iter().find_map(|target| match target {
+            Target::Service(service) => Some(service.clone()),
+            _ => None,
+        });
+        if let Some(service) = service {
+            return self.answer_by_service(env, tables, &service).map_err(|failure| self.asking.last = Some(failure)).is_ok();
         }
         // RFC 5393 5.3.3: what may not ring at once rings afterwards.
         let at_once = limits::BRANCHES_MAX.min(self.asking.breadth as usize).min(preferred).max(1);
@@ -146,7 +150,7 @@ impl Call {
         }
         let media = media::open(env, tables, self.id, destination.kind, At { hop: &destination.hop, audio: None });
         let mut media = media.ok_or(Failure::new(503, "No Media Port"))?;
-        media.session.set_security(destination.security.clone());
+        media.session.set_policy(destination.policy.clone());
         leg.media = Some(media);
         leg.connected = Connected::of_target(&snapshot, &target);
         tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (self.id, Side::Callee));

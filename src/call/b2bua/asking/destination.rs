@@ -7,7 +7,7 @@ use crate::peers::PeerName;
 use crate::registrar::Device;
 use crate::route::Target;
 use ringfort_base::{Hop, Transport};
-use ringfort_media::Security;
+use ringfort_media::Policy;
 use ringfort_media::session::LegKind;
 use ringfort_sip::uri::Uri;
 use std::time::Duration;
@@ -22,8 +22,8 @@ pub(crate) struct Destination {
     /// Domain of From and To.
     pub domain: String,
     pub kind: LegKind,
-    /// How its audio is secured.
-    pub security: Security,
+    /// Keys, codecs and digits of its offer.
+    pub policy: Policy,
     pub habits: Habits,
     pub patience: Duration,
     pub by_target: bool,
@@ -88,7 +88,7 @@ pub(crate) fn destination(env: &Env<'_>, snapshot: &Snapshot, target: &Target) -
             let to = peer(env, snapshot, &PeerName::Trunk(name.clone()), uri, domain)?;
             Ok(Destination { by_target: !section.nat, ..to })
         }
-        Target::Echo | Target::Extension(_) => Err(Failure::new(500, "Not A Destination")),
+        Target::Service(_) | Target::Extension(_) => Err(Failure::new(500, "Not A Destination")),
     }
 }
 
@@ -110,7 +110,7 @@ fn device(env: &Env<'_>, snapshot: &Snapshot, token: &str) -> Result<Destination
         uri: binding.contact.clone(),
         domain: snapshot.node.domain.clone(),
         kind: if browser { LegKind::Webrtc } else { LegKind::Rtp },
-        security: profile.security(),
+        policy: snapshot.policy_of(profile),
         habits: Habits::of(profile),
         patience: DEVICE_PATIENCE,
         by_target: false,
@@ -128,7 +128,7 @@ fn peer(env: &Env<'_>, snapshot: &Snapshot, name: &PeerName, uri: String, domain
         uri,
         domain,
         kind: LegKind::Rtp,
-        security: profile.security(),
+        policy: snapshot.policy_of(profile),
         habits: Habits::of(profile),
         patience: peer.patience(),
         by_target: true,

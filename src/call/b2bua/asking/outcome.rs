@@ -62,7 +62,7 @@ pub(crate) fn best(failures: Vec<Failure>) -> Option<Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::route::Target;
+    use crate::route::{Service, Target};
 
     fn best_of(statuses: &[u16]) -> u16 {
         best(statuses.iter().map(|status| Failure::new(*status, "")).collect()).expect("one").status
@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn a_device_that_is_gone_makes_room() {
-        let plan = [Stage::of(Target::Echo), Stage { behind: Some(0), ..Stage::of(Target::Echo) }];
+        let plan =
+            [Stage::of(Target::Service(Service::Echo)), Stage { behind: Some(0), ..Stage::of(Target::Service(Service::Echo)) }];
         let said = |status, of_device| Failure { of_device, outcome: Outcome::Status(status), ..Failure::new(status, "") };
         assert_eq!(said(480, true).leads_to(&plan, 0), Some(1));
         assert_eq!(said(486, true).leads_to(&plan, 0), None);

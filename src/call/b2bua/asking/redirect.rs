@@ -99,7 +99,12 @@ impl Call {
         // Others ring on: the new ones ring with them (RFC 3261 16.7 step 4).
         let room = limits::BRANCHES_MAX.saturating_sub(self.asking.branches.len());
         let mut asked = 0;
-        for target in self.concrete(env, first.targets.clone()).into_iter().take(room).filter(|target| *target != Target::Echo) {
+        for target in self
+            .concrete(env, first.targets.clone())
+            .into_iter()
+            .take(room)
+            .filter(|target| !matches!(target, Target::Service(_)))
+        {
             let diversions = first.diversions_of(&target).to_vec();
             let wanted = Wanted { target, diversions, breadth: 1 };
             asked += usize::from(self.ask(env, tables, wanted).is_ok());
@@ -124,6 +129,6 @@ fn redirecting(target: &Target) -> String {
     match target {
         Target::Device { user, .. } | Target::Extension(user) => user.clone(),
         Target::Trunk { number, .. } | Target::Cloud { number } => number.clone(),
-        Target::Echo => String::new(),
+        Target::Service(_) => String::new(),
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::b2bua::call::{Awaited, Call, Phase, Side};
 use crate::b2bua::within::Asked;
-use crate::b2bua::{Env, Tables, connected, ending, progress, session_timer, write};
+use crate::b2bua::{Env, Tables, connected, ending, progress, service, session_timer, write};
 use crate::context::Owner;
 use crate::wake::Wake;
 use ringfort_sip::message::{HeaderName, Message, Method};
@@ -125,7 +125,8 @@ impl Call {
             // RFC 4028 7.4: a refresh says nothing new, so the other leg need not hear of it.
             return self.answer_exchange(env, tables, side, &before);
         }
-        match self.media(side.other()).map(|m| m.session.make_offer(now, &described)) {
+        let told = service::told_of_hold(env, &described);
+        match self.media(side.other()).map(|m| m.session.make_offer(now, &told)) {
             None => self.answer_exchange(env, tables, side, &described),
             Some(Ok(sdp)) => self.send_exchange(env, side.other(), Some(sdp)),
             Some(Err(error)) => self.reject_exchange(env, error.status()),

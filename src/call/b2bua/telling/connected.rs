@@ -70,7 +70,7 @@ impl Connected {
             Target::Trunk { number, .. } | Target::Cloud { number } => {
                 Some(Connected { user: number.clone(), name: String::new(), asserted: false, private: false })
             }
-            Target::Echo => None,
+            Target::Service(_) => None,
         }
     }
 
@@ -100,7 +100,7 @@ pub(in crate::b2bua) fn party_of(target: &Target) -> Option<Source> {
         Target::Device { user, .. } | Target::Extension(user) => Some(Source::Account(user.clone())),
         Target::Trunk { name, .. } => Some(Source::Trunk(name.clone())),
         Target::Cloud { .. } => Some(Source::Cloud),
-        Target::Echo => None,
+        Target::Service(_) => None,
     }
 }
 
@@ -269,6 +269,7 @@ pub(in crate::b2bua) fn of_newcomer(snapshot: &Snapshot, source: &Source, invite
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::route::Service;
 
     #[test]
     fn a_target_is_known_by_what_it_was_called() {
@@ -276,7 +277,7 @@ mod tests {
         let trunk = Target::Trunk { name: "a".into(), number: "0123".into() };
         let who = Connected::of_target(&snapshot, &trunk).expect("somebody");
         assert!(who.user == "0123" && !who.asserted);
-        assert!(Connected::of_target(&snapshot, &Target::Echo).is_none());
+        assert!(Connected::of_target(&snapshot, &Target::Service(Service::Echo)).is_none());
         assert_eq!(party_of(&trunk), Some(Source::Trunk("a".into())));
     }
 }

@@ -4,7 +4,8 @@ use crate::party::State;
 use crate::story::{End, Scene};
 use ringfort_base::{CallId, PortId};
 use ringfort_call::Input;
-use ringfort_media::plan::{Destination, FlowPlan, RelayCommand, RelayEvent, SrtpKeys};
+use ringfort_media::audio::{Codec, Heard};
+use ringfort_media::plan::{Destination, FlowPlan, RelayCommand, RelayEvent, Source, SrtpKeys};
 use std::time::Duration;
 
 const TICK: Duration = Duration::from_millis(5);
@@ -105,18 +106,40 @@ impl Scene {
                 self.findings.push("a leg has a plan".into());
                 continue;
             };
-            self.expect(plan.destination == Destination::Port(to) && !plan.transmit.muted, "packets pass");
+            let heard = plan.audio.as_ref().is_some_and(|audio| !audio.hear.payloads.is_empty());
+            let passes = plan.destination == Destination::Port(to);
+            self.expect((passes || heard) && !plan.transmit.muted, "packets pass, or are heard");
             let (in_keys, out_keys, address) = self.told(end);
             self.expect(plan.receive.srtp == in_keys && plan.transmit.srtp == out_keys, "keys are those of the party");
             self.expect(plan.transmit.rtp.map(|at| at.to_string()) == Some(address), "packets go where the party said");
         }
         self.expect(self.group(one).is_some() && self.group(one) == self.group(other), "one worker of the relay has both ports");
+        let sound = [(one, other), (other, one)].into_iter().all(|(from, to)| self.is_taken(from, to) == Some(true));
+        self.expect(
+            sound,
+            "what one side may send first the other takes under this payload type, or the node says it in one that it takes",
+        );
+    }
+
+    /// Whether the first speech that `from` may send reaches `to` in a codec and under a number that it takes.
+    fn is_taken(&self, from: End, to: End) -> Option<bool> {
         let voice = |(party, line): End| &self.parties[party].lines[line].voice;
-        let sound = [(one, other), (other, one)].into_iter().all(|(from, to)| {
-            let taken = voice(to).told.as_ref().map(|sdp| sdp.formats.clone()).unwrap_or_default();
-            voice(from).speech().is_some_and(|first| taken.contains(&first))
-        });
-        self.expect(sound, "what one side may send first the other takes under this payload type");
+        let taken = voice(to).told.as_ref().map(|sdp| sdp.formats.clone()).unwrap_or_default();
+        let first = voice(from).speech()?;
+        let (near, far) = (self.plan(from)?, self.plan(to)?);
+        if near.destination == Destination::Port(self.port(to)?) && taken.contains(&first) {
+            return Some(true);
+        }
+        let speech = far.audio.and_then(|audio| audio.speak)?;
+        let Heard::Speech(codec) = near.audio?.hear.payloads.iter().find(|(payload, _)| *payload == first.0)?.1 else {
+            return None;
+        };
+        let named = |(payload, encoding): &(u8, String)| {
+            *payload == speech.how.payload
+                && Codec::named(encoding.split('/').next().unwrap_or_default()) == Some(speech.how.codec)
+        };
+        let same = Codec::named(first.1.split('/').next()?) == Some(codec);
+        Some(same && speech.what == Source::Port(self.port(from)?) && taken.iter().any(named))
     }
 
     /// Keys of a party's direction and of the node's, and where the party takes media.

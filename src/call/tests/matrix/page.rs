@@ -33,20 +33,20 @@ descriptions with code of their own. A row works when
 - no address, host name, tag, Call-ID, branch, key, ICE credential or fingerprint of one party is in any message to another one.
 
 `digits` says how a digit of the caller reaches the callee: `event` with its payload type, `INFO`, in the `audio`; or `not converted`:
-the node passes events and INFO on, it does not make one of the other. RTP itself is not in this table: the relay's and
+without `dtmf` in a profile the node passes events and INFO on and makes none of the other. RTP itself is not in this table: the relay's and
 live tests carry it.
 ";
 
 const REFUSED: &str = "
 ## Nothing in common
 
-The node does not transcode. Parties without a common codec are told so by the callee's 488, which the caller gets; nothing is left.
+The node transcodes: it hears each party in that party's codec, and speaks to the other in its own.
 ";
 
 const ABSENT: &str = "
 ## What is not in the tables
 
-- Transcoding, T.38, video.
+- Whether the audio is right that is transcoded (the relay's tests listen to it); T.38, video.
 - DTLS-SRTP on a leg without WebSocket: the node offers it to devices on WebSocket only.
 - Optional SRTP (`srtp = \"optional\"`): here SDES legs have `srtp = \"required\"`.
 - Trunks and the cloud as parties: both parties are registered devices, and so is the target of transfers, which has every codec.

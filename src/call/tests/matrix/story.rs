@@ -201,9 +201,16 @@ impl Scene {
     /// A digit from the caller to the callee, as far as their ways of telling it meet.
     fn digits(&mut self) -> String {
         let [from, to] = [CALLER, CALLEE].map(|at| self.parties[at].kit.digits);
-        let [events, theirs] = [CALLER, CALLEE].map(|at| self.parties[at].lines[0].voice.agreed("telephone-event/8000"));
+        let [events, theirs] = [CALLER, CALLEE].map(|at| {
+            let voice = &self.parties[at].lines[0].voice;
+            voice.agreed("telephone-event/8000").or_else(|| voice.agreed("telephone-event/48000"))
+        });
         let meant = from == Digits::Events && to == Digits::Events;
-        self.expect(events == theirs && events.is_some() == meant, "events are agreed on where both sides have them");
+        let crossed = self.plan((CALLER, 0)).is_some_and(|plan| plan.audio.is_some());
+        self.expect(
+            (events == theirs || crossed) && events.is_some() == meant && theirs.is_some() == meant,
+            "events are agreed on where both sides have them",
+        );
         if from == Digits::Info {
             let body = "Signal=5\r\nDuration=160\r\n";
             self.parties[CALLER].send(&mut self.desk, 0, "INFO", "Content-Type: application/dtmf-relay\r\n", body);
@@ -213,7 +220,8 @@ impl Scene {
             self.expect((self.parties[CALLEE].infos == [body]) == (to == Digits::Info), "the digit arrives as it was sent");
         }
         match (from, to, events) {
-            (Digits::Events, Digits::Events, Some(payload)) => format!("event {payload}"),
+            (Digits::Events, Digits::Events, Some(payload)) if events == theirs => format!("event {payload}"),
+            (Digits::Events, Digits::Events, Some(payload)) => format!("event {payload} → {}", theirs.unwrap_or_default()),
             (Digits::Info, Digits::Info, _) => "INFO".into(),
             (Digits::InBand, Digits::InBand, _) => "audio".into(),
             _ => "not converted".into(),

@@ -1,5 +1,6 @@
 //! The whole brain, driven by hand: one message or one moment at a time.
 
+mod attended;
 mod bodies;
 mod border;
 mod calls;
@@ -40,6 +41,7 @@ mod states;
 mod subscriptions;
 mod supervision;
 mod talk;
+mod transcoding;
 mod transfer;
 mod transfer_flows;
 mod transports;

@@ -60,6 +60,7 @@ impl Call {
             receive: Receive { latch, srtp: None, speech: vec![(0, 8_000)], signals: Vec::new() },
             destination: Destination::Port(to),
             transmit,
+            audio: None,
         }
     }
 

@@ -154,6 +154,7 @@ pub fn plan(to: PortId, peer: &Peer) -> FlowPlan {
             srtp: None,
             muted: false,
         },
+        audio: None,
     }
 }
 

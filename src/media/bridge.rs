@@ -1,0 +1,103 @@
+//! From one leg to the other: which packets pass as they are, and which the node has to hear and say again in another codec.
+//!
+//! Every number in it comes from what both sides were told, so a restarted process finds the same.
+
+use crate::audio::{Heard, Hearing, Speaking};
+use crate::description::Format;
+use crate::digits::Digits;
+use crate::negotiation::Agreed;
+use crate::session::LegSession;
+
+/// How audio crosses from one leg's peer to the other's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crossing {
+    /// What is heard on the first leg; empty: all packets pass as they are.
+    pub hearing: Hearing,
+    /// How the node speaks on the second leg what it heard; `None`: nothing is heard, or the node speaks nothing that this peer takes.
+    pub speaking: Option<Speaking>,
+    /// The second leg's peer takes digits in its audio or as events.
+    pub digits: bool,
+    /// Packets that are not heard pass. Otherwise they are of no use to the other side.
+    pub passes: bool,
+}
+
+/// Sampling rate of the node's own sounds and mixes, Hz.
+const OWN_HZ: u32 = 16_000;
+/// All packets pass.
+const PASSING: Crossing =
+    Crossing { hearing: Hearing { payloads: Vec::new(), in_band: false }, speaking: None, digits: false, passes: true };
+
+/// The way from the peer of `from` to that of `to`. Before both have agreed with their peers everything passes.
+pub fn crossing(from: &LegSession, to: &LegSession) -> Crossing {
+    match (from.agreed(), to.agreed()) {
+        (Some(a), Some(b)) => across(a, b, (from.policy().digits, to.policy().digits)),
+        _ => PASSING,
+    }
+}
+
+fn across(from: &Agreed, to: &Agreed, (their_way, other_way): (Digits, Digits)) -> Crossing {
+    // The same codec under another number does not pass either: the number is all that the peer goes by.
+    let as_it_is = |format: &Format| to.spoken().any(|other| format.same_codec(other) && format.payload == other.payload);
+    let speech: Vec<bool> = from.heard().filter(|format| format.is_speech()).map(as_it_is).collect();
+    let events_pass = !to.spoken().any(Format::is_events) || from.heard().filter(|format| format.is_events()).all(as_it_is);
+    let passes = speech.contains(&true) && events_pass && !their_way.differ(other_way);
+    let heard = from.heard().filter(|format| !(passes && as_it_is(format)));
+    let payloads = heard.filter_map(|format| Some((format.payload, heard_as(format)?))).collect();
+    let hearing = Hearing { payloads, in_band: their_way == Digits::InBand && other_way != Digits::InBand };
+    let deaf = !hearing.payloads.iter().any(|(_, heard)| matches!(heard, Heard::Speech(_)));
+    match deaf {
+        true => PASSING,
+        false => {
+            let speaking = spoken_to(to, rate_of(&hearing));
+            Crossing { hearing, speaking, digits: other_way != Digits::Info, passes }
+        }
+    }
+}
+
+fn heard_as(format: &Format) -> Option<Heard> {
+    match format.codec() {
+        Some(codec) => Some(Heard::Speech(codec)),
+        None if format.is_events() => Some(Heard::Events { clock_hz: format.clock_hz()? }),
+        None if format.name().eq_ignore_ascii_case("CN") => Some(Heard::ComfortNoise),
+        None => None,
+    }
+}
+
+/// All that a leg's peer may send and the node can hear.
+pub fn hearing(leg: &LegSession) -> Hearing {
+    let heard = leg.agreed().into_iter().flat_map(Agreed::heard);
+    Hearing { payloads: heard.filter_map(|format| Some((format.payload, heard_as(format)?))).collect(), in_band: false }
+}
+
+/// How the node speaks to a leg's peer of its own. `None`: the peer takes no codec that the node has. The SSRC is still to be given.
+pub fn speaking(leg: &LegSession) -> Option<Speaking> {
+    spoken_to(leg.agreed()?, OWN_HZ)
+}
+
+/// The sampling rate that is worth coding, Hz.
+fn rate_of(hearing: &Hearing) -> u32 {
+    let rates = hearing.payloads.iter().filter_map(|(_, heard)| match heard {
+        Heard::Speech(codec) => Some(codec.rate_hz()),
+        _ => None,
+    });
+    rates.max().unwrap_or(8_000)
+}
+
+/// How the node speaks to a peer what it has at `source_hz`: by the first codec of it that the node has. The SSRC is still to be given.
+fn spoken_to(to: &Agreed, source_hz: u32) -> Option<Speaking> {
+    let (format, codec) = to.spoken().find_map(|format| Some((format, format.codec()?)))?;
+    let clock = codec.rtp_clock_hz();
+    let spoken: Vec<&Format> = to.spoken().collect();
+    let events =
+        || spoken.iter().filter(|format| format.is_events()).filter_map(|format| Some((format.payload, format.clock_hz()?)));
+    let noise = spoken.iter().find(|format| format.name().eq_ignore_ascii_case("CN") && format.clock_hz() == Some(clock));
+    Some(Speaking {
+        payload: format.payload,
+        codec,
+        source_hz,
+        ptime_ms: to.remote.description.ptime.unwrap_or(20),
+        events: events().find(|(_, hz)| *hz == clock).or_else(|| events().next()),
+        comfort_noise: noise.map(|noise| noise.payload),
+        ssrc: 0,
+    })
+}
