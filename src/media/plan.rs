@@ -5,6 +5,7 @@
 //! keys or addresses. Plans are plain data: they are written to the journal and read back after a restart.
 
 use crate::audio::{Digit, Hearing, Speaking};
+use crate::srtp::SrtpPositions;
 use crate::tier::Tier;
 use ringfort_base::{CallId, PortId};
 use serde::{Deserialize, Serialize};
@@ -155,6 +156,15 @@ pub enum Source {
     },
 }
 
+/// Where the SRTP contexts of a port stand; written down so that a restarted process goes on with them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortPositions {
+    /// The peer's direction.
+    pub receive: SrtpPositions,
+    /// The node's direction.
+    pub transmit: SrtpPositions,
+}
+
 /// Everything that one port's worker needs to know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FlowPlan {
@@ -207,6 +217,13 @@ pub enum RelayCommand {
         port: PortId,
         /// The plan.
         plan: Box<FlowPlan>,
+    },
+    /// Let the SRTP contexts of this port's plan go on from there, after a restart.
+    Restore {
+        /// The port.
+        port: PortId,
+        /// What the earlier process told by [`RelayEvent::Positions`].
+        positions: Box<PortPositions>,
     },
     /// Send one datagram of the slow path (STUN, DTLS).
     Send {
@@ -273,6 +290,13 @@ pub enum RelayEvent {
         /// The port.
         port: PortId,
     },
+    /// The SRTP contexts of this port have gone on so far that a restarted process needs to know. Written to the journal.
+    Positions {
+        /// The port.
+        port: PortId,
+        /// Where they stand.
+        positions: Box<PortPositions>,
+    },
     /// Counters, on [`RelayCommand::Report`] and for the last time on [`RelayCommand::Close`].
     Counters {
         /// The port.
@@ -293,6 +317,7 @@ impl RelayEvent {
             | RelayEvent::Latched { port, .. }
             | RelayEvent::Digit { port, .. }
             | RelayEvent::Said { port }
+            | RelayEvent::Positions { port, .. }
             | RelayEvent::Counters { port, .. } => *port,
         }
     }

@@ -2,7 +2,6 @@
 
 use crate::bell::{Bell, ROUTES};
 use crate::descent::Descent;
-use crate::flow::PortPositions;
 use crate::kernel::{Kernel, Unavailable};
 use crate::outbox::{Outbox, Sink};
 use crate::port::Sockets;
@@ -13,7 +12,7 @@ use crate::worker::{Carried, Parts, Work, Worker};
 use crossbeam_channel::{Sender, bounded};
 use ringfort_base::limits::MEDIA_PORTS_MAX;
 use ringfort_base::{CallId, PortId};
-use ringfort_media::plan::{Component, RelayCommand, RelayEvent};
+use ringfort_media::plan::{Component, PortPositions, RelayCommand, RelayEvent};
 use ringfort_media::tier::Obstacle;
 use std::collections::HashMap;
 use std::io;
@@ -159,6 +158,7 @@ impl Relay {
             RelayCommand::Open { port, call, rtp, rtcp } => self.open(port, call, rtp, rtcp),
             RelayCommand::Move { port, call } => self.shift(port, call),
             RelayCommand::Plan { port, plan } => self.give(port, Work::Plan { port, plan, given: Instant::now() }),
+            RelayCommand::Restore { port, positions } => self.give(port, Work::Restore { port, positions }),
             RelayCommand::Send { port, to, datagram } => self.give(port, Work::Send { port, to, datagram }),
             RelayCommand::Close { port } => {
                 self.give(port, Work::Close { port });
@@ -200,7 +200,7 @@ impl Relay {
 
     /// Lets the SRTP contexts of a port go on from `positions`, after a restart: after the port was opened and given its plan.
     pub fn restore(&self, port: PortId, positions: PortPositions) {
-        self.give(port, Work::Restore { port, positions: Box::new(positions) });
+        self.command(RelayCommand::Restore { port, positions: Box::new(positions) });
     }
 
     fn open(&self, port: PortId, call: CallId, rtp: SocketAddr, rtcp: Option<SocketAddr>) {

@@ -7,13 +7,15 @@ use crate::protection::Protection;
 use crate::voice::Voice;
 use ringfort_base::limits::CONTROL_PER_SECOND_MAX;
 use ringfort_base::{PortId, Time};
-use ringfort_media::plan::{Component, Destination, DiscardReason, FlowPlan, PortCounters, Receive, Transmit};
+use ringfort_media::plan::{Component, Destination, DiscardReason, FlowPlan, PortCounters, PortPositions, Receive, Transmit};
 use ringfort_media::quality::{Progress, Reception, RoundTrip};
-use ringfort_media::srtp::{SrtpError, SrtpPositions, SrtpReceiver, SrtpSender};
+use ringfort_media::srtp::{SrtpError, SrtpReceiver, SrtpSender};
 use ringfort_media::tier::{Obstacle, Tier};
-use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
+
+/// The shortest pause between two tellings of one port's positions.
+const POSITIONS_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a media packet is, whichever socket carries it (RFC 5761).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,15 +24,6 @@ pub enum Media {
     Rtp,
     /// RTCP.
     Rtcp,
-}
-
-/// Where the SRTP contexts of a port stand; written down so that a restarted process goes on with them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PortPositions {
-    /// The peer's direction.
-    pub receive: SrtpPositions,
-    /// The node's direction.
-    pub transmit: SrtpPositions,
 }
 
 /// A plan in force.
@@ -79,6 +72,9 @@ pub(crate) struct Flow {
     control: Allowance,
     /// What the node hears and says itself on this port.
     pub(crate) voice: Option<Box<Voice>>,
+    /// When the positions were told last, and whether they should be told again.
+    told: Option<Time>,
+    turned: bool,
 }
 
 /// A packet that a port accepted.
@@ -118,6 +114,8 @@ impl Flow {
             active: None,
             control: Allowance::default(),
             voice: None,
+            told: None,
+            turned: false,
         }
     }
 
@@ -353,6 +351,28 @@ impl Flow {
             (true, Media::Rtcp) => &mut self.counters.rtcp_out,
         };
         *counter += 1;
+    }
+
+    /// Whether packets are protected on this port.
+    pub(crate) fn is_secure(&self) -> bool {
+        let plain = |active: &Active| matches!((&active.receiver, &active.sender), (Protection::Plain, Protection::Plain));
+        self.active.as_ref().is_some_and(|active| !plain(active))
+    }
+
+    /// Whether the positions of the SRTP contexts are to be told now. A peer that begins a stream with each packet makes no more work
+    /// than others.
+    pub(crate) fn is_due(&mut self, now: Time) -> bool {
+        if let Some(Active { receiver: Protection::Srtp(receiver), .. }) = &mut self.active {
+            self.turned |= receiver.take_turned();
+        }
+        if let Some(Active { sender: Protection::Srtp(sender), .. }) = &mut self.active {
+            self.turned |= sender.take_turned();
+        }
+        let due = self.turned && self.told.is_none_or(|told| now.since(told) >= POSITIONS_PAUSE);
+        if due {
+            (self.turned, self.told) = (false, Some(now));
+        }
+        due
     }
 
     /// Where the SRTP contexts stand.

@@ -40,7 +40,7 @@ pub mod voice;
 mod worker;
 
 pub use command::{LocalAddresses, Relay, RelayConfig};
-pub use flow::PortPositions;
 pub use kernel::Unavailable;
 pub use outbox::Sink;
 pub use path::Flows;
+pub use ringfort_media::plan::PortPositions;

@@ -1,10 +1,10 @@
 //! A packet's path from port to port. Knows no sockets: octets and addresses in, a verdict out; so it is measured and tested
 //! without any.
 
-use crate::flow::{Exit, Flow, Media, PortPositions, Way};
+use crate::flow::{Exit, Flow, Media, Way};
 use ringfort_base::{PortId, Time};
 use ringfort_media::demux::{Kind, classify};
-use ringfort_media::plan::{Component, Destination, FlowPlan, PortCounters};
+use ringfort_media::plan::{Component, Destination, FlowPlan, PortCounters, PortPositions};
 use ringfort_media::quality::Progress;
 use ringfort_media::tier::{Obstacle, Tier};
 use std::collections::HashMap;
@@ -88,6 +88,8 @@ pub struct Flows {
     by_port: HashMap<PortId, Slot>,
     /// Ports on which the node speaks.
     pub(crate) speakers: Vec<Slot>,
+    /// Ports whose positions are to be told.
+    due: Vec<PortId>,
 }
 
 impl Flows {
@@ -163,6 +165,7 @@ impl Flows {
         let Some(accepted) = flow.accept(now, arrival.component, media, arrival.from, buffer, arrival.len) else {
             return DROP;
         };
+        self.note(now, arrival.slot);
         let flow = self.flow(arrival.slot);
         let heard =
             media == Media::Rtp && flow.is_some_and(|flow| flow.hear(now, buffer.get(..accepted.len).unwrap_or_default()));
@@ -170,7 +173,26 @@ impl Flows {
             return Verdict { step: Step::Heard, latched: accepted.latched };
         }
         let step = self.across(now, arrival.slot, media, buffer, accepted.len).map_or(Step::Drop, Step::Send);
+        if let Step::Send(departure) = step {
+            self.note(now, departure.slot);
+        }
         Verdict { step, latched: accepted.latched }
+    }
+
+    /// Remembers a port whose positions are to be told.
+    pub(crate) fn note(&mut self, now: Time, slot: Slot) {
+        let due = self.flow(slot).filter(|flow| flow.is_secure()).and_then(|flow| flow.is_due(now).then_some(flow.port));
+        self.due.extend(due);
+    }
+
+    /// A port whose SRTP contexts went on so far that a restarted process needs to know where they stand.
+    pub fn poll_positions(&mut self) -> Option<(PortId, PortPositions)> {
+        while let Some(port) = self.due.pop() {
+            if let Some(positions) = self.positions(port) {
+                return Some((port, positions));
+            }
+        }
+        None
     }
 
     /// From the port that accepted a packet to the port that sends it, and out there.

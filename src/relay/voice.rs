@@ -327,6 +327,7 @@ impl Flows {
                 let departure = Departure { slot, component, media: Media::Rtp, to, len };
                 let sent = send(&departure, &turn.packet[..len]);
                 self.sent(&departure, sent);
+                self.note(now, slot);
             }
             next = speaker.mouth.speak(now, &[], &mut turn.packet[..MEDIA_DATAGRAM_MAX]);
         }

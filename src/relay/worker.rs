@@ -3,7 +3,7 @@
 use crate::bell::{Bell, ROUTES, WAKE};
 use crate::descent::Descent;
 use crate::flow::Flow;
-use crate::flow::{Media, PortPositions};
+use crate::flow::Media;
 use crate::outbox::Outbox;
 use crate::path::{Arrival, Departure, Flows, Slot, Step};
 use crate::port::Sockets;
@@ -12,7 +12,7 @@ use crate::voice::{FRAME, Sounds, Turn};
 use crossbeam_channel::{Receiver, Sender};
 use ringfort_base::{PortId, Time};
 use ringfort_media::audio::Digit;
-use ringfort_media::plan::{Component, FlowPlan, RelayEvent};
+use ringfort_media::plan::{Component, FlowPlan, PortPositions, RelayEvent};
 use ringfort_media::tier::{Obstacle, Tier};
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
@@ -203,6 +203,9 @@ impl Worker {
             }
         }
         self.speak();
+        while let Some((port, positions)) = self.flows.poll_positions() {
+            self.parts.outbox.tell(RelayEvent::Positions { port, positions: Box::new(positions) });
+        }
         if self.parts.outbox.is_waiting() {
             self.parts.outbox.flush();
         }

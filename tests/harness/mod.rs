@@ -20,6 +20,7 @@ pub mod process;
 pub mod programs;
 pub mod rtp;
 pub mod scene;
+pub mod secured_peer;
 pub mod sip_client;
 pub mod sip_message;
 pub mod sipp;

@@ -1,7 +1,9 @@
 //! `kill -9`, and a fresh start: calls and registrations are still there.
 
 use ringfort_tests::ensure;
+use ringfort_tests::harness::browser::Browser;
 use ringfort_tests::harness::node::Node;
+use ringfort_tests::harness::secured_peer::SecuredPeer;
 use ringfort_tests::harness::sip_client::SipClient;
 use ringfort_tests::harness::sipp::Sipp;
 use ringfort_tests::harness::site::{DOMAIN, Site, password_of};
@@ -80,6 +82,68 @@ fn a_call_outlives_two_restarts() -> Outcome<()> {
         }
         ensure!(phone.bye(&call)?.status() == Some(200), "BYE must be answered 200");
         node.await_metric("ringfort_calls", 0.0, seconds(5))
+    })
+}
+
+/// Keys by description. The sequence number has rolled over before the process dies, so the next one has to know how often.
+#[test]
+fn a_call_with_srtp_outlives_the_process() -> Outcome<()> {
+    play("restart-srtp", |scene| {
+        let mut node = Node::start(scene, Site::new(scene)?.account("101"))?;
+        let mut phone = SipClient::new(Wire::udp(Node::at(node.site().udp), 0)?, "101", &password_of("101"), DOMAIN);
+        let mut audio = SecuredPeer::start(scene.port()?, 100)?;
+        let call = phone.invite("*43", &audio.offer()?)?;
+        audio.answered(&call.answer.body)?;
+        let mut echoes = |wanted: usize| -> Outcome<usize> {
+            let mut lost = 0;
+            let mut heard = 0;
+            while heard < wanted {
+                if audio.echo()? {
+                    heard += 1
+                } else {
+                    lost += 1
+                }
+                ensure!(lost < 50, "{lost} packets lost, {heard} heard");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Ok(lost)
+        };
+        // Over the wrap; positions are told at most once a second, and once more at the wrap.
+        ensure!(echoes(400)? < 5, "packets were lost before anything happened");
+        for _ in 0..2 {
+            node.kill();
+            node.start_again()?;
+            println!("{} packets lost over a restart", echoes(100)?);
+        }
+        let status = node.admin()?.json("/api/v1/status")?;
+        ensure!(status.to_string().contains("sdes-srtp aes-cm-128-80"), "{status}");
+        ensure!(phone.bye(&call)?.status() == Some(200), "BYE must be answered 200");
+        node.await_metric("ringfort_calls", 0.0, seconds(5))
+    })
+}
+
+/// Keys by DTLS: the browsers' audio goes on at once, their WebSockets come again, and one of them ends the call.
+#[test]
+fn two_browsers_talk_on_after_a_restart() -> Outcome<()> {
+    play("restart-browsers", |scene| {
+        let mut node = Node::start(scene, Site::new(scene)?.account("101").account("102"))?;
+        let mut browser = Browser::start(scene)?;
+        browser.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
+        browser.open_phone("grace", &node.page(), "102", &password_of("102"), 1_000.0)?;
+        browser.dial("ada", "102")?;
+        browser.click("grace", "answer")?;
+        browser.await_tone("ada", 1_000.0, seconds(8))?;
+        browser.await_tone("grace", 440.0, seconds(5))?;
+        node.kill();
+        node.start_again()?;
+        node.await_metric("ringfort_calls", 1.0, seconds(5))?;
+        browser.await_tone("ada", 1_000.0, seconds(10))?;
+        browser.await_tone("grace", 440.0, seconds(5))?;
+        let status = node.admin()?.json("/api/v1/status")?;
+        ensure!(status.to_string().matches("dtls-srtp").count() >= 2, "{status}");
+        browser.click("grace", "hangup")?;
+        browser.await_call("ada", "ended", seconds(20))?;
+        node.await_metric("ringfort_calls", 0.0, seconds(10))
     })
 }
 

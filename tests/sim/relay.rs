@@ -74,6 +74,10 @@ impl Relay {
                 Vec::new()
             }
             RelayCommand::Close { port } => self.close(now, port, checks),
+            RelayCommand::Restore { port, .. } => {
+                checks.ensure(self.knows(port), || format!("positions of port {port}, which is not open"));
+                Vec::new()
+            }
             RelayCommand::Report => self.report(now, &talking()),
         }
     }

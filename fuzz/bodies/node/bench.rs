@@ -299,7 +299,11 @@ impl Bench {
                     });
                 }
             }
-            RelayCommand::Move { .. } | RelayCommand::Send { .. } | RelayCommand::Digit { .. } | RelayCommand::Report => {}
+            RelayCommand::Move { .. }
+            | RelayCommand::Restore { .. }
+            | RelayCommand::Send { .. }
+            | RelayCommand::Digit { .. }
+            | RelayCommand::Report => {}
         }
     }
 

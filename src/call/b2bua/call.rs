@@ -22,7 +22,7 @@ use bytes::Bytes;
 use ringfort_base::event::Mode;
 use ringfort_base::{CallId, Hop, PortId, Time, Wall};
 use ringfort_media::description::Description;
-use ringfort_media::plan::PortCounters;
+use ringfort_media::plan::{PortCounters, PortPositions};
 use ringfort_media::quality::diagnosis::Watch;
 use ringfort_media::session::LegSession;
 use ringfort_media::tier::Tier;
@@ -218,6 +218,9 @@ pub struct Media {
     /// Whether the peer's audio is missing, and why.
     #[serde(default)]
     pub(crate) watch: Watch,
+    /// Where the SRTP contexts of its port stood last.
+    #[serde(default)]
+    pub(crate) positions: Option<Box<PortPositions>>,
     /// RTP packets heard in another call, which the leg left for this one.
     #[serde(default)]
     pub(crate) elsewhere: u64,

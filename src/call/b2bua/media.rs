@@ -53,6 +53,7 @@ pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, kind: L
         session,
         counters: PortCounters::default(),
         watch: Default::default(),
+        positions: None,
         elsewhere: 0,
         closed: false,
         number,
@@ -189,7 +190,13 @@ impl Call {
                         env.cx.relay(RelayCommand::Send { port, to, datagram });
                     }
                 }
-                LegOutput::PlanChanged => self.replan(env),
+                LegOutput::PlanChanged => {
+                    self.replan(env);
+                    // The next process needs the keys, and the browser's address.
+                    if self.media_at(seat).is_some_and(|media| media.session.is_protected()) {
+                        self.write_down(env);
+                    }
+                }
                 LegOutput::Ready { how } => env.cx.event(Event::MediaReady { call: self.id, leg: leg(), how }),
                 LegOutput::Failed { cause } => {
                     let name = cause.as_str();
@@ -238,6 +245,10 @@ impl Call {
             RelayEvent::Latched { component, source, .. } => {
                 media.session.latched(component, source);
                 self.write_down(env);
+            }
+            RelayEvent::Positions { positions, .. } => {
+                media.positions = Some(positions);
+                return self.write_down(env);
             }
             RelayEvent::OpenFailed { error, .. } => {
                 env.cx.event(Event::Impaired { part: "relay".into(), reason: format!("media port: {error}") });

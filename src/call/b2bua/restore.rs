@@ -36,6 +36,8 @@ impl Call {
             if let Some(media) = &mut leg.media {
                 // A re-INVITE that was under way died with the process: what was agreed before holds.
                 media.session.reject_offer();
+                // How far the node's own stream had come is not known: another one begins, or SRTP would use an index twice.
+                media.voice = None;
                 tables.ports.insert(media.port, id);
                 lost |= !tables.allocator.reserve(media.number);
                 let address = media.session.address();
@@ -48,6 +50,7 @@ impl Call {
                 self.enter_again(env, tables);
                 self.attend_again(env, tables);
                 self.replan(env);
+                self.resume_srtp(env);
                 self.watch_session(env, Side::Caller);
                 self.watch_session(env, Side::Callee);
                 self.ask_soon(env);
@@ -56,11 +59,22 @@ impl Call {
     }
 }
 
+impl Call {
+    /// Roll-over counters and replay windows go on.
+    fn resume_srtp(&self, env: &mut Env<'_>) {
+        for media in [Some(&self.caller), self.callee.as_ref()].into_iter().flatten().filter_map(|leg| leg.media.as_ref()) {
+            if media.session.is_protected() {
+                env.cx.relay(RelayCommand::Restore { port: media.port, positions: media.positions.clone().unwrap_or_default() });
+            }
+        }
+    }
+}
+
 /// Whether a leg lives through a restart: its signalling needs no connection, or one that the node or the device makes anew, and its
-/// media no association that died with the process.
+/// media no handshake that died with the process.
 fn survives(leg: &Leg) -> bool {
     let reached = !leg.hop.transport.is_reliable() || leg.by_target || leg.device.is_some();
-    reached && leg.media.as_ref().is_none_or(|m| !m.session.is_protected())
+    reached && leg.media.as_ref().is_none_or(|m| m.session.lacks().is_none())
 }
 
 impl Calls {

@@ -25,4 +25,4 @@ mod tests;
 pub use error::SrtpError;
 pub use receiver::SrtpReceiver;
 pub use sender::SrtpSender;
-pub use streams::{Position, SrtpPositions, StreamPosition};
+pub use streams::{KeyMark, Position, SrtpPositions, StreamPosition};

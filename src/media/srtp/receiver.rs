@@ -2,7 +2,7 @@
 
 use super::SrtpError;
 use super::header::{RtpHeader, rtcp_ssrc};
-use super::streams::{SrtpPositions, Streams};
+use super::streams::{KeyMark, SrtpPositions, Streams};
 use super::transform::{INDEX_MAX, Transform};
 use crate::plan::SrtpKeys;
 
@@ -10,12 +10,13 @@ use crate::plan::SrtpKeys;
 pub struct SrtpReceiver {
     transform: Transform,
     streams: Streams,
+    of: KeyMark,
 }
 
 impl SrtpReceiver {
     /// Derives the session keys. Fails with [`SrtpError::KeyLength`] only.
     pub fn new(keys: &SrtpKeys) -> Result<SrtpReceiver, SrtpError> {
-        Ok(SrtpReceiver { transform: Transform::new(keys)?, streams: Streams::default() })
+        Ok(SrtpReceiver { transform: Transform::new(keys)?, streams: Streams::default(), of: KeyMark::of(keys) })
     }
 
     /// Unprotects one SRTP packet in place and returns its new length (RFC 3711 3.3). Roll-over counter and replay window
@@ -46,11 +47,19 @@ impl SrtpReceiver {
 
     /// Where the direction stands.
     pub fn positions(&self) -> SrtpPositions {
-        SrtpPositions { streams: self.streams.positions(), rtcp_next: 0 }
+        SrtpPositions { streams: self.streams.positions(), of: self.of, ..SrtpPositions::default() }
     }
 
-    /// Goes on where [`SrtpReceiver::positions`] stood.
+    /// Whether [`SrtpReceiver::positions`] should be written down by now; asked once.
+    pub fn take_turned(&mut self) -> bool {
+        self.streams.take_turned()
+    }
+
+    /// Goes on where [`SrtpReceiver::positions`] of the same keys stood. The first packet begins what is taken: what came between that
+    /// and the positions is not known, and would be a replay.
     pub fn restore(&mut self, positions: &SrtpPositions) {
-        self.streams.restore(&positions.streams);
+        if positions.of == self.of {
+            self.streams.restore(&positions.streams);
+        }
     }
 }

@@ -2,14 +2,14 @@
 
 use super::SrtpError;
 use super::header::{RtpHeader, rtcp_ssrc};
-use super::streams::{SrtpPositions, Streams};
+use super::streams::{KeyMark, SrtpPositions, Streams};
 use super::transform::{INDEX_MAX, Transform};
 use crate::plan::SrtpKeys;
 
 use ringfort_base::limits::SRTP_RETIRED_MAX as RETIRED_MAX;
-/// How far the SRTCP index leaps on restore: what was sent after the positions were written down is not sent again. A leg
-/// carries a few RTCP packets a second, so this covers minutes; of 2^31 indices it costs nothing.
-const RESTORE_LEAP: u32 = 1024;
+/// How far the SRTCP index leaps on restore: what was sent after the positions were written down is not sent again. They are written
+/// down at each half of it; of 2^31 indices it costs nothing.
+const RESTORE_LEAP: u32 = 1 << 15;
 
 /// Protects what the node sends with one set of keys. Sequence numbers are those of the packets, so a relayed stream keeps
 /// its own.
@@ -20,13 +20,16 @@ pub struct SrtpSender {
     rtcp_next: u32,
     retired: [Option<u32>; RETIRED_MAX],
     retired_next: usize,
+    of: KeyMark,
+    turned: bool,
 }
 
 impl SrtpSender {
     /// Derives the session keys. Fails with [`SrtpError::KeyLength`] only.
     pub fn new(keys: &SrtpKeys) -> Result<SrtpSender, SrtpError> {
         let transform = Transform::new(keys)?;
-        Ok(SrtpSender { transform, streams: Streams::default(), rtcp_next: 0, retired: [None; RETIRED_MAX], retired_next: 0 })
+        let (streams, of) = (Streams::default(), KeyMark::of(keys));
+        Ok(SrtpSender { transform, streams, rtcp_next: 0, retired: [None; RETIRED_MAX], retired_next: 0, of, turned: false })
     }
 
     /// Protects the RTP packet `buffer[..len]` in place and returns its new length; behind it there must be room for 16
@@ -60,6 +63,7 @@ impl SrtpSender {
         }
         let len = self.transform.seal_rtcp(buffer, len, ssrc, self.rtcp_next)?;
         self.rtcp_next += 1;
+        self.turned |= self.rtcp_next % (RESTORE_LEAP / 2) == 0;
         Ok(len)
     }
 
@@ -70,13 +74,25 @@ impl SrtpSender {
 
     /// Where the direction stands.
     pub fn positions(&self) -> SrtpPositions {
-        SrtpPositions { streams: self.streams.positions(), rtcp_next: self.rtcp_next }
+        let retired = self.retired.iter().flatten().copied().collect();
+        SrtpPositions { streams: self.streams.positions(), rtcp_next: self.rtcp_next, retired, of: self.of }
     }
 
-    /// Goes on where [`SrtpSender::positions`] stood. The SRTCP index leaps ahead, over what was sent since; the SRTP index
-    /// follows the packets by itself.
+    /// Whether [`SrtpSender::positions`] should be written down by now; asked once.
+    pub fn take_turned(&mut self) -> bool {
+        std::mem::take(&mut self.turned) | self.streams.take_turned()
+    }
+
+    /// Goes on where [`SrtpSender::positions`] of the same keys stood. The SRTCP index leaps ahead, over what was sent since; it does so
+    /// too where nothing was written down yet. The SRTP
+    /// index follows the packets by itself; none before the first packet is used, for what was sent since is not known.
     pub fn restore(&mut self, positions: &SrtpPositions) {
+        self.rtcp_next = RESTORE_LEAP;
+        if positions.of != self.of {
+            return;
+        }
         self.streams.restore(&positions.streams);
+        positions.retired.iter().take(RETIRED_MAX).for_each(|ssrc| self.retire(*ssrc));
         self.rtcp_next = positions.rtcp_next.saturating_add(RESTORE_LEAP).min(INDEX_MAX + 1);
     }
 }

@@ -1,6 +1,7 @@
 //! What is remembered of each SSRC of one direction, and how that is written down.
 
 use super::window::{RTP_INDEX_MAX, Window};
+use crate::plan::SrtpKeys;
 use ringfort_base::limits::SRTP_STREAMS_MAX;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,24 @@ pub struct SrtpPositions {
     pub streams: Vec<StreamPosition>,
     /// The SRTCP index that a sender uses next. A receiver leaves it 0.
     pub rtcp_next: u32,
+    /// SSRCs that a sender forgot and may not use again.
+    #[serde(default)]
+    pub retired: Vec<u32>,
+    /// Which keys they are positions of.
+    #[serde(default)]
+    pub of: KeyMark,
+}
+
+/// Tells keys apart without telling them: positions of old keys are nothing to new ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyMark(u64);
+
+impl KeyMark {
+    pub(super) fn of(keys: &SrtpKeys) -> KeyMark {
+        let octets = [&keys.salt[..], &keys.key[..]].concat();
+        let digest = ring::digest::digest(&ring::digest::SHA256, &octets);
+        KeyMark(digest.as_ref().first_chunk().map_or(0, |mark| u64::from_be_bytes(*mark)))
+    }
 }
 
 /// Where one SSRC stands.
@@ -43,8 +62,16 @@ impl Position {
     /// What a file says is not trusted: an index has `max` at most.
     fn window(self, max: u64) -> Window {
         let seen = u128::from(self.seen[1]) << 64 | u128::from(self.seen[0]);
-        Window { highest: Some(self.highest.min(max)), seen: seen | 1 }
+        Window { highest: Some(self.highest.min(max)), seen: seen | 1, stale: true }
     }
+}
+
+/// Positions are written down for each quarter of a roll-over: who guesses from one that is so old is still far from half a roll-over,
+/// where the guess goes wrong (RFC 3711 3.3.1). At 50 packets a second that is once in five minutes.
+const STRETCH_BITS: u32 = 14;
+
+fn stretch(index: u64) -> u64 {
+    index >> STRETCH_BITS
 }
 
 /// One SSRC.
@@ -63,6 +90,8 @@ pub(super) struct Streams {
     entries: [Stream; SRTP_STREAMS_MAX],
     used: usize,
     uses: u64,
+    /// A stream began, or went on so far that its position should be written down.
+    turned: bool,
 }
 
 impl Streams {
@@ -81,9 +110,11 @@ impl Streams {
         self.uses += 1;
         stream.touched = self.uses;
         if let Some(entry) = self.entries[..self.used].iter_mut().find(|entry| entry.ssrc == stream.ssrc) {
+            self.turned |= entry.rtp.highest.map(stretch) != stream.rtp.highest.map(stretch);
             *entry = stream;
             return None;
         }
+        self.turned = true;
         if let Some(entry) = self.entries.get_mut(self.used) {
             *entry = stream;
             self.used += 1;
@@ -91,6 +122,11 @@ impl Streams {
         }
         let oldest = self.entries.iter_mut().min_by_key(|entry| entry.touched)?;
         Some(std::mem::replace(oldest, stream).ssrc)
+    }
+
+    /// Whether a position should be written down; asked once.
+    pub(super) fn take_turned(&mut self) -> bool {
+        std::mem::take(&mut self.turned)
     }
 
     /// All streams, the least recently used first.
@@ -109,5 +145,6 @@ impl Streams {
             let rtcp = window(position.rtcp, super::transform::INDEX_MAX.into());
             self.store(Stream { ssrc: position.ssrc, rtp: window(position.rtp, RTP_INDEX_MAX), rtcp, touched: 0 });
         }
+        self.turned = false;
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct Window {
     pub highest: Option<u64>,
     /// Bit n: index `highest - n` was used.
     pub seen: u128,
+    /// Written down by an earlier process, which may have gone on from there. The next index that is used is the least that may be.
+    pub stale: bool,
 }
 
 impl Window {
@@ -31,10 +33,11 @@ impl Window {
     /// Marks `index` as used; it must have passed [`Window::check`].
     pub(super) fn accept(&mut self, index: u64) {
         let Some(highest) = self.highest else {
-            *self = Window { highest: Some(index), seen: 1 };
+            *self = Window { highest: Some(index), seen: 1, stale: false };
             return;
         };
         match index.checked_sub(highest) {
+            Some(_) if self.stale => *self = Window { highest: Some(index), seen: u128::MAX, stale: false },
             Some(ahead) => {
                 self.seen = if ahead < WINDOW { self.seen << ahead | 1 } else { 1 };
                 self.highest = Some(index);
@@ -70,7 +73,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn at(highest: u64) -> Window {
-        Window { highest: Some(highest), seen: 1 }
+        Window { highest: Some(highest), seen: 1, stale: false }
     }
 
     #[test]
@@ -93,6 +96,21 @@ mod tests {
     fn the_last_index_is_the_end() {
         assert_eq!(at(RTP_INDEX_MAX - 1).estimate(0xffff), Ok(RTP_INDEX_MAX));
         assert_eq!(at(RTP_INDEX_MAX).estimate(0), Err(SrtpError::KeyExhausted));
+    }
+
+    /// Between what was written down and the first index that comes may lie any that was used.
+    #[test]
+    fn after_a_restart_nothing_before_the_first_index_is_taken() {
+        let mut window = Window { stale: true, seen: u128::MAX, ..at(0x1_0000) };
+        assert_eq!((window.check(0x1_0000), window.check(0xffff)), (Err(SrtpError::Replayed), Err(SrtpError::Replayed)));
+        let first = window.estimate(9_000).unwrap();
+        assert_eq!((first, window.check(first)), (0x1_0000 + 9_000, Ok(())));
+        window.accept(first);
+        assert_eq!([window.check(first - 1), window.check(first - 127)], [Err(SrtpError::Replayed); 2]);
+        assert_eq!(window.check(first - 128), Err(SrtpError::TooOld));
+        assert_eq!(window.check(first + 2), Ok(()));
+        window.accept(first + 2);
+        assert_eq!(window.check(first + 1), Ok(()), "late, but after the first");
     }
 
     /// Against a model that remembers every index.

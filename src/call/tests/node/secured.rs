@@ -1,6 +1,9 @@
 //! SRTP with keys in the description: who is asked for it, and what a peer without it gets.
 
 use crate::fixture::{Desk, SDP};
+use ringfort_call::Input;
+use ringfort_media::plan::{Component, Latch, PortPositions, RelayCommand, RelayEvent};
+use ringfort_media::srtp::{Position, StreamPosition};
 use ringfort_sip::message::Method;
 
 const CONFIG: &str = "[[trunk]]\nname = \"carrier\"\naddress = \"198.51.100.1:5060\"\nprofile = \"secured\"\n\
@@ -27,9 +30,39 @@ fn a_secured_trunk_and_a_plain_phone() {
     let answer = String::from_utf8_lossy(answer.body()).into_owned();
     assert!(answer.contains(" RTP/AVP ") && !answer.contains("crypto"), "{answer}");
     assert_eq!(desk.status().calls[0].media, ["rtp", "sdes-srtp aes-cm-128-80"]);
-    // Roll-over counters are the relay's and died with it: such a call is released, not continued with a repeated keystream.
+}
+
+/// The next process has the keys, and where roll-over counters and replay windows stood.
+#[test]
+fn a_secured_call_goes_on_after_a_restart() {
+    let mut desk = Desk::new(CONFIG);
+    assert_eq!(desk.register(PHONE, "101", CONTACT), 200);
+    desk.request(PHONE, "INVITE", "sip:0123@ringfort.local", "101", CONTACT, SDP);
+    let secured = format!("{}{KEY}", SDP.replace("10.0.0.9", "198.51.100.1").replace("RTP/AVP", "RTP/SAVP"));
+    desk.reply(TRUNK, "200 OK", "t", TRUNK_CONTACT, &secured);
+    let plans = |desk: &Desk| {
+        let secure = |command: &RelayCommand| match command {
+            RelayCommand::Plan { port, plan } if plan.receive.srtp.is_some() => Some((*port, plan.clone())),
+            _ => None,
+        };
+        desk.relayed.iter().rev().find_map(secure).expect("a plan with keys")
+    };
+    let (port, before) = plans(&desk);
+    let stream = StreamPosition { ssrc: 7, rtp: Some(Position { highest: 0x3_4000, seen: [1, 0] }), rtcp: None };
+    let mut positions = PortPositions::default();
+    positions.receive.streams = vec![stream];
+    positions.transmit.rtcp_next = 99;
+    desk.input(Input::Relay(RelayEvent::Positions { port, positions: Box::new(positions.clone()) }));
+    let source = "198.51.100.1:4000".parse().expect("an address");
+    desk.input(Input::Relay(RelayEvent::Latched { port, component: Component::Rtp, source }));
+
     let next = Desk::restarted(CONFIG, desk.left_behind());
-    assert_eq!(next.sent.iter().filter(|(_, message)| message.method() == Method::Bye).count(), 2);
+    assert!(!next.sent.iter().any(|(_, message)| message.method() == Method::Bye));
+    let (_, after) = plans(&next);
+    assert_eq!((after.receive.srtp, after.transmit.srtp), (before.receive.srtp, before.transmit.srtp));
+    assert_eq!(after.receive.latch, Latch::Exact(source));
+    let restored: Vec<_> = next.relayed.iter().filter(|command| matches!(command, RelayCommand::Restore { .. })).collect();
+    assert_eq!(restored, [&RelayCommand::Restore { port, positions: Box::new(positions) }], "the plain leg has none");
 }
 
 /// Keys by a handshake: the trunk is offered a fingerprint, the phone plain RTP, and no media flows before the handshake.

@@ -113,8 +113,8 @@ proptest! {
         let position = Some(Position { highest, seen: [low, high] });
         let streams = vec![StreamPosition { ssrc: 7, rtp: position, rtcp: position }; 20];
         let (mut sender, mut receiver) = pair(SrtpProfile::AeadAes128Gcm);
-        sender.restore(&SrtpPositions { streams: streams.clone(), rtcp_next });
-        receiver.restore(&SrtpPositions { streams, rtcp_next });
+        sender.restore(&SrtpPositions { streams: streams.clone(), rtcp_next, ..sender.positions() });
+        receiver.restore(&SrtpPositions { streams, rtcp_next, ..receiver.positions() });
         let mut buffer = [rtp(7, sequence), vec![0; 32]].concat();
         let len = buffer.len() - 32;
         if let Ok(len) = sender.protect_rtp(&mut buffer, len) {
