@@ -42,7 +42,8 @@ pub enum Obstacle {
     NoRoute,
     /// The way to a peer is no Ethernet interface.
     NoEthernet,
-    /// Packets come by another interface than answers leave by.
+    /// The kernel does not see its packets, as they come by another interface than answers leave by, or leaves them, as they are not the
+    /// speech that was agreed on.
     Unseen,
     /// As many flows as the kernel's tables hold are there.
     Full,
@@ -90,7 +91,7 @@ impl Obstacle {
             Obstacle::LocalPeer => "a peer is on this host",
             Obstacle::NoRoute => "no direct route to a peer",
             Obstacle::NoEthernet => "the way to a peer is no Ethernet",
-            Obstacle::Unseen => "packets come by another interface than answers leave by",
+            Obstacle::Unseen => "the packets come by another interface than answers leave by, or are not the agreed speech",
             Obstacle::Full => "the kernel's tables are full",
         }
     }

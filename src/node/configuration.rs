@@ -80,6 +80,9 @@ impl Source {
             write_atomic(&path, &json, 0o600)?;
         }
         let changed = Arc::make_mut(&mut snapshot);
+        if changed.limits.calls_max == 0 {
+            changed.limits.calls_max = crate::capacity::kept(&state_dir).unwrap_or(0);
+        }
         changed.node.state_dir = state_dir;
         if let Some(dir) = &self.run_dir {
             changed.node.run_dir = dir.clone();
@@ -134,6 +137,7 @@ pub fn needs_restart(first: &Snapshot, new: &Snapshot) -> Vec<&'static str> {
         ("media.bind", media.bind != new.media.bind),
         ("media.advertise", media.advertise != new.media.advertise),
         ("media.workers", media.workers != new.media.workers),
+        ("media.tier", media.tier != new.media.tier),
     ];
     changed.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
 }

@@ -4,6 +4,7 @@
 
 mod backend;
 mod banner;
+mod capacity;
 mod clock;
 mod configuration;
 mod core;
@@ -50,6 +51,8 @@ enum Command {
     /// Ask where calls go.
     #[command(subcommand)]
     Route(route::RouteCommand),
+    /// Find out what this machine can carry; admission control takes its default limit from it.
+    Capacity(capacity::Options),
     /// Give the administrator `admin` a new one-time password.
     ResetAdmin(Where),
 }
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
             Ok(route::Verdict::Changed) => return ExitCode::FAILURE,
             done => done.map(|_| ()),
         },
+        Command::Capacity(options) => capacity::run(options, &mut SystemEntropy::new()),
         Command::ResetAdmin(place) => reset_admin(&place.source()),
     };
     match done {

@@ -82,7 +82,7 @@ pub fn run(source: Source) -> Result<(), StartError> {
 
 /// Each call holds up to four sockets and each phone a connection; the usual soft limit of 1,024 descriptors is for programs that
 /// use `select`. The hard limit is what the administrator allows.
-fn raise_descriptor_limit() {
+pub(crate) fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {

@@ -14,6 +14,7 @@
 //! | `port.rs`, `bell.rs`, `sys.rs` | sockets, waking, and the system calls that the standard library does not offer |
 //! | `descent.rs`, `routes.rs`, `kernel/`, `bpf/` | flows that the kernel carries by itself |
 //! | `frame.rs` | whole Ethernet frames, for tiers below sockets |
+//! | `capacity.rs` | what this machine relays in time, found by trying |
 //! | `memory.rs` | how the process takes memory from the system |
 //!
 //! All ports of one call live on one worker, so a packet never crosses threads and a worker's tables are plain data that
@@ -22,6 +23,7 @@
 //! buffer, unprotected, protected and rewritten there, and sent from there.
 
 mod bell;
+pub mod capacity;
 mod command;
 mod descent;
 pub mod flow;

@@ -2,7 +2,7 @@
 // interfaces by kernel.rs, which fills `passages` and reads `progress`; layout.rs holds the same structures in octets.
 //
 // Whatever is not certain goes up to user space (TC_ACT_OK), which knows what to do with it and counts it: other sources, RTCP,
-// STUN, DTLS, fragments, IP options, padding, anything that does not fit. So nothing is dropped here.
+// STUN, DTLS, telephone events, fragments, IP options, padding, anything that does not fit. So nothing is dropped here.
 //
 // Read first: RFC 3550 5.1, A.1, A.3, A.8; RFC 5761 4; RFC 7983 7; RFC 1624; bpf-helpers(7).
 
@@ -38,7 +38,7 @@ static long (*redirect_neigh)(__u32 ifindex, struct bpf_redir_neigh *hop, int le
 #define FAMILY_V6 10
 
 #define PORTS_MAX 20000
-#define CLOCKS_MAX 4
+#define CLOCKS_MAX 8
 #define RTP_HEADER 12
 // RFC 3550 A.1, as media/quality/reception.rs has them.
 #define DROPOUT_MAX 3000
@@ -165,23 +165,31 @@ inline_always void spaced(struct progress *p, __u64 now, __u32 stamp, __u32 cloc
 		p->jitter_max_us = p->jitter_16 >> 4;
 }
 
-inline_always void measure(struct progress *p, const struct passage *to, const __u8 *rtp, __u32 octets)
+inline_always void measure(struct progress *p, __u32 clock, const __u8 *rtp, __u32 octets)
 {
 	__u16 sequence = (__u16)rtp[2] << 8 | rtp[3];
 	__u32 stamp = (__u32)rtp[4] << 24 | (__u32)rtp[5] << 16 | (__u32)rtp[6] << 8 | rtp[7];
 	__u32 ssrc = (__u32)rtp[8] << 24 | (__u32)rtp[9] << 16 | (__u32)rtp[10] << 8 | rtp[11];
-	__u32 payload = rtp[1] & 0x7f, clock = 0;
 
 	p->packets++;
 	p->octets += octets;
 	if (!p->known || p->ssrc != ssrc || !takes(p, sequence))
 		begin(p, ssrc, sequence);
+	if (clock)
+		spaced(p, ktime_ns(), stamp, clock);
+}
+
+// Clock of the packet's payload type, if that is speech. Without any that was agreed on (0) all is carried unmeasured.
+inline_always int carries(const struct passage *to, const __u8 *rtp, __u32 *clock)
+{
+	__u32 payload = rtp[1] & 0x7f;
+
+	*clock = 0;
 #pragma clang loop unroll(full)
 	for (int n = 0; n < CLOCKS_MAX; n++)
 		if (to->clocks[n] && to->clocks[n] >> 24 == payload)
-			clock = to->clocks[n] & 0xffffff;
-	if (clock)
-		spaced(p, ktime_ns(), stamp, clock);
+			*clock = to->clocks[n] & 0xffffff;
+	return *clock || !to->clocks[0];
 }
 
 // Whether the octets are RTP that fits its own header (RFC 3550 A.1). Padding is rare and user space's business.
@@ -264,7 +272,9 @@ inline_always int forward_v4(struct __sk_buff *skb)
 	__u8 rtp[RTP_HEADER];
 
 	__builtin_memcpy(rtp, data + rtp_at, RTP_HEADER);
-	if (!is_rtp(skb, rtp, rtp_at, udp_len - sizeof *udp))
+	__u32 clock;
+
+	if (!carries(to, rtp, &clock) || !is_rtp(skb, rtp, rtp_at, udp_len - sizeof *udp))
 		return TC_ACT_OK;
 	struct progress *seen = map_lookup(&progress, &to->place);
 
@@ -286,7 +296,7 @@ inline_always int forward_v4(struct __sk_buff *skb)
 	ip->daddr = to->target[3];
 	udp->source = to->source_port;
 	udp->dest = to->target_port;
-	measure(seen, to, rtp, udp_len - sizeof *udp);
+	measure(seen, clock, rtp, udp_len - sizeof *udp);
 	return leave(to);
 }
 
@@ -318,7 +328,9 @@ inline_always int forward_v6(struct __sk_buff *skb)
 	__u8 rtp[RTP_HEADER];
 
 	__builtin_memcpy(rtp, data + rtp_at, RTP_HEADER);
-	if (!is_rtp(skb, rtp, rtp_at, udp_len - sizeof *udp))
+	__u32 clock;
+
+	if (!carries(to, rtp, &clock) || !is_rtp(skb, rtp, rtp_at, udp_len - sizeof *udp))
 		return TC_ACT_OK;
 	struct progress *seen = map_lookup(&progress, &to->place);
 
@@ -338,7 +350,7 @@ inline_always int forward_v6(struct __sk_buff *skb)
 	__builtin_memcpy(&ip->daddr, to->target, 16);
 	udp->source = to->source_port;
 	udp->dest = to->target_port;
-	measure(seen, to, rtp, udp_len - sizeof *udp);
+	measure(seen, clock, rtp, udp_len - sizeof *udp);
 	return leave(to);
 }
 

@@ -5,10 +5,10 @@ use ringfort_media::quality::Progress;
 use std::net::{IpAddr, SocketAddr};
 
 pub(crate) const KEY: usize = 36;
-pub(crate) const PASSAGE: usize = 88;
+pub(crate) const PASSAGE: usize = 104;
 pub(crate) const SEEN: usize = 88;
-/// Payload types whose jitter the kernel measures.
-const CLOCKS_MAX: usize = 4;
+/// Payload types of speech; packets of others come up.
+const CLOCKS_MAX: usize = 8;
 /// Longest IP packet that the kernel forwards: the smallest link of IPv6 takes it (RFC 8200 5).
 const LONGEST: u16 = 1_280;
 

@@ -176,6 +176,10 @@ fn others_are_refused_and_control_goes_up() {
     call.pass(0, &padded);
     let extended = [&[0x90, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 1, 0xbe, 0xde, 0, 1, 1, 2, 3, 4][..], &[5; 100]].concat();
     call.pass(0, &extended);
+    // A telephone event is not the agreed speech.
+    let mut event = rtp(1, 5);
+    event[1] = 101;
+    call.pass(0, &event);
     let malformed = [&[0x90, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, 0xbe, 0xde, 0, 99][..], &[5; 100]].concat();
     call.send(0, &malformed);
     let stun = [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
@@ -185,7 +189,7 @@ fn others_are_refused_and_control_goes_up() {
     assert!(matches!(control.next(), Some(RelayEvent::Control { port: A, datagram, .. }) if datagram == stun));
     let a = call.counters(A);
     assert_eq!((a.stray_source, a.rtcp_in, a.control_in, a.malformed), (20, 1, 1, 1));
-    assert_eq!((a.rtp_in, a.rtp_lost, a.tier), (5, 0, Tier::Kernel));
+    assert_eq!((a.rtp_in, a.rtp_lost, a.unknown_payload, a.tier), (6, 0, 1, Tier::Kernel));
 }
 
 /// Plans change while packets pour in: each packet arrives, once.
