@@ -3,10 +3,12 @@
 //!
 //! What a target shows: `message` reading, judging and answering whatever a datagram holds; `sdp` offers and answers of a peer;
 //! `transaction` programs of events against the transaction layer; `websocket` frames of a browser; `digest` challenges and
-//! credentials; `node` programs of events against the whole node.
+//! credentials; `node` programs of events against the whole node; `audio` a peer's packets as an ear takes them, and files
+//! of sounds.
 
 mod bodies;
 
+pub use bodies::audio::audio;
 pub use bodies::digest::digest;
 pub use bodies::message::message;
 pub use bodies::node::node;
@@ -18,11 +20,12 @@ pub use bodies::websocket::websocket;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its corpus folder.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("message", message),
     ("sdp", sdp),
     ("transaction", transaction),
     ("websocket", websocket),
     ("digest", digest),
     ("node", node),
+    ("audio", audio),
 ];

@@ -1,5 +1,6 @@
 //! One file a target.
 
+pub mod audio;
 pub mod digest;
 pub mod message;
 pub mod node;

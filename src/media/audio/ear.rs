@@ -241,18 +241,21 @@ impl Ear {
             let next = self.jitter.next();
             let Some(first) = self.jitter.first() else { return self.starve(rate_hz) };
             let (sequence, timestamp, kind) = (first.sequence, first.timestamp, first.kind);
-            let waited = first.delay(now) >= self.jitter.wanted();
+            let (delay, wanted) = (first.delay(now), self.jitter.wanted());
+            // A gap that holds the next packet up for too long is one of timestamps only.
+            let (waited, is_late) = (delay >= wanted, delay > wanted + TOO_LONG);
             let missing = sequence > next;
             if kind == Kind::Silent {
                 self.jitter.give_up_before(sequence + 1);
                 continue;
             }
+            let half = i64::from(self.jitter.clock_hz()) / 2;
             let gap = timestamp - self.playout.expected.unwrap_or(timestamp) - self.playout.owed;
             let played = match self.playout.expected {
                 None if !waited => Some(self.pause(rate_hz)),
-                Some(_) if gap > 0 && missing => Some(self.bridge(gap, rate_hz)),
+                Some(_) if gap > 0 && missing && !is_late => Some(self.bridge(gap, rate_hz)),
                 Some(_) if gap > 0 && !waited => Some(self.pause(rate_hz)),
-                Some(_) if gap < 0 && self.playout.overtaken => {
+                Some(_) if gap < 0 && gap > -half && self.playout.overtaken => {
                     self.jitter.give_up_before(sequence + 1);
                     None
                 }

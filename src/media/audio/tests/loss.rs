@@ -138,7 +138,7 @@ fn clocks_that_drift_are_followed() {
 /// Another SSRC, a sequence number from elsewhere, a timestamp from elsewhere: heard again within 100 ms.
 #[test]
 fn a_stream_that_begins_anew_is_heard() {
-    for change in 0..3 {
+    for change in 0..5 {
         let mut line = over(Codec::Pcma, 2.0, &mut at_once);
         let played = line.played.len();
         for n in 0..50u16 {
@@ -147,6 +147,9 @@ fn a_stream_that_begins_anew_is_heard() {
             let (sequence, stamp) = (u16::from_be_bytes([last[2], last[3]]), u32::from_be_bytes(last[4..8].try_into().unwrap()));
             let sequence = if change == 1 { sequence.wrapping_add(20_000 + n) } else { sequence.wrapping_add(1 + n) };
             let stamp = stamp.wrapping_add(160 * (1 + u32::from(n)) + if change == 2 { 900_000_000 } else { 0 });
+            // Less than what is taken for a new base, with and without a packet missing.
+            let stamp = stamp.wrapping_add(if change > 2 { 15_000 } else { 0 });
+            let sequence = sequence.wrapping_add(u16::from(change == 4));
             packet[2..4].copy_from_slice(&sequence.to_be_bytes());
             packet[4..8].copy_from_slice(&stamp.to_be_bytes());
             packet[11] = if change == 0 { 99 } else { 7 };
@@ -155,7 +158,9 @@ fn a_stream_that_begins_anew_is_heard() {
             line.step(8_000);
         }
         let missed = missed(&line, played);
-        assert!(missed <= 12, "change {change}: {missed} steps of 10 ms were missed");
+        // A gap in timestamps beside a lost packet is one of audio, until the next packet has waited for too long.
+        let most = if change == 4 { 25 } else { 12 };
+        assert!(missed <= most, "change {change}: {missed} steps of 10 ms were missed");
     }
 }
 

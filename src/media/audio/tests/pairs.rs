@@ -66,3 +66,20 @@ fn every_pair_of_codecs_keeps_what_the_worse_one_keeps() {
         }
     }
 }
+
+/// A peer may use any payload type that it was offered, at any time (RFC 3264 6.1), and any packet time.
+#[test]
+fn the_codec_may_change_at_any_time() {
+    for ptime_ms in [10, 20, 30, 60] {
+        let mut line = Line::new(&speaking(Codec::Pcma, 8_000));
+        for codec in [Codec::Pcma, Codec::Pcmu, Codec::Opus, Codec::G722, Codec::Opus, Codec::Pcma] {
+            assert!(line.mouth.change(&Speaking { ptime_ms, ..speaking(codec, 16_000) }));
+            let from = line.played.len();
+            let said = speech(line.mouth.rate_hz(), 1.0);
+            line.say(&said, 16_000, &mut at_once);
+            let missed = line.played[from..].iter().filter(|played| **played != Played::Audio).count();
+            assert!(missed <= 16, "{codec:?}, {ptime_ms} ms: {missed} of 100 steps");
+            assert_eq!(line.ear.codec(), Some(codec));
+        }
+    }
+}
