@@ -8,7 +8,7 @@ use crate::path::{Departure, Flows, Slot};
 use ringfort_base::entropy::Seeded;
 use ringfort_base::limits::{MEDIA_DATAGRAM_MAX, SRTP_TRAILER_MAX};
 use ringfort_base::{PortId, Time};
-use ringfort_media::audio::{Digit, Ear, Hearing, Mouth, Played, Resampler};
+use ringfort_media::audio::{Digit, Ear, Hearing, Mouth, Played, Resampler, softened};
 use ringfort_media::plan::{AudioPlan, RelayEvent, Source, Speech};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -268,7 +268,7 @@ impl Flows {
         match &speaker.speech.what {
             Source::Silence => {
                 out.fill(0);
-                !speaker.speech.pauses
+                !speaker.speech.pauses || speaker.mouth.is_telling()
             }
             Source::Port(other) => {
                 let other = *other;
@@ -280,7 +280,7 @@ impl Flows {
                     }
                     turn.events.push(RelayEvent::Digit { port: other, digit });
                 }
-                heard || !speaker.speech.pauses
+                heard || !speaker.speech.pauses || speaker.mouth.is_telling()
             }
             Source::Mix(mix) => {
                 self.mix(now, port, *mix, turn);
@@ -312,7 +312,7 @@ impl Flows {
                 turn.events.push(RelayEvent::Digit { port: *port, digit });
             }
         }
-        turn.mixed.iter_mut().zip(&sum).for_each(|(mixed, sum)| *mixed = (*sum).clamp(-32_768, 32_767) as i16);
+        turn.mixed.iter_mut().zip(&sum).for_each(|(mixed, sum)| *mixed = softened(*sum));
     }
 
     /// Makes packets of the turn's frame and sends them.

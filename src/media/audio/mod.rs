@@ -29,7 +29,7 @@ pub mod tones;
 pub use codec::Codec;
 pub use digit::Digit;
 pub use ear::{Ear, Heard, Hearing, Played};
-pub use mixer::Mixer;
+pub use mixer::softened;
 pub use mouth::{Mouth, Speaking};
 pub use resample::Resampler;
 pub use sound::{Sound, SoundError};

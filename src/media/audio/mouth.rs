@@ -115,14 +115,28 @@ impl Mouth {
         }
     }
 
-    /// Takes the next samples, 20 ms at most, and writes the RTP packet that is due, if one is.
+    /// A digit waits to be told, or is being told: [`Mouth::speak`] is wanted, also when there is nothing else to say.
+    pub fn is_telling(&self) -> bool {
+        self.report.is_some() || self.key.is_some() || !self.digits.is_empty()
+    }
+
+    /// Takes the next samples, 20 ms at most, and writes the RTP packet that is due, if one is. When packets are shorter than what was
+    /// taken, further ones are had by calling it with no samples.
     pub fn speak(&mut self, now: Time, pcm: &[i16], out: &mut [u8]) -> Option<usize> {
         self.catch_up(now);
         self.pcm.extend_from_slice(pcm);
         let packet = self.rate_hz() as usize * self.ptime_ms() as usize / 1_000;
-        if self.pcm.len() < packet {
-            return None;
+        while self.pcm.len() >= packet {
+            // In a pause most packets are none.
+            if let Some(len) = self.say(packet, out) {
+                return Some(len);
+            }
         }
+        None
+    }
+
+    /// The next `packet` samples.
+    fn say(&mut self, packet: usize, out: &mut [u8]) -> Option<usize> {
         self.begin_digit();
         if let Some(key) = &mut self.key {
             key.sound(self.encoder.rate_hz(), &mut self.pcm[..packet]);

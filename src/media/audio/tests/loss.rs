@@ -181,6 +181,20 @@ fn pauses_are_silent_and_speech_comes_back() {
 /// RFC 3389: in pauses a packet now and then, noise in the ear as loud as in the mouth, and speech back without a loss.
 #[test]
 fn comfort_noise_fills_pauses() {
+    // Short packets, two for each piece of 20 ms: none is left behind in a pause.
+    let mut mouth =
+        Mouth::new(&Speaking { ptime_ms: 10, comfort_noise: Some(13), ..speaking(Codec::Pcma, 8_000) }, &mut Seeded::new(1))
+            .unwrap();
+    let mut out = [0; 200];
+    for n in 0..500 {
+        let now = ringfort_base::Time::from_millis(n * 20);
+        let mut next = mouth.speak(now, &[0; 160], &mut out);
+        while next.is_some() {
+            next = mouth.speak(now, &[], &mut out);
+        }
+    }
+    let loud = std::iter::from_fn(|| mouth.speak(ringfort_base::Time::from_millis(10_000), &[], &mut out)).count();
+    assert_eq!(loud, 0);
     let mut line = Line::new(&Speaking { comfort_noise: Some(13), ..speaking(Codec::Pcma, 8_000) });
     line.say(&speech(8_000, 2.0), 8_000, &mut at_once);
     let mut random = Seeded::new(4);
