@@ -174,6 +174,8 @@ pub const AUDIO_PAYLOADS_MAX: usize = 16;
 pub const SOUNDS_MAX: usize = 64;
 /// Digits that wait to be taken from, or to be sent to, one leg.
 pub const DIGITS_QUEUED_MAX: usize = 32;
+/// Octets that all sounds may take in memory.
+pub const SOUNDS_OCTETS_MAX: usize = 256 << 20;
 /// Parties of one conference.
 pub const CONFERENCE_PARTIES_MAX: usize = 8;
 /// Largest WAV file that is played, octets: six minutes of stereo at 44.1 kHz, or an hour at 8 kHz.

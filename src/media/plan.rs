@@ -4,7 +4,7 @@
 //! destination port B as B's [`Transmit`] says. So each leg's session compiles its own plan and knows nothing of the other's
 //! keys or addresses. Plans are plain data: they are written to the journal and read back after a restart.
 
-use crate::audio::{Digit, Hearing, Speaking};
+use crate::audio::{Digit, Hearing, Signal, Speaking};
 use crate::srtp::SrtpPositions;
 use crate::tier::Tier;
 use ringfort_base::{CallId, PortId};
@@ -153,6 +153,13 @@ pub enum Source {
         name: String,
         /// Again from the beginning, until the plan changes.
         repeat: bool,
+    },
+    /// A tone, over and over.
+    Tone {
+        /// Whose, by ISO 3166-1's two letters; empty: as ITU-T E.180 recommends.
+        country: String,
+        /// Which.
+        signal: Signal,
     },
 }
 

@@ -10,6 +10,7 @@ use ringfort_call::config::Snapshot;
 use ringfort_call::status::{PeerStatus, Status};
 use ringfort_observe::Observers;
 use ringfort_observe::metrics::{Gauges, Metrics, PeerGauge};
+use ringfort_relay::Relay;
 use ringfort_sip::digest::Ha1;
 use ringfort_web::{Backend, PhoneAccount};
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub struct NodeBackend {
     pub source: Source,
     /// Certificates.
     pub tls: crate::tls::Tls,
+    /// The packet path.
+    pub relay: Arc<Relay>,
     /// Metrics.
     pub metrics: Metrics,
     /// Events.
@@ -87,6 +90,8 @@ impl Backend for NodeBackend {
                     let reason = format!("certificates stay as they were: {error}");
                     self.observers.publish(crate::clock::wall(), Event::Impaired { part: "tls".into(), reason });
                 }
+                // Before the calls that name them.
+                self.relay.set_sounds(&loaded.sounds);
                 if !self.core.offer(Input::Reload(loaded.snapshot.clone())) {
                     return Err("the core is too busy; try again".into());
                 }

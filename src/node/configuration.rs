@@ -1,9 +1,12 @@
 //! The configuration file: where it is, what accounts without a password get, and how it is read again.
 
-use ringfort_base::Entropy;
-use ringfort_call::config::{Config, ConfigError, Snapshot};
+use ringfort_base::{Entropy, limits};
+use ringfort_call::config::{Config, ConfigError, Snapshot, SoundSection};
+use ringfort_media::audio::Sound;
+use ringfort_relay::voice::{MIX_HZ, Sounds};
 use ringfort_store::{FileError, StateDir, write_atomic};
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -35,6 +38,16 @@ pub enum SourceError {
     /// The file is refused.
     #[error(transparent)]
     Refused(#[from] ConfigError),
+    /// A sound's file is none that can be played.
+    #[error("sound `{name}`, {}: {reason}", path.display())]
+    Sound {
+        /// Its name.
+        name: String,
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// Made passwords could not be kept.
     #[error(transparent)]
     File(#[from] FileError),
@@ -48,6 +61,8 @@ pub struct Loaded {
     pub made: BTreeMap<String, Zeroizing<String>>,
     /// Where they are kept.
     pub passwords: PathBuf,
+    /// Its sounds.
+    pub sounds: Arc<Sounds>,
 }
 
 impl Source {
@@ -87,14 +102,36 @@ impl Source {
         if let Some(dir) = &self.run_dir {
             changed.node.run_dir = dir.clone();
         }
-        Ok(Loaded { snapshot, made, passwords: path })
+        let sounds = Arc::new(self.sounds(&snapshot)?);
+        Ok(Loaded { snapshot, made, passwords: path, sounds })
     }
 
     /// Checks it without making or writing anything.
     pub fn check(&self) -> Result<Arc<Snapshot>, SourceError> {
         let (name, text) = self.text()?;
         let mut files = |name: &str| profile_file(self.file.as_deref(), name);
-        Ok(Snapshot::load_with(&name, &text, &mut |_| Some(Zeroizing::new(String::new())), &mut files)?)
+        let snapshot = Snapshot::load_with(&name, &text, &mut |_| Some(Zeroizing::new(String::new())), &mut files)?;
+        self.sounds(&snapshot)?;
+        Ok(snapshot)
+    }
+
+    /// Reads the files of all sounds.
+    fn sounds(&self, snapshot: &Snapshot) -> Result<Sounds, SourceError> {
+        let folder = self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
+        let mut sounds = Sounds::new();
+        let mut octets = 0;
+        for SoundSection { name, file } in &snapshot.sounds {
+            let path = folder.join(file);
+            let refused = |reason: String| SourceError::Sound { name: name.clone(), path: path.clone(), reason };
+            let sound = read_sound(&path).map_err(refused)?;
+            octets += 2 * sound.end();
+            if octets > limits::SOUNDS_OCTETS_MAX {
+                let reason = format!("with it the sounds take more than {} MB of memory", limits::SOUNDS_OCTETS_MAX >> 20);
+                return Err(SourceError::Sound { name: name.clone(), path, reason });
+            }
+            sounds.insert(name.clone(), sound);
+        }
+        Ok(sounds)
     }
 
     fn text(&self) -> Result<(String, String), SourceError> {
@@ -105,6 +142,14 @@ impl Source {
                 .map_err(|source| SourceError::Unreadable { path: path.clone(), source }),
         }
     }
+}
+
+/// A WAV file as the relay plays it. No more is read than a sound may have.
+fn read_sound(path: &Path) -> Result<Sound, String> {
+    let mut octets = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    file.take(limits::SOUND_OCTETS_MAX as u64 + 1).read_to_end(&mut octets).map_err(|error| error.to_string())?;
+    Sound::read(&octets).map(|sound| sound.at(MIX_HZ)).map_err(|error| error.to_string())
 }
 
 /// A peer profile beside the configuration file: its name for errors, and its text. One that cannot be read as text is refused as

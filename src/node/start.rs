@@ -127,6 +127,7 @@ impl Started {
         damage.into_iter().for_each(|event| observers.publish(crate::clock::wall(), event));
         let (core, queue) = core::queue()?;
         let relay = start_relay(&snapshot, core.clone())?;
+        relay.set_sounds(&loaded.sounds);
         without_fast_path(&relay).into_iter().for_each(|event| observers.publish(crate::clock::wall(), event));
         let signalling = Signalling {
             core: core.clone(),
@@ -153,7 +154,7 @@ impl Started {
             signalling: signalling.clone(),
             udp: listeners.udp,
             dns,
-            relay,
+            relay: relay.clone(),
             journal: JournalWriter::start(opened, &journal_path, observers.clone())?,
             observers: observers.clone(),
             runtime,
@@ -170,6 +171,7 @@ impl Started {
             snapshot: ArcSwap::new(snapshot.clone()),
             source,
             tls: tls.clone(),
+            relay,
             metrics,
             observers: observers.clone(),
             started: Instant::now(),

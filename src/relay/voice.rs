@@ -8,7 +8,7 @@ use crate::path::{Departure, Flows, Slot};
 use ringfort_base::entropy::Seeded;
 use ringfort_base::limits::{MEDIA_DATAGRAM_MAX, SRTP_TRAILER_MAX};
 use ringfort_base::{PortId, Time};
-use ringfort_media::audio::{Digit, Ear, Hearing, Mouth, Played, Resampler, softened};
+use ringfort_media::audio::{Digit, Ear, Hearing, Mouth, Played, Resampler, Sound, Tone, softened};
 use ringfort_media::plan::{AudioPlan, RelayEvent, Source, Speech};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ const MIX_FRAME: usize = (MIX_HZ / FRAMES_PER_SECOND) as usize;
 /// Samples of a frame at the highest rate of a codec, 48 kHz.
 const FRAME_MAX: usize = 960;
 
-/// Sounds by their names: mono, 16-bit, at [`MIX_HZ`].
-pub type Sounds = BTreeMap<String, Arc<[i16]>>;
+/// Sounds by their names, at [`MIX_HZ`].
+pub type Sounds = BTreeMap<String, Sound>;
 
 /// A port's ear and mouth, and what the mouth says.
 pub(crate) struct Voice {
@@ -44,6 +44,8 @@ struct Speaker {
     speech: Speech,
     /// How far a sound was said, samples.
     place: usize,
+    /// A tone that has begun.
+    tone: Option<Tone>,
     /// From [`MIX_HZ`] to the mouth's rate.
     fit: Resampler,
 }
@@ -56,16 +58,20 @@ impl Speaker {
             return None;
         };
         let fit = Resampler::new(MIX_HZ, mouth.rate_hz());
-        Some(Speaker { mouth, speech: speech.clone(), place: 0, fit })
+        Some(Speaker { mouth, speech: speech.clone(), place: 0, tone: None, fit })
     }
 
     /// Takes up another plan; the stream goes on. False: the codec could not be set up.
     fn renew(&mut self, speech: &Speech) -> bool {
         if self.speech.what != speech.what {
-            self.place = 0;
+            (self.place, self.tone) = (0, None);
         }
         if self.speech.how != speech.how && !self.mouth.change(&speech.how) {
             return false;
+        }
+        if self.speech.how != speech.how {
+            // The mouth may want another rate.
+            self.tone = None;
         }
         self.speech = speech.clone();
         self.fit = Resampler::new(MIX_HZ, self.mouth.rate_hz());
@@ -79,17 +85,10 @@ impl Speaker {
     /// The next frame of a sound. False: it is over, or there is none of this name.
     fn read(&mut self, sounds: &Sounds, frame: &mut [i16; MIX_FRAME]) -> bool {
         let Source::Sound { name, repeat } = &self.speech.what else { return false };
-        let samples = sounds.get(name).map_or(&[][..], |samples| samples);
-        if samples.is_empty() || (self.place >= samples.len() && !repeat) {
+        let Some(sound) = sounds.get(name).filter(|sound| sound.end() > 0 && (*repeat || self.place < sound.end())) else {
             return false;
-        }
-        for sample in frame.iter_mut() {
-            if self.place >= samples.len() && *repeat {
-                self.place = 0;
-            }
-            *sample = samples.get(self.place).copied().unwrap_or(0);
-            self.place += 1;
-        }
+        };
+        self.place = sound.play(self.place, *repeat, frame);
         true
     }
 }
@@ -285,6 +284,11 @@ impl Flows {
             Source::Mix(mix) => {
                 self.mix(now, port, *mix, turn);
                 speaker.fit.process(&turn.mixed[..], turn.pcm.get_mut(..len).unwrap_or_default());
+                true
+            }
+            Source::Tone { country, signal } => {
+                let tone = speaker.tone.get_or_insert_with(|| Tone::new(country, *signal, rate_hz));
+                tone.play(out);
                 true
             }
             Source::Sound { .. } => {
@@ -509,7 +513,7 @@ mod tests {
     #[test]
     fn a_sound_is_said_to_its_end_or_over_and_over() {
         let tone = |hz: f64, ms: u64| {
-            (0..16 * ms).map(|n| ((TAU * hz * n as f64 / 16_000.0).sin() * 8_000.0) as i16).collect::<Arc<[i16]>>()
+            Sound::new(MIX_HZ, (0..16 * ms).map(|n| ((TAU * hz * n as f64 / 16_000.0).sin() * 8_000.0) as i16).collect())
         };
         let mut turn = Turn::new();
         turn.sounds = Arc::new(BTreeMap::from([("short".into(), tone(500.0, 500)), ("music".into(), tone(500.0, 300))]));

@@ -28,6 +28,8 @@ pub struct Setup<'a> {
     pub node_tls: u16,
     /// `srtp-mand` (SDES, and nothing else), `srtp`, or empty.
     pub media: &'a str,
+    /// The only codec that it has: name, sampling rate and channels.
+    pub codec: (&'a str, u32, u16),
     /// Number that it dials at once; empty: none.
     pub dials: &'a str,
 }
@@ -49,7 +51,7 @@ impl Baresip {
         let heard = folder.join("heard");
         std::fs::create_dir_all(&heard).during(heard.display())?;
         let tone = folder.join("tone.wav");
-        std::fs::write(&tone, wav(setup.hz)).during(tone.display())?;
+        std::fs::write(&tone, wav(setup.hz, setup.codec.1, setup.codec.2)).during(tone.display())?;
         let media = scene.ports().borrow_mut().take_block()?;
         let (sip, config) = (scene.port()?, folder.join("config"));
         let text = configuration(sip, &tone.to_string_lossy(), &heard.to_string_lossy(), &media);
@@ -80,13 +82,8 @@ impl Baresip {
         // Named by the time, what was heard ends so.
         let files = std::fs::read_dir(&self.heard).into_iter().flatten().flatten().map(|entry| entry.path());
         let heard = files.filter(|path| path.to_string_lossy().ends_with("-dec.wav")).max();
-        let octets = heard.and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
-        let samples: Vec<i16> = octets
-            .get(WAV_HEAD..)
-            .unwrap_or_default()
-            .chunks_exact(2)
-            .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
-            .collect();
+        let samples =
+            heard.and_then(|path| std::fs::read(path).ok()).and_then(|octets| at_telephone_rate(&octets)).unwrap_or_default();
         match samples.len().checked_sub(WINDOW) {
             Some(from) => tone::listen(&samples[from..]),
             None => Heard::Silence,
@@ -94,17 +91,28 @@ impl Baresip {
     }
 }
 
+/// The samples of a WAV file at [`tone::RATE`]: of its first channel every so many, which tones bear.
+fn at_telephone_rate(octets: &[u8]) -> Option<Vec<i16>> {
+    let channels = usize::from(u16::from_le_bytes(octets.get(22..24)?.try_into().ok()?));
+    let rate = u32::from_le_bytes(octets.get(24..28)?.try_into().ok()?);
+    let step = 2 * channels * (rate / tone::RATE as u32) as usize;
+    Some(octets.get(WAV_HEAD..)?.chunks_exact(step).map(|frame| i16::from_le_bytes([frame[0], frame[1]])).collect())
+}
+
 fn account(setup: &Setup<'_>) -> String {
     let (user, password, port) = (setup.user, password_of(setup.user), setup.node_tls);
     let media = if setup.media.is_empty() { String::new() } else { format!(";mediaenc={}", setup.media) };
+    let (codec, rate, channels) = setup.codec;
     format!(
         "<sip:{user}@{DOMAIN};transport=tls>;auth_pass={password};outbound=\"sip:127.0.0.1:{port};transport=tls\";regint=60\
-         {media};answermode=auto;audio_codecs=pcmu/8000/1\n"
+         {media};answermode=auto;audio_codecs={codec}/{rate}/{channels}\n"
     )
 }
 
 fn configuration(sip: u16, tone: &str, heard: &str, media: &PortBlock) -> String {
-    let modules = ["stdio", "g711", "aufile", "aubridge", "sndfile", "srtp"].map(|name| format!("module {name}.so\n")).concat();
+    let modules = ["stdio", "g711", "g722", "opus", "aufile", "aubridge", "sndfile", "srtp"]
+        .map(|name| format!("module {name}.so\n"))
+        .concat();
     let applications = ["account", "menu"].map(|name| format!("module_app {name}.so\n")).concat();
     format!(
         "sip_listen {ADDRESS}:{sip}\nnet_interface {INTERFACE}\naudio_source aufile,{tone}\naudio_player aubridge,nowhere\nsnd_path {heard}\n\
@@ -114,22 +122,26 @@ fn configuration(sip: u16, tone: &str, heard: &str, media: &PortBlock) -> String
     )
 }
 
-/// A tone as WAV: 16 bits, one channel.
-fn wav(hz: f64) -> Vec<u8> {
-    let rate = tone::RATE as u32;
-    let samples = u64::from(rate) * TONE_S;
-    let data = (samples * 2) as u32;
+/// A tone as WAV, 16 bits.
+fn wav(hz: f64, rate: u32, channels: u16) -> Vec<u8> {
+    let (samples, frame) = (u64::from(rate) * TONE_S, 2 * channels);
+    let data = samples as u32 * u32::from(frame);
     let mut octets = Vec::with_capacity(WAV_HEAD + data as usize);
     octets.extend(b"RIFF");
     octets.extend((data + 36).to_le_bytes());
     octets.extend(b"WAVEfmt ");
     octets.extend(16_u32.to_le_bytes());
-    octets.extend([1, 0, 1, 0]);
+    octets.extend([1, 0]);
+    octets.extend(channels.to_le_bytes());
     octets.extend(rate.to_le_bytes());
-    octets.extend((rate * 2).to_le_bytes());
-    octets.extend([2, 0, 16, 0]);
+    octets.extend((rate * u32::from(frame)).to_le_bytes());
+    octets.extend(frame.to_le_bytes());
+    octets.extend([16, 0]);
     octets.extend(b"data");
     octets.extend(data.to_le_bytes());
-    octets.extend((0..samples).flat_map(|n| tone::sample(hz, n).to_le_bytes()));
+    for n in 0..samples {
+        let sample = tone::sample(hz * tone::RATE / f64::from(rate), n).to_le_bytes();
+        (0..channels).for_each(|_| octets.extend(sample));
+    }
     octets
 }

@@ -12,8 +12,13 @@ use ringfort_tests::harness::{Outcome, play};
 const SECURED: &str = "[[profile]]\nname = \"secured-phone\"\ndigest = [\"MD5\"]\nsrtp = \"required\"\n\
     [[device]]\nuser_agent = \"baresip*\"\nprofile = \"secured-phone\"\n";
 
+const PCMU: (&str, u32, u16) = ("pcmu", 8_000, 1);
+const PCMA: (&str, u32, u16) = ("pcma", 8_000, 1);
+const G722: (&str, u32, u16) = ("G722", 16_000, 1);
+const OPUS: (&str, u32, u16) = ("opus", 48_000, 2);
+
 fn phone<'a>(node: &Node, user: &'a str, hz: f64, dials: &'a str) -> Setup<'a> {
-    Setup { user, hz, node_tls: node.site().tls, media: "srtp-mand", dials }
+    Setup { user, hz, node_tls: node.site().tls, media: "srtp-mand", codec: PCMU, dials }
 }
 
 #[test]
@@ -55,4 +60,22 @@ fn a_secured_phone_and_a_plain_trunk() -> Outcome<()> {
         admin.request("POST", &format!("/api/v1/calls/{call}/hangup"), None)?;
         answers.finish(seconds(10))
     })
+}
+
+/// Each phone has one codec only, and none has the other's. Phones without G.711 are offered more by their profile.
+#[test]
+fn phones_without_a_common_codec_hear_each_other() -> Outcome<()> {
+    for (n, (one, other)) in [(OPUS, PCMA), (G722, OPUS), (PCMU, G722)].into_iter().enumerate() {
+        play(&format!("interop-transcoding-{n}"), |scene| {
+            let all = SECURED.replace("srtp =", "codecs = [\"opus\", \"g722\", \"pcma\", \"pcmu\"]\nsrtp =");
+            let site = Site::new(scene)?.account("101").account("102").section(if n == 0 { SECURED } else { &all });
+            let node = Node::start(scene, site)?;
+            let callee = Baresip::start(scene, &Setup { codec: other, ..phone(&node, "102", 1_000.0, "") })?;
+            callee.await_line("200 OK", seconds(10))?;
+            let caller = Baresip::start(scene, &Setup { codec: one, ..phone(&node, "101", 440.0, "102") })?;
+            callee.await_tone(440.0, seconds(15))?;
+            caller.await_tone(1_000.0, seconds(10))
+        })?;
+    }
+    Ok(())
 }

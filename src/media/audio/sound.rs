@@ -57,6 +57,11 @@ const MU_LAW: u16 = 7;
 const EXTENSIBLE: u16 = 0xfffe;
 
 impl Sound {
+    /// Of samples at this rate, Hz.
+    pub fn new(rate_hz: u32, samples: Vec<i16>) -> Sound {
+        Sound { rate_hz, samples }
+    }
+
     /// Reads a WAV file.
     pub fn read(octets: &[u8]) -> Result<Sound, SoundError> {
         if octets.len() > SOUND_OCTETS_MAX {
