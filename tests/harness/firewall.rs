@@ -26,6 +26,22 @@ impl Firewall {
     }
 }
 
+impl Firewall {
+    /// Nothing passes from and to these UDP ports any more, as if the network that they are on had gone.
+    pub fn cut(ports: &[u16]) -> Outcome<Firewall> {
+        let table = "ringfort_cut".to_string();
+        let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+        let ports = ports.join(", ");
+        nft(&format!(
+            "add table inet {table}\n\
+             add chain inet {table} input {{ type filter hook input priority 0; }}\n\
+             add rule inet {table} input udp sport {{ {ports} }} drop\n\
+             add rule inet {table} input udp dport {{ {ports} }} drop\n"
+        ))?;
+        Ok(Firewall { table })
+    }
+}
+
 impl Drop for Firewall {
     fn drop(&mut self) {
         let _ = nft(&format!("delete table inet {}\n", self.table));

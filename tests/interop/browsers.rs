@@ -2,10 +2,11 @@
 
 use ringfort_tests::ensure;
 use ringfort_tests::harness::browser::Browser;
+use ringfort_tests::harness::firewall::Firewall;
 use ringfort_tests::harness::interface::{self, DefaultRoute};
 use ringfort_tests::harness::node::Node;
 use ringfort_tests::harness::site::{Site, password_of};
-use ringfort_tests::harness::wait::seconds;
+use ringfort_tests::harness::wait::{await_until, seconds};
 use ringfort_tests::harness::{Outcome, play};
 
 #[test]
@@ -61,6 +62,81 @@ fn a_browser_with_two_addresses_is_heard_wherever_it_sends_from() -> Outcome<()>
             chromium.click("ada", "hangup")?;
             chromium.await_call("grace", "ended", seconds(3))?;
         }
+        Ok(())
+    })
+}
+
+/// Ports of the browser's own candidates, and its user name fragment, which changes when ICE begins anew.
+const PATH: &str = "(async () => {
+    const connection = window.ringfortPhone.peerConnection();
+    const stats = [...(await connection.getStats()).values()];
+    const ports = stats.filter(({ type }) => type === 'local-candidate').map(({ port }) => port);
+    const ufrag = /a=ice-ufrag:(.*)/.exec(connection.localDescription.sdp)[1].trim();
+    return { ports, ufrag, state: connection.iceConnectionState };
+})()";
+
+/// Every socket of the browser is cut off in the middle of a call, as when it leaves its network: it begins ICE anew by itself, and both
+/// hear each other again in the same call.
+#[test]
+fn a_browser_that_changes_its_network_goes_on() -> Outcome<()> {
+    play("interop-network-change", |scene| {
+        let node = Node::start(scene, Site::new(scene)?.account("101").account("102"))?;
+        let mut chromium = Browser::start(scene)?;
+        chromium.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
+        chromium.open_phone("grace", &node.page(), "102", &password_of("102"), 1_000.0)?;
+        chromium.dial("ada", "102")?;
+        chromium.click("grace", "answer")?;
+        chromium.await_tone("grace", 440.0, seconds(8))?;
+        let before = chromium.evaluate("ada", PATH)?;
+        let ports: Vec<u16> =
+            before["ports"].as_array().into_iter().flatten().filter_map(|p| p.as_u64()?.try_into().ok()).collect();
+        ensure!(!ports.is_empty(), "the browser shows no candidates: {before}");
+        let _gone = Firewall::cut(&ports)?;
+        await_until("ICE of the browser begins anew", seconds(25), || {
+            let now = chromium.evaluate("ada", PATH)?;
+            Ok((now["ufrag"] != before["ufrag"] && now["state"] != "disconnected").then_some(()))
+        })?;
+        chromium.await_tone("ada", 1_000.0, seconds(10))?;
+        chromium.await_tone("grace", 440.0, seconds(5))?;
+        let admin = node.admin()?;
+        let status = admin.json("/api/v1/status")?;
+        ensure!(status["calls"].as_array().map(Vec::len) == Some(1), "it is another call: {}", status["calls"]);
+        chromium.click("grace", "hangup")?;
+        chromium.await_call("ada", "ended", seconds(5))
+    })
+}
+
+/// When the answer was there, and when the first packet of audio.
+const STOPWATCH: &str = "{
+    const original = RTCPeerConnection.prototype.setRemoteDescription;
+    RTCPeerConnection.prototype.setRemoteDescription = function (description) {
+        if (description.type === 'answer' && !window.answeredAt) {
+            window.answeredAt = performance.now();
+            const look = async () => {
+                const stats = [...(await this.getStats()).values()];
+                const heard = stats.some(({ type, packetsReceived }) => type === 'inbound-rtp' && packetsReceived > 0);
+                if (heard) window.heardAfterMs = performance.now() - window.answeredAt;
+                else setTimeout(look, 5);
+            };
+            void look();
+        }
+        return original.call(this, description);
+    };
+}";
+
+/// From the answer to the first packet that comes back from the echo service. The figure is printed; the bound is for a busy machine.
+#[test]
+fn the_first_audio_comes_soon_after_the_answer() -> Outcome<()> {
+    play("interop-first-audio", |scene| {
+        let node = Node::start(scene, Site::new(scene)?.account("101"))?;
+        let mut chromium = Browser::start(scene)?;
+        chromium.before_pages(STOPWATCH)?;
+        chromium.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
+        chromium.dial("ada", "*43")?;
+        chromium.await_tone("ada", 440.0, seconds(8))?;
+        let after_ms = chromium.evaluate("ada", "window.heardAfterMs")?.as_f64().unwrap_or(f64::MAX);
+        println!("first audio {after_ms:.0} ms after the answer");
+        ensure!(after_ms < 2_000.0, "the first audio came {after_ms} ms after the answer");
         Ok(())
     })
 }

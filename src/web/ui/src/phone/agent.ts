@@ -178,6 +178,7 @@ export class Agent {
     this.active = new ActiveCall(id, {
       event: (event) => this.dispatch(event),
       remoteStream: (stream) => this.listener.remoteStream(stream),
+      isConnected: () => this.ua.isConnected(),
     });
     return this.active;
   }

@@ -24,10 +24,15 @@ const GATHERING_MS = 500;
 /** RFC 4733 events: long enough for gateways that need 100 ms, with a gap that separates equal keys. */
 const KEY_MS = 160;
 const KEY_GAP_MS = 80;
+/** A path that broke is asked for anew after this time while that is not possible, and after the longer one while it does not help. */
+const RESTART_RETRY_MS = 500;
+const RESTART_AGAIN_MS = 5_000;
 
 export interface CallListener {
   event(event: PhoneEvent): void;
   remoteStream(stream: MediaStream | null): void;
+  /** Whether the node can be told anything now. */
+  isConnected(): boolean;
 }
 
 /** Either `place` or `adopt` comes first, then any of the others until the call has ended. */
@@ -35,6 +40,7 @@ export class ActiveCall {
   private session: RTCSession | null = null;
   private microphone: MediaStream | null = null;
   private gatheringTimer = 0;
+  private restartTimer = 0;
   private earlyMedia = false;
   private wanted = false;
   private holdWish: boolean | null = null;
@@ -126,6 +132,20 @@ export class ActiveCall {
     connection.addEventListener("track", ({ track, streams }) => {
       this.listener.remoteStream(streams[0] ?? new MediaStream([track]));
     });
+    connection.addEventListener("iceconnectionstatechange", () => this.restartIce(connection));
+  }
+
+  /** The network under the call changed or broke: ICE is begun anew until it stands again, and the call goes on. */
+  private restartIce(connection: RTCPeerConnection): void {
+    window.clearTimeout(this.restartTimer);
+    const broken = connection.iceConnectionState === "disconnected" || connection.iceConnectionState === "failed";
+    if (!broken || this.session === null || this.session.isEnded()) return;
+    // The candidates of the next offer are bounded in time like those of the first.
+    this.gatheringTimer = 0;
+    const restart = { rtcOfferConstraints: { iceRestart: true } };
+    const asked = this.listener.isConnected() && this.session.renegotiate(restart);
+    const again = asked ? RESTART_AGAIN_MS : RESTART_RETRY_MS;
+    this.restartTimer = window.setTimeout(() => this.restartIce(connection), again);
   }
 
   private boundGathering({ ready }: IceCandidateEvent): void {
@@ -151,6 +171,7 @@ export class ActiveCall {
 
   private finish(cause: Cause, status: number | null): void {
     window.clearTimeout(this.gatheringTimer);
+    window.clearTimeout(this.restartTimer);
     closeMicrophone(this.microphone);
     this.listener.remoteStream(null);
     this.listener.event({ type: "ended", id: this.id, at: Date.now(), cause, status });
