@@ -64,15 +64,15 @@ fn row(a: Codec, b: Codec, options: &Options) -> Option<Row> {
 
 /// Microseconds and allocations a packet.
 fn direction(from: Codec, to: Codec, options: &Options) -> Option<(f64, f64)> {
-    let packets = packets(from, options.seconds.max(2))?;
+    let packets = packets(from, options.seconds.max(3))?;
     let mut calls = (0..options.calls.max(1)).map(|_| Call::new(from, to)).collect::<Option<Vec<_>>>()?;
     let (mut times, mut allocated) = (Vec::new(), 0);
     for (second, batch) in packets.chunks(BATCH).enumerate() {
         for call in &mut calls {
             let (before, start) = (allocations::count(), Instant::now());
             call.pass(second * BATCH, batch);
-            // The first second warms up.
-            if second > 0 {
+            // The jitter buffer has room for 64 packets: two seconds warm up.
+            if second > 1 {
                 times.push(start.elapsed().as_secs_f64() * 1e6 / batch.len() as f64);
                 allocated += allocations::count() - before;
             }

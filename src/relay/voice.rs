@@ -438,7 +438,8 @@ mod tests {
                 let from = "192.0.2.1:4000".parse().unwrap();
                 let arrival = Arrival { slot, component: Component::Rtp, from, len: packet.len() };
                 let mut buffer = [&packet[..], &[0; SRTP_TRAILER_MAX]].concat();
-                assert_eq!(flows.relay(now, arrival, &mut buffer).step, Step::Heard);
+                let step = flows.relay(now, arrival, &mut buffer).step;
+                assert!(matches!(step, Step::Heard | Step::Send(_)), "{step:?}");
             }
             let mut sent = Vec::new();
             flows.speak(now, turn, &mut |departure, packet| {
@@ -492,6 +493,33 @@ mod tests {
         let told: Vec<_> =
             turn.events.iter().filter(|event| matches!(event, RelayEvent::Digit { digit, .. } if digit.end)).collect();
         assert_eq!(told, [&RelayEvent::Digit { port: PortId(1), digit }], "the core hears of it once");
+    }
+
+    /// Audio passes as it is; only the events' clocks differ. Nothing of the node's own is sent but the digit.
+    #[test]
+    fn digits_are_told_beside_audio_that_passes() {
+        let (mut flows, mut turn) = (Flows::new(), Turn::new());
+        let beside = |other| {
+            let mut plan = plan(Codec::Pcma, Source::Port(PortId(other)));
+            plan.destination = Destination::Port(PortId(other));
+            if let Some(audio) = &mut plan.audio {
+                audio.hear.payloads.retain(|(_, heard)| matches!(heard, Heard::Events { .. }));
+                audio.speak.iter_mut().for_each(|speech| speech.pauses = true);
+            }
+            plan
+        };
+        open(&mut flows, vec![beside(2), beside(1)]);
+        let mut phones = [Phone::new(Codec::Pcma, 440.0), Phone::new(Codec::Pcma, 1_000.0)];
+        talk(&mut flows, &mut turn, &mut phones, |frame, _, phones| {
+            if frame == 20 {
+                phones[0].mouth.digit(Digit::whole('7', 120).expect("a key"));
+            }
+        });
+        let ended: Vec<_> =
+            phones[1].digits.iter().filter(|digit| digit.end).map(|digit| (digit.symbol(), digit.duration_ms)).collect();
+        assert_eq!(ended, [('7', 120)]);
+        assert!(phones[1].packets < 15, "{} packets of the node's own", phones[1].packets);
+        assert_eq!(phones[0].packets, 0);
     }
 
     #[test]
