@@ -224,6 +224,7 @@ fn start_relay(snapshot: &Snapshot, core: CoreHandle) -> Result<Arc<Relay>, Star
     if snapshot.media.workers > 0 {
         config.workers = snapshot.media.workers;
     }
+    config.dscp = snapshot.media.dscp;
     config.kernel = snapshot.media.tier == MediaTier::Auto;
     let sink = Arc::new(move |event| core.offer(Input::Relay(event)));
     Ok(Arc::new(Relay::start(config, sink)?))

@@ -50,3 +50,22 @@ fn tune(socket: &Socket, address: SocketAddr, config: &RelayConfig) {
         tracing::debug!(%error, "media socket option refused");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn audio_is_marked() {
+        for (dscp, host) in [(46, "127.0.0.1:0"), (10, "127.0.0.1:0"), (46, "[::1]:0")] {
+            let address: SocketAddr = host.parse().unwrap();
+            let config = RelayConfig { dscp, ..RelayConfig::default() };
+            let sockets = Sockets::bind(address, Some(address), &config).unwrap();
+            for component in [Component::Rtp, Component::Rtcp] {
+                let socket = socket2::SockRef::from(sockets.of(component).unwrap());
+                let tos = if address.is_ipv6() { socket.tclass_v6() } else { socket.tos_v4() };
+                assert_eq!(tos.unwrap(), u32::from(dscp) << 2, "{host}");
+            }
+        }
+    }
+}

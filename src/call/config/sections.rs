@@ -193,6 +193,8 @@ pub struct MediaSection {
     pub port_last: u16,
     /// Relay workers; 0: one a core.
     pub workers: usize,
+    /// Differentiated services code point of audio that is sent, 0 to 63 (RFC 4594 4.1).
+    pub dscp: u8,
     /// What may carry audio.
     pub tier: MediaTier,
     /// Whether the node brings together sides that share no codec.
@@ -207,6 +209,7 @@ impl Default for MediaSection {
             port_first: 20_000,
             port_last: 29_999,
             workers: 0,
+            dscp: 46,
             tier: MediaTier::Auto,
             transcode: true,
         }

@@ -225,6 +225,9 @@ impl Check<'_> {
         if media.port_first < 1024 || media.port_last < media.port_first.saturating_add(3) {
             return self.fail("media", 0, "`port_first` must be at least 1024, with 4 ports or more to `port_last`".into());
         }
+        if media.dscp > 63 {
+            return self.fail("media", 0, "`dscp` must lie between 0 and 63".into());
+        }
         if let Some(fault) = self.config.shield.fault() {
             return self.fail("shield", 0, fault.into());
         }
@@ -350,6 +353,7 @@ mod tests {
         let twice = "[[account]]\nuser=\"101\"\n# again\n[[account]]\nuser=\"101\"\n";
         assert_eq!(refusal(twice), "test.toml:4: account `101` stands twice");
         assert!(refusal("[media]\nport_first=2000\nport_last=2001\n").contains("4 ports"));
+        assert!(refusal("[media]\ndscp = 64\n").contains("63"));
         assert!(refusal("[sip]\nlisten=[\"upd:0.0.0.0:5060\"]\n").contains("`upd` is not udp"));
         assert!(refusal("[cloud]\naddress=\"no where:x\"\n").contains("not host or host:port"));
         assert!(refusal("[sip]\nnonce_s=0\n").contains("at least 10"));
