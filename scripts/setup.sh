@@ -62,6 +62,9 @@ for_test() {
   need ethtool
   need openssl
   need svmap sipvicious
+  # What SRTP is compared with; a program of the tests is compiled against it.
+  [ -e /usr/include/srtp2/srtp.h ] || want "libsrtp" libsrtp2-dev
+  need cc gcc libc6-dev
 }
 
 for_bench() {

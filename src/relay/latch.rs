@@ -49,10 +49,18 @@ impl LatchState {
         };
         match locked {
             Some(source) if same(source, from) => Standing::Known,
+            // Who came first may have been a stranger: it gives way to the host that the description names, and never the other way
+            // round.
+            Some(source) if self.is_named(from) && !self.is_named(source) => Standing::Candidate,
             Some(_) => Standing::Stray,
             None if self.may_latch(now, from) => Standing::Candidate,
             None => Standing::Stray,
         }
+    }
+
+    /// Whether the peer's description names this host.
+    fn is_named(&self, source: SocketAddr) -> bool {
+        matches!(self.rule, Latch::Symmetric { expected: Some(expected), .. } if expected.ip() == source.ip())
     }
 
     /// RTCP on its own port comes from where RTP comes from. Before anything is locked, the address in the SDP goes first.
@@ -126,6 +134,17 @@ mod tests {
         latch.lock(Rtp, at("192.0.2.9:1"));
         assert_eq!(latch.judge(Time::NEVER, Rtp, at("192.0.2.9:1")), Known);
         assert_eq!(latch.judge(Time::NEVER, Rtp, at("192.0.2.8:1")), Stray);
+    }
+
+    #[test]
+    fn a_stranger_gives_way_to_the_host_of_the_description() {
+        let mut latch = LatchState::new(Time::ZERO, symmetric(Some("192.0.2.1:4000"), 0));
+        latch.lock(Rtp, at("198.51.100.1:7"));
+        assert_eq!(latch.judge(Time::ZERO, Rtp, at("198.51.100.2:7")), Stray, "to nobody else");
+        assert_eq!(latch.judge(Time::ZERO, Rtp, at("192.0.2.1:5000")), Candidate);
+        latch.lock(Rtp, at("192.0.2.1:5000"));
+        assert_eq!(latch.judge(Time::ZERO, Rtp, at("192.0.2.1:5002")), Stray, "one port of it");
+        assert_eq!(latch.judge(Time::ZERO, Rtp, at("198.51.100.1:7")), Stray);
     }
 
     #[test]

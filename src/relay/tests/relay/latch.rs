@@ -139,6 +139,31 @@ fn an_exact_latch_works_at_once() {
     assert_eq!(receive(&b.rtp), rtp(1, 1));
 }
 
+/// RTP bleed against a party that is silent at first: the stranger is heard only until the party speaks, and gets nothing afterwards.
+#[test]
+fn a_stranger_that_was_first_is_put_out_by_the_party() {
+    let world = World::new();
+    let (stranger, a, b) = (Peer::on("127.0.0.2:0"), Peer::new(), Peer::new());
+    let (pa, pb) = world.call();
+    let mut graced = plan(B, &a);
+    graced.receive.latch = Latch::Symmetric { expected: Some(a.address()), grace_ms: 0 };
+    world.plan(A, &graced);
+    world.plan(B, &plan(A, &b));
+    stranger.rtp.send_to(&rtp(9, 1), pa.rtp).unwrap();
+    assert_eq!(receive(&b.rtp), rtp(9, 1));
+    a.rtp.send_to(&rtp(1, 1), pa.rtp).unwrap();
+    assert_eq!(receive(&b.rtp), rtp(1, 1), "the party is heard");
+    for n in 2..20 {
+        stranger.rtp.send_to(&rtp(9, n), pa.rtp).unwrap();
+    }
+    let counters = world.counters(A, |c| c.stray_source == 18);
+    assert_eq!(counters.stray_last, Some(stranger.address()));
+    b.rtp.send_to(&rtp(2, 1), pb.rtp).unwrap();
+    assert_eq!(receive(&a.rtp), rtp(2, 1), "and hears");
+    stranger.rtp.set_nonblocking(true).unwrap();
+    assert!(stranger.rtp.recv(&mut [0; 100]).is_err(), "the stranger gets nothing");
+}
+
 /// What the cause of missing audio is read from: whence strays come, what was not agreed on, and what hold discards.
 #[test]
 fn what_is_refused_is_told_apart() {
