@@ -12,7 +12,7 @@ use crate::records::RecordWriter;
 use crate::tls::{Tls, TlsError};
 use crate::{banner, serve};
 use arc_swap::ArcSwap;
-use ringfort_base::{Event, Transport};
+use ringfort_base::{Entropy, Event, Transport};
 use ringfort_call::config::{ListenAddress, MediaTier, Snapshot};
 use ringfort_call::interface::loopback;
 use ringfort_call::status::Status;
@@ -225,6 +225,7 @@ fn start_relay(snapshot: &Snapshot, core: CoreHandle) -> Result<Arc<Relay>, Star
         config.workers = snapshot.media.workers;
     }
     config.dscp = snapshot.media.dscp;
+    config.reports = Some(SystemEntropy::new().u64());
     config.kernel = snapshot.media.tier == MediaTier::Auto;
     let sink = Arc::new(move |event| core.offer(Input::Relay(event)));
     Ok(Arc::new(Relay::start(config, sink)?))

@@ -10,6 +10,7 @@ use crate::sys::Epoll;
 use crate::voice::Sounds;
 use crate::worker::{Carried, Parts, Work, Worker};
 use crossbeam_channel::{Sender, bounded};
+use ringfort_base::entropy::Seeded;
 use ringfort_base::limits::MEDIA_PORTS_MAX;
 use ringfort_base::{CallId, PortId};
 use ringfort_media::plan::{Component, PortPositions, RelayCommand, RelayEvent};
@@ -41,12 +42,14 @@ pub struct RelayConfig {
     pub dscp: u8,
     /// Flows that need nothing else are carried by the kernel, where the system allows it.
     pub kernel: bool,
+    /// What is random of the reports that the node makes to peers which get none otherwise (RFC 3550 6); `None`: it makes none.
+    pub reports: Option<u64>,
 }
 
 impl Default for RelayConfig {
     fn default() -> Self {
         let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        RelayConfig { workers, spin_us: 0, receive_buffer: 128 * 1024, dscp: 46, kernel: false }
+        RelayConfig { workers, spin_us: 0, receive_buffer: 128 * 1024, dscp: 46, kernel: false, reports: None }
     }
 }
 
@@ -92,7 +95,9 @@ impl Handle {
             }
             Err(unavailable) => Err(unavailable.obstacle),
         };
-        let parts = Parts { descent, epoll, bell: bell.clone(), work: queue, outbox: Outbox::new(sink), spin, began };
+        // Each worker has its own.
+        let reports = config.reports.map(|seed| Seeded::new(seed.wrapping_add(number as u64)));
+        let parts = Parts { descent, epoll, bell: bell.clone(), work: queue, outbox: Outbox::new(sink), spin, began, reports };
         let thread = Builder::new().name(format!("relay-{number}")).spawn(move || Worker::new(parts).run())?;
         Ok(Handle { work, bell, thread: Some(thread) })
     }

@@ -8,6 +8,7 @@ use crate::voice::Voice;
 use ringfort_base::limits::CONTROL_PER_SECOND_MAX;
 use ringfort_base::{PortId, Time};
 use ringfort_media::plan::{Component, Destination, DiscardReason, FlowPlan, PortCounters, PortPositions, Receive, Transmit};
+use ringfort_media::quality::making::{Heard, MADE_MAX, Reporter};
 use ringfort_media::quality::{Progress, Reception, RoundTrip};
 use ringfort_media::srtp::{SrtpError, SrtpReceiver, SrtpSender};
 use ringfort_media::tier::{Obstacle, Tier};
@@ -67,6 +68,8 @@ pub(crate) struct Flow {
     pub(crate) counters: PortCounters,
     reception: Reception,
     round_trip: RoundTrip,
+    /// Makes reports to this port's peer; `None`: none are made.
+    pub(crate) reporter: Option<Box<Reporter>>,
     has_rtcp_socket: bool,
     active: Option<Active>,
     control: Allowance,
@@ -110,6 +113,7 @@ impl Flow {
             counters: PortCounters::default(),
             reception: Reception::default(),
             round_trip: RoundTrip::default(),
+            reporter: None,
             has_rtcp_socket,
             active: None,
             control: Allowance::default(),
@@ -277,8 +281,14 @@ impl Flow {
                 return None;
             }
         };
-        if let (Media::Rtcp, Some(plain)) = (media, buffer.get(..len)) {
-            self.round_trip.passed_on(now, plain);
+        let plain = buffer.get(..len).unwrap_or_default();
+        match (media, &mut self.reporter) {
+            (Media::Rtp, Some(reporter)) => reporter.sent(now, plain, Content::of(&active.plan.receive, plain).clock_hz()),
+            (Media::Rtp, None) => {}
+            (Media::Rtcp, reporter) => {
+                self.round_trip.passed_on(now, plain);
+                reporter.iter_mut().for_each(|reporter| reporter.passed(now));
+            }
         }
         match active.sender.protect(media, buffer, len) {
             Ok(len) => Some(Exit { component, to, len }),
@@ -291,6 +301,26 @@ impl Flow {
                 None
             }
         }
+    }
+
+    /// A report of the node's own to this port's peer, if one is due, or with `bye` if the peer has got any before. `ntp` is the time of
+    /// day.
+    pub(crate) fn make_report(&mut self, now: Time, ntp: u64, bye: bool, buffer: &mut [u8]) -> Option<Exit> {
+        let (active, reporter) = (self.active.as_mut()?, self.reporter.as_mut()?);
+        let alone = self.voice.is_some() || !matches!(active.plan.destination, Destination::Port(_));
+        let wanted = if bye { reporter.has_reported() } else { reporter.is_due(now, alone) };
+        if !wanted {
+            return None;
+        }
+        let transmit = &active.plan.transmit;
+        let Target::At(component, to) = target(transmit, &active.latch, self.has_rtcp_socket, Media::Rtcp) else { return None };
+        let clock_hz = active.plan.receive.speech.first().map_or(0, |(_, clock_hz)| *clock_hz);
+        let heard = self.reception.heard(clock_hz);
+        let heard = heard.map(|heard| Heard { last_report: self.round_trip.last_report(now), ..heard });
+        let len = reporter.write(now, ntp, heard, bye, buffer.get_mut(..MADE_MAX)?)?;
+        self.round_trip.passed_on(now, buffer.get(..len)?);
+        let len = active.sender.protect(Media::Rtcp, buffer, len).ok()?;
+        Some(Exit { component, to, len })
     }
 
     /// From whom the port takes RTP, and where that goes, if nothing is to be done with it here. Whoever gives the plan another part

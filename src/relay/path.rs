@@ -2,10 +2,12 @@
 //! without any.
 
 use crate::flow::{Exit, Flow, Media, Way};
+use ringfort_base::entropy::Seeded;
 use ringfort_base::{PortId, Time};
 use ringfort_media::demux::{Kind, classify};
 use ringfort_media::plan::{Component, Destination, FlowPlan, PortCounters, PortPositions};
 use ringfort_media::quality::Progress;
+use ringfort_media::quality::making::Reporter;
 use ringfort_media::tier::{Obstacle, Tier};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -90,6 +92,8 @@ pub struct Flows {
     pub(crate) speakers: Vec<Slot>,
     /// Ports whose positions are to be told.
     due: Vec<PortId>,
+    /// What is random of the reports that the node makes; `None`: it makes none.
+    dice: Option<Seeded>,
 }
 
 impl Flows {
@@ -98,9 +102,43 @@ impl Flows {
         Flows::default()
     }
 
+    /// Peers of ports that are opened from now on get reports of the node's own where they get none otherwise.
+    pub fn make_reports(&mut self, dice: Seeded) {
+        self.dice = Some(dice);
+    }
+
+    /// The next report that is due, of the ports from place `from` on, and the place behind its port. `ntp` is the time of day. The
+    /// report is ready to be sent, at the beginning of `buffer`.
+    pub fn poll_report(&mut self, now: Time, ntp: u64, from: u32, buffer: &mut [u8]) -> Option<(u32, Departure)> {
+        let entries = self.entries.iter_mut().enumerate().skip(from as usize);
+        for (index, entry) in entries {
+            let slot = Slot { index: index as u32, generation: entry.generation };
+            if let Some(Exit { component, to, len }) =
+                entry.flow.as_mut().and_then(|flow| flow.make_report(now, ntp, false, buffer))
+            {
+                return Some((slot.index + 1, Departure { slot, component, media: Media::Rtcp, to, len }));
+            }
+        }
+        None
+    }
+
+    /// The last report to a port's peer, if it has got any of the node: to be sent before the port closes.
+    pub fn farewell(&mut self, now: Time, ntp: u64, port: PortId, buffer: &mut [u8]) -> Option<Departure> {
+        let slot = self.slot(port)?;
+        let Exit { component, to, len } = self.flow(slot)?.make_report(now, ntp, true, buffer)?;
+        Some(Departure { slot, component, media: Media::Rtcp, to, len })
+    }
+
+    /// Whether there is any port.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_port.is_empty()
+    }
+
     /// Adds a port. `None` if it is open already.
     pub fn open(&mut self, port: PortId, has_rtcp_socket: bool) -> Option<Slot> {
-        self.put(Flow::new(port, has_rtcp_socket))
+        let mut flow = Flow::new(port, has_rtcp_socket);
+        flow.reporter = self.dice.as_mut().map(|dice| Box::new(Reporter::new(dice)));
+        self.put(flow)
     }
 
     /// Takes a port in as it stands. `None` if it is open already.

@@ -10,15 +10,18 @@ use crate::port::Sockets;
 use crate::sys::{Batch, Epoll, Outgoing, Ready, Received};
 use crate::voice::{FRAME, Sounds, Turn};
 use crossbeam_channel::{Receiver, Sender};
+use ringfort_base::entropy::Seeded;
+use ringfort_base::limits::SRTP_TRAILER_MAX;
 use ringfort_base::{PortId, Time};
 use ringfort_media::audio::Digit;
 use ringfort_media::plan::{Component, FlowPlan, PortPositions, RelayEvent};
+use ringfort_media::quality::making::MADE_MAX;
 use ringfort_media::tier::{Obstacle, Tier};
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Most datagrams taken from one socket before the others have their turn.
 const BATCH: usize = 32;
@@ -26,6 +29,13 @@ const BATCH: usize = 32;
 const READY: usize = 256;
 /// So many frames are made up for after a delay.
 const LATE_FRAMES: usize = 5;
+/// How often reports are looked for that are due: they come at random moments anyway.
+const REPORTS_PAUSE: Duration = Duration::from_millis(250);
+/// Room for a report of the node's own and its SRTCP trailer.
+const REPORT_MAX: usize = MADE_MAX + SRTP_TRAILER_MAX;
+/// From 1900, where NTP begins, to 1970, seconds.
+const NTP_SECONDS: u64 = 2_208_988_800;
+
 /// How long an event that had no room waits for the next try, milliseconds.
 const RETRY_MS: i32 = 10;
 
@@ -90,6 +100,8 @@ pub(crate) struct Parts {
     pub(crate) spin: Duration,
     /// Origin of time, the same for all workers.
     pub(crate) began: Instant,
+    /// What is random of the reports that the node makes.
+    pub(crate) reports: Option<Seeded>,
     /// The kernel tier, or why there is none.
     pub(crate) descent: Result<Descent, Obstacle>,
 }
@@ -142,14 +154,21 @@ pub(crate) struct Worker {
     voices: Turn,
     /// When the ports that speak have their next turn.
     next_frame: Option<Time>,
+    /// When reports are looked for that are due.
+    next_reports: Time,
 }
 
 impl Worker {
     /// Allocates all that packets need.
-    pub(crate) fn new(parts: Parts) -> Worker {
+    pub(crate) fn new(mut parts: Parts) -> Worker {
+        let mut flows = Flows::new();
+        if let Some(dice) = parts.reports.take() {
+            flows.make_reports(dice);
+        }
         Worker {
             parts,
-            flows: Flows::new(),
+            flows,
+            next_reports: Time::ZERO,
             open: Vec::new(),
             batch: Batch::new(BATCH),
             ready: vec![Ready::NONE; READY].into(),
@@ -203,6 +222,9 @@ impl Worker {
             }
         }
         self.speak();
+        if self.now >= self.next_reports {
+            self.send_reports();
+        }
         while let Some((port, positions)) = self.flows.poll_positions() {
             self.parts.outbox.tell(RelayEvent::Positions { port, positions: Box::new(positions) });
         }
@@ -215,7 +237,9 @@ impl Worker {
     /// How long to wait for the next packet.
     fn timeout(&self) -> i32 {
         let spins = !self.parts.spin.is_zero() && self.now.since(self.last_packet) < self.parts.spin;
-        let frame = self.next_frame.map(|due| due.since(self.now).as_micros().div_ceil(1_000) as i32);
+        let reports = (!self.flows.is_empty()).then_some(self.next_reports);
+        let due = self.next_frame.into_iter().chain(reports).min();
+        let frame = due.map(|due| due.since(self.now).as_micros().div_ceil(1_000) as i32);
         match (spins, self.parts.outbox.is_waiting(), frame) {
             (true, ..) => 0,
             (_, true, frame) => RETRY_MS.min(frame.unwrap_or(RETRY_MS)),
@@ -321,6 +345,8 @@ impl Worker {
         let arrival = Arrival { slot, component, from, len };
         let verdict = self.flows.relay(self.now, arrival, self.batch.buffer(n));
         if verdict.latched {
+            // The kernel may have been told of another source.
+            self.raise(port);
             if let Ok(descent) = &mut self.parts.descent {
                 descent.raise_feeder(slot, &mut self.flows);
                 self.told();
@@ -459,9 +485,29 @@ impl Worker {
         }
     }
 
+    /// Sends the reports that are due.
+    fn send_reports(&mut self) {
+        self.next_reports = self.now + REPORTS_PAUSE;
+        let (ntp, mut buffer, mut from) = (time_of_day(), [0; REPORT_MAX], 0);
+        while let Some((next, departure)) = self.flows.poll_report(self.now, ntp, from, &mut buffer) {
+            self.send_made(&departure, &buffer);
+            from = next;
+        }
+    }
+
+    fn send_made(&mut self, departure: &Departure, buffer: &[u8]) {
+        let socket = socket(&self.open, departure.slot, departure.component);
+        let sent = socket.map(|socket| socket.send_to(&buffer[..departure.len], departure.to));
+        self.flows.sent(departure, matches!(sent, Some(Ok(_))));
+    }
+
     /// Closing a socket takes it out of epoll.
     fn close_port(&mut self, port: PortId) {
         self.forget(port);
+        let mut buffer = [0; REPORT_MAX];
+        if let Some(departure) = self.flows.farewell(self.now, time_of_day(), port, &mut buffer) {
+            self.send_made(&departure, &buffer);
+        }
         let Some((slot, counters)) = self.flows.close(port) else { return };
         if let Some(place) = self.open.get_mut(slot.index as usize) {
             *place = None;
@@ -487,6 +533,13 @@ impl Worker {
         // The asker may have given up waiting.
         let _ = reply.try_send(positions);
     }
+}
+
+/// As sender reports tell it: seconds since 1900 and their fraction (RFC 3550 4).
+fn time_of_day() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
+    (since.as_secs() + NTP_SECONDS) << 32 | fraction
 }
 
 fn socket(open: &[Option<Open>], slot: Slot, component: Component) -> Option<&UdpSocket> {

@@ -1,5 +1,6 @@
 //! Loss and jitter of what one port receives (RFC 3550 A.1, A.3, A.8). A fixed size, no allocation, a few comparisons a packet.
 
+use super::making::Heard;
 use ringfort_base::Time;
 
 /// A jump ahead that is more than a gap: the sender began anew (RFC 3550 A.1).
@@ -142,6 +143,18 @@ impl Reception {
         let Progress { ssrc, first, highest, received, jitter_16, lost_before, jitter_max_us } = from;
         let stream = ssrc.map(|ssrc| Stream { ssrc, first, highest, received, confirms: None, before: None, jitter_16 });
         *self = Reception { stream, lost_before, jitter_max_us };
+    }
+
+    /// What is to be reported of the stream that comes, by its clock. `None`: nothing came.
+    pub fn heard(&self, clock_hz: u32) -> Option<Heard> {
+        self.stream.map(|stream| Heard {
+            ssrc: stream.ssrc,
+            highest: stream.highest.wrapping_sub(1 << 16) as u32,
+            expected: stream.expected(),
+            received: stream.received,
+            jitter: (u64::from(stream.jitter_us()) * u64::from(clock_hz) / 1_000_000) as u32,
+            last_report: None,
+        })
     }
 
     fn close(&mut self) {

@@ -1,5 +1,5 @@
 //! Sender and receiver reports on their way through the node (RFC 3550 6.4): what a peer says of the audio that it gets, and how long
-//! a packet takes to it and back. The node makes no sender reports of audio that it only passes on; it reads those that pass.
+//! a packet takes to it and back. The node reads what passes; reports of its own are made in `making.rs`.
 
 use ringfort_base::Time;
 use std::time::Duration;
@@ -69,6 +69,8 @@ fn block_of(octets: &[u8]) -> Option<Block> {
 pub struct RoundTrip {
     sent: Option<(u32, Time)>,
     last: Option<Duration>,
+    /// The peer's last sender report.
+    heard: Option<(u32, Time)>,
     /// What the peer missed of what it was sent, as it says.
     lost: u32,
 }
@@ -81,10 +83,10 @@ impl RoundTrip {
 
     /// One comes from the peer, in plain.
     pub fn came(&mut self, now: Time, compound: &[u8]) {
-        let (sent, mut last, mut lost) = (self.sent, self.last, self.lost);
+        let (sent, mut last, mut lost, mut heard) = (self.sent, self.last, self.lost, self.heard);
         read(
             compound,
-            |_| {},
+            |time| heard = Some((time, now)),
             |block| {
                 lost = u32::try_from(block.lost).unwrap_or_default();
                 let Some((_, at)) = sent.filter(|(time, _)| *time == block.last_report && *time != 0) else { return };
@@ -92,12 +94,17 @@ impl RoundTrip {
                 last = now.since(at).checked_sub(held).filter(|trip| *trip <= ROUND_TRIP_MAX).or(last);
             },
         );
-        (self.last, self.lost) = (last, lost);
+        (self.last, self.lost, self.heard) = (last, lost, heard);
     }
 
     /// The last one measured.
     pub fn last(&self) -> Option<Duration> {
         self.last
+    }
+
+    /// The peer's last sender report, and how long ago it came.
+    pub fn last_report(&self, now: Time) -> Option<(u32, Duration)> {
+        self.heard.map(|(time, at)| (time, now.since(at)))
     }
 
     /// Packets that the peer says it missed.
