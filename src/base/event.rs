@@ -124,7 +124,7 @@ pub struct CallRecord {
     pub quality: [LegQuality; 2],
     /// Audio of caller and callee that was missing for longest.
     #[serde(default)]
-    pub missing: [Option<MissingAudio>; 2],
+    pub missing: Box<[Option<MissingAudio>; 2]>,
 }
 
 /// Everything that the node tells the world.

@@ -149,7 +149,7 @@ impl Metrics {
             histogram!("ringfort_call_setup_seconds").record(seconds(record.started, answered));
             histogram!("ringfort_call_talk_seconds").record(seconds(answered, record.ended));
         }
-        for (party, missing) in ["caller", "callee"].into_iter().zip(&record.missing) {
+        for (party, missing) in ["caller", "callee"].into_iter().zip(record.missing.iter()) {
             if let Some(missing) = missing {
                 self.count("ringfort_audio_missing_total", &[("cause", &missing.cause), ("party", party)]);
             }

@@ -76,7 +76,7 @@ pub fn record() -> CallRecord {
         reroutes: 1,
         packets: [3_000, 2_999],
         quality: Default::default(),
-        missing: [Some(missing()), None],
+        missing: Box::new([Some(missing()), None]),
     }
 }
 

@@ -290,6 +290,8 @@ mod tests {
     const TALKING: Situation =
         Situation { answered: true, may_send: true, lacks: None, failed: false, source: None, may_hear: true, other: 0 };
 
+    type Change = fn(&mut PortCounters);
+
     /// A watch that is told something each two seconds.
     #[derive(Default)]
     struct Told {
@@ -322,7 +324,7 @@ mod tests {
     fn who_was_never_heard_has_a_cause() {
         let from = "192.0.2.9:4000".parse().ok();
         let lacking = |cause| Situation { lacks: Some(cause), ..TALKING };
-        let cases: [(Situation, fn(&mut PortCounters), Option<&str>); 16] = [
+        let cases: [(Situation, Change, Option<&str>); 16] = [
             (TALKING, speaks, None),
             (TALKING, |_| {}, Some("no-rtp")),
             (Situation { other: 100, ..TALKING }, |_| {}, Some("one-way")),
@@ -347,7 +349,7 @@ mod tests {
 
     #[test]
     fn who_falls_silent_is_missed_later_and_for_what_came_since() {
-        let cases: [(fn(&mut PortCounters), &str); 3] =
+        let cases: [(Change, &str); 3] =
             [(|_| {}, "stopped"), (|c| c.auth_failed += 9, "srtp-authentication"), (|c| c.stray_source += 9, "other-source")];
         for (change, expected) in cases {
             let mut told = Told::default();

@@ -63,7 +63,7 @@ impl SrtpSender {
         }
         let len = self.transform.seal_rtcp(buffer, len, ssrc, self.rtcp_next)?;
         self.rtcp_next += 1;
-        self.turned |= self.rtcp_next % (RESTORE_LEAP / 2) == 0;
+        self.turned |= self.rtcp_next.is_multiple_of(RESTORE_LEAP / 2);
         Ok(len)
     }
 

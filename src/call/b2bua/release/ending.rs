@@ -177,7 +177,7 @@ impl Call {
             reroutes: self.reroutes,
             packets: [packets(Some(&self.caller)) + left[0], packets(self.callee.as_ref()) + left[1]],
             quality: self.quality(),
-            missing: self.missing(Watch::worst),
+            missing: Box::new(self.missing(Watch::worst)),
         };
         if self.answered.is_none() {
             env.cx.totals.calls_failed += 1;

@@ -117,7 +117,7 @@ fn a_call_that_was_hung_up_at_once_misses_nothing() {
     desk.pass(Duration::from_millis(1_500));
     phone.send(&mut desk, "BYE", "", "");
     ports.tell(&mut desk, true);
-    assert_eq!((told(&desk), record(&desk).missing), (vec![], [None, None]));
+    assert_eq!((told(&desk), *record(&desk).missing), (vec![], [None, None]));
 }
 
 /// What ceases in the middle of a call is in its record, though it came again.

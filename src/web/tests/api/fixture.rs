@@ -298,6 +298,6 @@ fn record() -> CallRecord {
         reroutes: 0,
         packets: [1, 2],
         quality: [quality(); 2],
-        missing: [Some(missing()), Some(missing())],
+        missing: Box::new([Some(missing()), Some(missing())]),
     }
 }
