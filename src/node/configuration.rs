@@ -202,4 +202,22 @@ mod tests {
         assert_eq!(needs_restart(&first, &new), ["sip.listen", "media.workers"]);
         assert!(needs_restart(&first, &first).is_empty());
     }
+
+    /// A file that cannot be played is refused by its name and path; one that can is there at the relay's rate.
+    #[test]
+    fn sounds_are_read_from_beside_the_configuration() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("node.toml");
+        std::fs::write(&file, "[[sound]]\nname = \"music\"\nfile = \"music.wav\"\n").expect("written");
+        let source = Source::new(Some(file), None, None);
+        let refusal = |source: &Source| source.check().map(drop).expect_err("no such file").to_string();
+        assert!(refusal(&source).starts_with("sound `music`, "), "{}", refusal(&source));
+        let wav = folder.path().join("music.wav");
+        std::fs::write(&wav, b"RIFFnothing").expect("written");
+        assert!(refusal(&source).contains("music.wav: "), "{}", refusal(&source));
+        let head: &[u8] = b"RIFF\x30\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data\x0c\0\0\0";
+        std::fs::write(&wav, [head, &[1; 12]].concat()).expect("written");
+        let sounds = source.sounds(&source.check().expect("sound")).expect("read");
+        assert_eq!(sounds["music"].rate_hz(), MIX_HZ);
+    }
 }
