@@ -355,10 +355,10 @@ mod tests {
     }
 
     /// A port whose peer speaks this codec, and is told this.
-    fn plan(codec: Codec, what: Source) -> Box<FlowPlan> {
+    fn plan(codec: Codec, what: Source) -> FlowPlan {
         let (how, events) = (speaking(codec, 77), Heard::Events { clock_hz: codec.rtp_clock_hz() });
         let hear = Hearing { payloads: vec![(how.payload, Heard::Speech(codec)), (101, events)], in_band: false };
-        Box::new(FlowPlan {
+        FlowPlan {
             receive: Receive {
                 latch: Latch::Symmetric { expected: None, grace_ms: 0 },
                 srtp: None,
@@ -368,7 +368,7 @@ mod tests {
             destination: Destination::Discard(DiscardReason::Unheard),
             transmit: Transmit { rtp: "192.0.2.1:4000".parse().ok(), rtcp: None, rtcp_mux: true, srtp: None, muted: false },
             audio: Some(Box::new(AudioPlan { hear, speak: Some(Speech { how, what, digits: true, pauses: false }) })),
-        })
+        }
     }
 
     /// A telephone: a mouth that says a tone, and an ear for what comes back.
@@ -455,10 +455,10 @@ mod tests {
         }
     }
 
-    fn open(flows: &mut Flows, plans: Vec<Box<FlowPlan>>) {
+    fn open(flows: &mut Flows, plans: Vec<FlowPlan>) {
         for (n, plan) in plans.into_iter().enumerate() {
             flows.open(PortId(n as u64 + 1), false).unwrap();
-            flows.plan(Time::ZERO, PortId(n as u64 + 1), plan);
+            flows.plan(Time::ZERO, PortId(n as u64 + 1), Box::new(plan));
         }
     }
 
