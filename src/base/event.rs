@@ -76,6 +76,9 @@ pub struct LegQuality {
     pub missed: u32,
     /// Mean opinion score that its audio is worth, 1.0 to 4.5 (E-model, ITU-T G.107); `None`: no audio came.
     pub mos: Option<f64>,
+    /// Mean opinion score of what the party hears, as its telephone says (RTCP XR, RFC 3611); `None`: it says nothing.
+    #[serde(default)]
+    pub mos_told: Option<f64>,
 }
 
 /// Audio of one party that was missing.

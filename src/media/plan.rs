@@ -380,6 +380,9 @@ pub struct PortCounters {
     pub round_trip_us: Option<u32>,
     /// RTP packets that the peer says it missed.
     pub peer_lost: u32,
+    /// Ten times the mean opinion score of what the peer hears, as it says itself (RFC 3611 4.7.5).
+    #[serde(default)]
+    pub peer_mos_tenths: Option<u8>,
     /// What carries the RTP that the peer sends.
     #[serde(default)]
     pub tier: Tier,

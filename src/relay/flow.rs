@@ -131,6 +131,7 @@ impl Flow {
             jitter_max_us: self.reception.jitter_max_us(),
             round_trip_us: round_trip,
             peer_lost: self.round_trip.peer_lost(),
+            peer_mos_tenths: self.round_trip.mos_tenths(),
             ..self.counters
         }
     }

@@ -102,8 +102,8 @@ impl From<&RegistrationStatus> for RegistrationView {
 
 impl From<LegQuality> for QualityView {
     fn from(quality: LegQuality) -> Self {
-        let LegQuality { lost, jitter_max_us, round_trip_us, missed, mos } = quality;
-        QualityView { lost, jitter_max_us, round_trip_us, missed, mos }
+        let LegQuality { lost, jitter_max_us, round_trip_us, missed, mos, mos_told } = quality;
+        QualityView { lost, jitter_max_us, round_trip_us, missed, mos, mos_told }
     }
 }
 

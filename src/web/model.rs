@@ -182,6 +182,8 @@ pub struct QualityView {
     pub missed: u32,
     /// Mean opinion score that its audio is worth, 1.0 to 4.5 (E-model, ITU-T G.107); null: no audio came.
     pub mos: Option<f64>,
+    /// Mean opinion score of what the party hears, as its telephone says (RTCP XR, RFC 3611); null: it says nothing.
+    pub mos_told: Option<f64>,
 }
 
 /// A call that ended.

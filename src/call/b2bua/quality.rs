@@ -75,5 +75,6 @@ fn of_leg(media: &Media, delay_ms: f64) -> LegQuality {
         round_trip_us: counters.round_trip_us,
         missed: counters.peer_lost,
         mos: (counters.rtp_in > 0).then(score),
+        mos_told: counters.peer_mos_tenths.map(|tenths| f64::from(tenths) / 10.0),
     }
 }

@@ -1,6 +1,7 @@
 //! Sender and receiver reports on their way through the node (RFC 3550 6.4): what a peer says of the audio that it gets, and how long
 //! a packet takes to it and back. The node reads what passes; reports of its own are made in `making.rs`.
 
+use super::extended::{self, Told};
 use ringfort_base::Time;
 use std::time::Duration;
 
@@ -64,21 +65,31 @@ fn block_of(octets: &[u8]) -> Option<Block> {
     })
 }
 
-/// Measures the way to one peer and back: by a sender report that was passed on to it, and its next report.
+/// Measures the way to one peer and back: by a sender report, or an extended one's time, that was passed on to it, and its next report.
+/// Keeps what the peer says of its audio.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RoundTrip {
     sent: Option<(u32, Time)>,
+    /// The reference time that went to it last.
+    asked: Option<(u32, Time)>,
     last: Option<Duration>,
     /// The peer's last sender report.
     heard: Option<(u32, Time)>,
     /// What the peer missed of what it was sent, as it says.
     lost: u32,
+    /// Ten times the mean opinion score of what it hears, as it says.
+    mos_tenths: Option<u8>,
 }
 
 impl RoundTrip {
     /// A compound packet goes out to the peer, in plain.
     pub fn passed_on(&mut self, now: Time, compound: &[u8]) {
         read(compound, |time| self.sent = Some((time, now)), |_| {});
+        extended::read(compound, |told| {
+            if let Told::ReferenceTime(time) = told {
+                self.asked = Some((time, now));
+            }
+        });
     }
 
     /// One comes from the peer, in plain.
@@ -89,12 +100,20 @@ impl RoundTrip {
             |time| heard = Some((time, now)),
             |block| {
                 lost = u32::try_from(block.lost).unwrap_or_default();
-                let Some((_, at)) = sent.filter(|(time, _)| *time == block.last_report && *time != 0) else { return };
-                let held = Duration::from_micros(u64::from(block.since_report) * 1_000_000 / 65_536);
-                last = now.since(at).checked_sub(held).filter(|trip| *trip <= ROUND_TRIP_MAX).or(last);
+                last = trip(now, sent, block.last_report, block.since_report).or(last);
             },
         );
         (self.last, self.lost, self.heard) = (last, lost, heard);
+        extended::read(compound, |told| match told {
+            Told::Delay { last, since } => self.last = trip(now, self.asked, last, since).or(self.last),
+            Told::Voip(metrics) => self.mos_tenths = metrics.mos_listening.or(self.mos_tenths),
+            Told::ReferenceTime(_) => {}
+        });
+    }
+
+    /// Ten times the mean opinion score of what the peer hears, as it says; `None`: it has not said.
+    pub fn mos_tenths(&self) -> Option<u8> {
+        self.mos_tenths
     }
 
     /// The last one measured.
@@ -113,8 +132,17 @@ impl RoundTrip {
     }
 }
 
+/// The way there and back, of a time that went out and came back after it was held for `since` 1/65536 s. `None`: it was another time, or
+/// cannot be.
+fn trip(now: Time, sent: Option<(u32, Time)>, last: u32, since: u32) -> Option<Duration> {
+    let (_, at) = sent.filter(|(time, _)| *time == last && *time != 0)?;
+    let held = Duration::from_micros(u64::from(since) * 1_000_000 / 65_536);
+    now.since(at).checked_sub(held).filter(|trip| *trip <= ROUND_TRIP_MAX)
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::extended::tests::{extended, voip};
     use super::*;
 
     fn report(kind: u8, ntp_middle: u32, blocks: &[Block]) -> Vec<u8> {
@@ -177,5 +205,19 @@ mod tests {
             (measured, 0),
             "it held longer than the whole way"
         );
+    }
+
+    #[test]
+    fn extended_reports_measure_the_way_and_tell_what_is_heard() {
+        let mut trip = RoundTrip::default();
+        let time = [&[0u8, 1][..], &77u32.to_be_bytes(), &[0, 0]].concat();
+        trip.passed_on(Time::from_micros(1_000_000), &extended(&[(4, time)]));
+        let delay = [7u32, 77, 26_214].map(u32::to_be_bytes).concat();
+        trip.came(Time::from_micros(1_500_000), &extended(&[(5, delay), voip(93, 42, 41)]));
+        let measured = trip.last().expect("measured").as_millis();
+        assert!((99..=101).contains(&measured), "{measured} ms");
+        assert_eq!(trip.mos_tenths(), Some(42));
+        trip.came(Time::from_micros(1_600_000), &extended(&[voip(93, 127, 127)]));
+        assert_eq!(trip.mos_tenths(), Some(42), "what it does not tell changes nothing");
     }
 }

@@ -275,7 +275,7 @@ pub fn call(id: u64) -> CallStatus {
 }
 
 fn quality() -> LegQuality {
-    LegQuality { lost: 3, jitter_max_us: 2_500, round_trip_us: Some(40_000), missed: 1, mos: Some(4.31) }
+    LegQuality { lost: 3, jitter_max_us: 2_500, round_trip_us: Some(40_000), missed: 1, mos: Some(4.31), mos_told: Some(4.2) }
 }
 
 fn missing() -> MissingAudio {

@@ -55,6 +55,7 @@ export interface Quality {
   round_trip_us: number | null;
   missed: number;
   mos: number | null;
+  mos_told: number | null;
 }
 
 /** Audio of one party that is missing, or was. */

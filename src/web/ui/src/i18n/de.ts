@@ -113,6 +113,7 @@ export const de: Dictionary = {
   "calls.media": "Medien",
   "calls.packets": "{count} Pakete",
   "calls.quality": "{lost} Pakete verloren, Jitter bis {jitter} ms; der Teilnehmer vermisste {missed}",
+  "calls.quality.told": "; sein Telefon meldet MOS {mos}",
   "calls.tier.fastest": "schneller geht es nicht",
   "calls.missing": "kein Ton: {cause}",
   "calls.missing.detail": "seit {seconds} s; {detail}",

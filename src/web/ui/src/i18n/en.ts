@@ -110,6 +110,7 @@ export const en = {
   "calls.media": "Media",
   "calls.packets": "{count} packets",
   "calls.quality": "{lost} packets lost, jitter up to {jitter} ms; the party missed {missed}",
+  "calls.quality.told": "; its telephone says MOS {mos}",
   "calls.tier.fastest": "nothing is faster",
   "calls.missing": "no audio: {cause}",
   "calls.missing.detail": "for {seconds} s; {detail}",

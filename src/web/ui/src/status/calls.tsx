@@ -110,8 +110,9 @@ function Score({ quality }: { quality: Quality | undefined }) {
     jitter: formatCount(Math.round(quality.jitter_max_us / 1000)),
     missed: formatCount(quality.missed),
   };
+  const told = quality.mos_told == null ? "" : t("calls.quality.told", { mos: quality.mos_told.toFixed(1) });
   return (
-    <span class="figures" title={t("calls.quality", figures)}>
+    <span class="figures" title={t("calls.quality", figures) + told}>
       {" "}
       MOS {quality.mos.toFixed(1)}
     </span>
