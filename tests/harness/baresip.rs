@@ -123,7 +123,7 @@ fn configuration(sip: u16, tone: &str, heard: &str, media: &PortBlock) -> String
 }
 
 /// A tone as WAV, 16 bits.
-fn wav(hz: f64, rate: u32, channels: u16) -> Vec<u8> {
+pub fn wav(hz: f64, rate: u32, channels: u16) -> Vec<u8> {
     let (samples, frame) = (u64::from(rate) * TONE_S, 2 * channels);
     let data = samples as u32 * u32::from(frame);
     let mut octets = Vec::with_capacity(WAV_HEAD + data as usize);

@@ -4,6 +4,7 @@ use super::rtp::Sender;
 use super::{Context, Failure, Outcome};
 use ringfort_base::entropy::Seeded;
 use ringfort_base::{PortId, Time};
+use ringfort_media::demux::{Kind, classify};
 use ringfort_media::plan::{Destination, DiscardReason};
 use ringfort_media::srtp::{SrtpReceiver, SrtpSender};
 use ringfort_media::{Description, LegKind, LegSession, MediaAddress, Srtp};
@@ -63,7 +64,14 @@ impl SecuredPeer {
         // The node may be away just now.
         let _ = self.socket.send_to(&secret[..len], *to);
         let mut buffer = [0; 2_048];
-        let Ok((len, _)) = self.socket.recv_from(&mut buffer) else { return Ok(false) };
+        let len = loop {
+            let Ok((len, _)) = self.socket.recv_from(&mut buffer) else { return Ok(false) };
+            match classify(&buffer[..len]) {
+                // The node reports now and then, on the same port.
+                Kind::Rtcp => receiver.unprotect_rtcp(&mut buffer[..len]).during("reading a report")?,
+                _ => break len,
+            };
+        };
         let len = receiver.unprotect_rtp(&mut buffer[..len]).during("reading an echo")?;
         if buffer[12..len] != plain[12..] {
             return Err(Failure::new("the echo is another packet"));

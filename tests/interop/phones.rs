@@ -1,12 +1,12 @@
 //! baresip: registered over TLS, SRTP with keys in the description.
 
-use ringfort_tests::harness::baresip::{Baresip, Setup};
+use ringfort_tests::harness::baresip::{Baresip, Setup, wav};
 use ringfort_tests::harness::node::Node;
 use ringfort_tests::harness::sipp::Sipp;
 use ringfort_tests::harness::site::Site;
 use ringfort_tests::harness::tone_peer::TonePeer;
 use ringfort_tests::harness::wait::{await_until, seconds};
-use ringfort_tests::harness::{Outcome, play};
+use ringfort_tests::harness::{Context, Outcome, play};
 
 /// baresip is asked for SRTP, by its name. It gives up at a challenge with another algorithm than MD5.
 const SECURED: &str = "[[profile]]\nname = \"secured-phone\"\ndigest = [\"MD5\"]\nsrtp = \"required\"\n\
@@ -78,4 +78,31 @@ fn phones_without_a_common_codec_hear_each_other() -> Outcome<()> {
         })?;
     }
     Ok(())
+}
+
+/// An announcement from a WAV file, heard in the caller's codec.
+#[test]
+fn a_phone_hears_an_announcement() -> Outcome<()> {
+    play("interop-announcement", |scene| {
+        let file = scene.file("closed.wav");
+        std::fs::write(&file, wav(700.0, 44_100, 2)).during(file.display())?;
+        let sound = format!("{SECURED}[[sound]]\nname = \"closed\"\nfile = \"{}\"\n", file.display());
+        let site = Site::new(scene)?.account("101").route("closed", "9*", "sound:closed").section(&sound);
+        let node = Node::start(scene, site)?;
+        let caller = Baresip::start(scene, &Setup { codec: G722, ..phone(&node, "101", 440.0, "90") })?;
+        caller.await_tone(700.0, seconds(15))
+    })
+}
+
+/// Two phones of different codecs in one room: each hears the other one and not itself.
+#[test]
+fn phones_meet_in_a_conference() -> Outcome<()> {
+    play("interop-conference", |scene| {
+        let room = format!("{SECURED}[services]\nconference = \"*6\"\n");
+        let node = Node::start(scene, Site::new(scene)?.account("101").account("102").section(&room))?;
+        let one = Baresip::start(scene, &Setup { codec: OPUS, ..phone(&node, "101", 440.0, "*612") })?;
+        let other = Baresip::start(scene, &Setup { codec: PCMA, ..phone(&node, "102", 1_000.0, "*612") })?;
+        one.await_tone(1_000.0, seconds(15))?;
+        other.await_tone(440.0, seconds(10))
+    })
 }

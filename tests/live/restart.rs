@@ -141,6 +141,9 @@ fn two_browsers_talk_on_after_a_restart() -> Outcome<()> {
         browser.await_tone("grace", 440.0, seconds(5))?;
         let status = node.admin()?.json("/api/v1/status")?;
         ensure!(status.to_string().matches("dtls-srtp").count() >= 2, "{status}");
+        // Their WebSockets come again after a pause of some seconds; audio needs none.
+        browser.await_state("ada", "phone-state", "registered", seconds(30))?;
+        browser.await_state("grace", "phone-state", "registered", seconds(30))?;
         browser.click("grace", "hangup")?;
         browser.await_call("ada", "ended", seconds(20))?;
         node.await_metric("ringfort_calls", 0.0, seconds(10))
