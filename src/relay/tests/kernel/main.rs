@@ -237,6 +237,9 @@ fn hold_and_keys_bring_a_flow_up() {
     // The kernel forwards until the worker has heard of it, which asking for counters waits for.
     assert_eq!(call.counters(A).tier, Tier::Sockets(Obstacle::Settling));
     (2..12).for_each(|n| call.send(0, &rtp(1, n)));
+    // A packet is judged by the plan of the moment at which the worker reads it.
+    let deadline = Instant::now() + PATIENCE;
+    while call.counters(A).discarded < 10 && Instant::now() < deadline {}
     call.plan(A, &call.plain(B, 0));
     call.counters(A);
     call.pass(0, &rtp(1, 12));
