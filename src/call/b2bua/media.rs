@@ -151,9 +151,8 @@ impl Call {
         let far = self.opposite(seat).and_then(|other| self.media_ref(other));
         let music =
             self.music_for(near, far).and_then(|name| service::said(&near.session, Source::Sound { name, repeat: true }, ssrc));
-        let ringing = || service::said(&near.session, self.ring_back()?, ssrc);
         let Some(far) = far else {
-            let audio = ringing().or(music).map(|speech| AudioPlan { speak: Some(speech), ..AudioPlan::default() });
+            let audio = music.map(|speech| AudioPlan { speak: Some(speech), ..AudioPlan::default() });
             return (Destination::Discard(DiscardReason::NotConnected), audio);
         };
         if self.music_for(far, Some(near)).is_some() {

@@ -5,7 +5,7 @@ use super::ending::Cause;
 use super::{Env, Tables};
 use crate::route::Service;
 use ringfort_base::{CallId, limits};
-use ringfort_media::audio::{Signal, Speaking};
+use ringfort_media::audio::Speaking;
 use ringfort_media::bridge;
 use ringfort_media::description::Description;
 use ringfort_media::plan::{AudioPlan, Destination, DiscardReason, RelayCommand, Source, Speech};
@@ -110,13 +110,6 @@ impl Call {
         if self.callee.is_none() && matches!(attendance, Some(Attendance::Sound(_))) {
             self.end(env, tables, Cause { status: 200, name: "normal".into(), released_by: None, reason: None });
         }
-    }
-
-    /// What a party hears that was transferred, while the target rings and says nothing itself.
-    pub(super) fn ring_back(&self) -> Option<Source> {
-        let country = self.snapshot.as_ref()?.services.tones.clone();
-        let rings = self.phase == Phase::Connected && !self.asking.branches.is_empty();
-        rings.then_some(Source::Tone { country, signal: Signal::RingBack })
     }
 
     /// The sound for a party whose other side holds, if there is any.
