@@ -138,8 +138,11 @@ impl Voice {
         }
     }
 
+    /// Whether it needs turns: one that only keeps its stream's numbers has nothing to say.
     fn speaks(&self) -> bool {
-        self.mouth.is_some()
+        self.mouth
+            .as_ref()
+            .is_some_and(|Speaker { mouth, speech, .. }| speech.what != Source::Silence || !speech.pauses || mouth.is_telling())
     }
 
     /// A digit that the core wants told.
@@ -216,6 +219,9 @@ impl Flows {
         if let Some(voice) = self.flow_of(port).and_then(|flow| flow.voice.as_mut()) {
             voice.digit(digit);
         }
+        if let Some(slot) = self.slot(port) {
+            self.voice_changed(slot);
+        }
     }
 
     /// A port's plan has changed.
@@ -251,13 +257,14 @@ impl Flows {
         // It is put aside, so that other ports can be looked at.
         let mut voice = flow.voice.take()?;
         let (port, open) = (flow.port, flow.has_exit());
-        let spoke = voice.mouth.as_mut().map(|speaker| {
-            if open && self.listen(now, port, speaker, turn) {
-                self.utter(now, slot, speaker, turn, send);
-            }
-        });
+        if let Some(speaker) = voice.mouth.as_mut().filter(|_| open)
+            && self.listen(now, port, speaker, turn)
+        {
+            self.utter(now, slot, speaker, turn, send);
+        }
+        let speaks = voice.speaks();
         self.flow(slot)?.voice = Some(voice);
-        spoke
+        speaks.then_some(())
     }
 
     /// Fills the turn's frame with what the speaker has to say. False: nothing is sent.
@@ -552,5 +559,10 @@ mod tests {
         talk(&mut flows, &mut turn, &mut phones, |_, _, _| {});
         assert_eq!(turn.events, [RelayEvent::Said { port: PortId(3) }, RelayEvent::Said { port: PortId(1) }]);
         assert!(phones[1].share(500.0) > 0.95 && phones[0].share(500.0) < 0.5, "the short one is over");
+        for port in 1..=3 {
+            flows.plan(Time::from_millis(2_000), PortId(port), Box::new(FlowPlan { audio: None, ..sound("none", false) }));
+        }
+        flows.speak(Time::from_millis(2_000), &mut turn, &mut |_, _| panic!("nothing is left to say"));
+        assert!(!flows.is_speaking(), "nor are turns needed");
     }
 }
