@@ -124,7 +124,7 @@ pub struct CallRecord {
     pub packets: [u64; 2],
     /// Quality of both parties' audio, caller first: of the legs that the call had when it ended.
     #[serde(default)]
-    pub quality: [LegQuality; 2],
+    pub quality: Box<[LegQuality; 2]>,
     /// Audio of caller and callee that was missing for longest.
     #[serde(default)]
     pub missing: Box<[Option<MissingAudio>; 2]>,

@@ -179,7 +179,7 @@ impl Fields {
             .text("cause", &record.cause)
             .plain("reroutes", record.reroutes)
             .plain("packets", format_args!("{}/{}", record.packets[0], record.packets[1]));
-        let [caller, callee] = record.quality;
+        let [caller, callee] = *record.quality;
         self.plain("lost", format_args!("{}/{}", caller.lost, callee.lost));
         self.plain("jitter_ms", format_args!("{}/{}", caller.jitter_max_us / 1_000, callee.jitter_max_us / 1_000));
         if let (Some(caller), Some(callee)) = (caller.mos, callee.mos) {

@@ -154,7 +154,7 @@ impl Metrics {
                 self.count("ringfort_audio_missing_total", &[("cause", &missing.cause), ("party", party)]);
             }
         }
-        for (party, quality) in ["caller", "callee"].into_iter().zip(record.quality) {
+        for (party, quality) in ["caller", "callee"].into_iter().zip(*record.quality) {
             if let Some(mos) = quality.mos {
                 histogram!("ringfort_call_mos", "party" => party).record(mos);
                 counter!("ringfort_rtp_lost_total", "party" => party).increment(quality.lost);

@@ -176,7 +176,7 @@ impl Call {
             cause,
             reroutes: self.reroutes,
             packets: [packets(Some(&self.caller)) + left[0], packets(self.callee.as_ref()) + left[1]],
-            quality: self.quality(),
+            quality: Box::new(self.quality()),
             missing: Box::new(self.missing(Watch::worst)),
         };
         if self.answered.is_none() {

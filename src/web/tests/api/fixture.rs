@@ -297,7 +297,7 @@ fn record() -> CallRecord {
         cause: "normal".into(),
         reroutes: 0,
         packets: [1, 2],
-        quality: [quality(); 2],
+        quality: Box::new([quality(); 2]),
         missing: Box::new([Some(missing()), Some(missing())]),
     }
 }
