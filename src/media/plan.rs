@@ -184,6 +184,18 @@ pub struct FlowPlan {
     /// What the node hears and says itself. `None`: packets only pass.
     #[serde(default)]
     pub audio: Option<Box<AudioPlan>>,
+    /// A recorder gets a copy of what the peer sends.
+    #[serde(default)]
+    pub copy: Option<Box<CopyPlan>>,
+}
+
+/// Where a copy of a peer's RTP goes, beside where its packets go anyway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyPlan {
+    /// The port of the same call by which the copy leaves, as that port's plan says.
+    pub port: PortId,
+    /// Payload types that are copied: the peer's number, and the one that the copy has.
+    pub payloads: Vec<(u8, u8)>,
 }
 
 /// RTP or RTCP socket of a port.

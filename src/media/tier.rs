@@ -30,6 +30,8 @@ pub enum Obstacle {
     Stopped,
     /// The node itself hears or speaks: echo, announcement, conference, transcoding, DTMF.
     Service,
+    /// A recorder gets a copy.
+    Recorded,
     /// SRTP begins or ends at the node.
     Secure,
     /// The peer's address is not known for sure.
@@ -85,6 +87,7 @@ impl Obstacle {
             Obstacle::Settling => "nothing came yet",
             Obstacle::Stopped => "the media is stopped: on hold or not connected",
             Obstacle::Service => "the node itself hears or speaks",
+            Obstacle::Recorded => "a recorder gets a copy",
             Obstacle::Secure => "SRTP begins or ends here",
             Obstacle::NotLatched => "the peer's address is not known for sure",
             Obstacle::Families => "one side has IPv4, the other IPv6",

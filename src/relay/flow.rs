@@ -245,6 +245,14 @@ impl Flow {
         None
     }
 
+    /// The port by which a copy of this packet leaves, and the payload type that it has then. `None`: nobody gets one.
+    pub(crate) fn copied_to(&self, packet: &[u8]) -> Option<(PortId, u8)> {
+        let copy = self.active.as_ref()?.plan.copy.as_ref()?;
+        let payload = packet.get(1)? & 0x7f;
+        let (_, as_sent) = copy.payloads.iter().find(|(from, _)| *from == payload)?;
+        Some((copy.port, *as_sent))
+    }
+
     /// Where accepted packets go, and the slot where that port was last found.
     pub(crate) fn destination(&self) -> Option<(Destination, Option<Slot>)> {
         self.active.as_ref().map(|active| (active.plan.destination, active.across))
@@ -328,7 +336,11 @@ impl Flow {
     /// says here whether that needs user space.
     pub(crate) fn plain_in(&self) -> Result<PlainIn, Obstacle> {
         let active = self.active.as_ref().ok_or(Obstacle::Stopped)?;
-        let FlowPlan { receive: Receive { latch: _, srtp, speech, signals: _ }, destination, transmit: _, audio } = &*active.plan;
+        let FlowPlan { receive: Receive { latch: _, srtp, speech, signals: _ }, destination, transmit: _, audio, copy } =
+            &*active.plan;
+        if copy.is_some() {
+            return Err(Obstacle::Recorded);
+        }
         if audio.as_ref().is_some_and(|audio| !audio.hear.payloads.is_empty()) {
             return Err(Obstacle::Service);
         }

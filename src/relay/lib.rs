@@ -25,6 +25,7 @@
 mod bell;
 pub mod capacity;
 mod command;
+mod copied;
 mod descent;
 pub mod flow;
 pub mod frame;

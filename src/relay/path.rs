@@ -1,6 +1,7 @@
 //! A packet's path from port to port. Knows no sockets: octets and addresses in, a verdict out; so it is measured and tested
 //! without any.
 
+use crate::copied::Copied;
 use crate::flow::{Exit, Flow, Media, Way};
 use ringfort_base::entropy::Seeded;
 use ringfort_base::{PortId, Time};
@@ -94,6 +95,8 @@ pub struct Flows {
     due: Vec<PortId>,
     /// What is random of the reports that the node makes; `None`: it makes none.
     dice: Option<Seeded>,
+    /// The copy of the last packet, where a recorder gets one.
+    pub(crate) copied: Copied,
 }
 
 impl Flows {
@@ -204,6 +207,9 @@ impl Flows {
             return DROP;
         };
         self.note(now, arrival.slot);
+        if media == Media::Rtp {
+            self.copy(now, arrival.slot, buffer.get(..accepted.len).unwrap_or_default());
+        }
         let flow = self.flow(arrival.slot);
         let heard =
             media == Media::Rtp && flow.is_some_and(|flow| flow.hear(now, buffer.get(..accepted.len).unwrap_or_default()));
@@ -384,6 +390,7 @@ mod tests {
             destination: Destination::Port(to),
             transmit: Transmit { rtp: "192.0.2.1:4000".parse().ok(), rtcp: None, rtcp_mux: true, srtp: keys, muted: false },
             audio: None,
+            copy: None,
         })
     }
 

@@ -375,6 +375,7 @@ mod tests {
             destination: Destination::Discard(DiscardReason::Unheard),
             transmit: Transmit { rtp: "192.0.2.1:4000".parse().ok(), rtcp: None, rtcp_mux: true, srtp: None, muted: false },
             audio: Some(Box::new(AudioPlan { hear, speak: Some(Speech { how, what, digits: true, pauses: false }) })),
+            copy: None,
         }
     }
 

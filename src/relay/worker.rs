@@ -344,6 +344,7 @@ impl Worker {
         }
         let arrival = Arrival { slot, component, from, len };
         let verdict = self.flows.relay(self.now, arrival, self.batch.buffer(n));
+        self.send_copy();
         if verdict.latched {
             // The kernel may have been told of another source.
             self.raise(port);
@@ -366,6 +367,13 @@ impl Worker {
             }
             Step::Heard | Step::Drop => {}
         }
+    }
+
+    /// Sends the copy that a recorder gets of the packet at hand. One that cannot be sent is counted, and nothing waits for it.
+    fn send_copy(&mut self) {
+        let Some((departure, packet)) = self.flows.take_copy() else { return };
+        let sent = socket(&self.open, departure.slot, departure.component).map(|socket| socket.send_to(packet, departure.to));
+        self.flows.sent(&departure, matches!(sent, Some(Ok(_))));
     }
 
     /// Sends the departures of one received batch: those by the same socket with one call.

@@ -39,6 +39,7 @@ impl LegSession {
             destination,
             transmit: Transmit { rtp: remote.rtp, rtcp, rtcp_mux, srtp: ours, muted: !agreed.node_may_send() },
             audio: None,
+            copy: None,
         }
     }
 
@@ -58,6 +59,7 @@ impl LegSession {
                 muted: !agreed.node_may_send(),
             },
             audio: None,
+            copy: None,
         }
     }
 
@@ -87,5 +89,6 @@ fn closed(reason: DiscardReason) -> FlowPlan {
         destination: Destination::Discard(reason),
         transmit: Transmit { rtp: None, rtcp: None, rtcp_mux: false, srtp: None, muted: true },
         audio: None,
+        copy: None,
     }
 }

@@ -62,6 +62,7 @@ fn plan(to: PortId, peer: &UdpSocket, srtp: Option<SrtpKeys>) -> Box<FlowPlan> {
         destination: Destination::Port(to),
         transmit: Transmit { rtp, rtcp: None, rtcp_mux: true, srtp, muted: false },
         audio: None,
+        copy: None,
     })
 }
 
@@ -88,9 +89,17 @@ fn allocations(profile: Option<SrtpProfile>) -> u64 {
     let (a, b, ports) = (socket(), socket(), [PortId(1), PortId(2)]);
     b.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let any = "127.0.0.1:0".parse().unwrap();
+    // A recorder gets a copy, and reads it not: a full queue of its socket is nobody's business.
+    let recorder = socket();
+    relay.command(RelayCommand::Open { port: PortId(3), call: CallId(1), rtp: any, rtcp: None });
+    let mut recorded = plan(ports[0], &recorder, profile.map(keys));
+    recorded.destination = Destination::Discard(DiscardReason::Unheard);
+    relay.command(RelayCommand::Plan { port: PortId(3), plan: recorded });
     for (port, peer, other) in [(ports[0], &a, ports[1]), (ports[1], &b, ports[0])] {
         relay.command(RelayCommand::Open { port, call: CallId(1), rtp: any, rtcp: None });
-        relay.command(RelayCommand::Plan { port, plan: plan(other, peer, profile.map(keys)) });
+        let mut plan = plan(other, peer, profile.map(keys));
+        plan.copy = Some(Box::new(CopyPlan { port: PortId(3), payloads: vec![(0, 8)] }));
+        relay.command(RelayCommand::Plan { port, plan });
     }
     let to = relay.local(ports[0]).unwrap().rtp;
     let packets = packets(profile);

@@ -55,7 +55,7 @@ impl Party {
         let [theirs, ours] = self.keys.clone();
         let receive = Receive { latch, srtp: Some(theirs), speech: vec![(0, 8_000)], signals: Vec::new() };
         let transmit = Transmit { rtp: Some(self.address), rtcp: None, rtcp_mux: true, srtp: Some(ours), muted: false };
-        Box::new(FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None })
+        Box::new(FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None })
     }
 
     /// A re-INVITE with new keys in both directions.

@@ -22,7 +22,7 @@ fn plan(port: PortId, destination: Destination, srtp: Option<SrtpKeys>) -> Box<F
     let latch = Latch::Exact(address(port));
     let receive = Receive { latch, srtp: srtp.clone(), speech: vec![(0, 8_000)], signals: vec![101] };
     let transmit = Transmit { rtp: Some(address(port)), rtcp: None, rtcp_mux: true, srtp, muted: false };
-    Box::new(FlowPlan { receive, destination, transmit, audio: None })
+    Box::new(FlowPlan { receive, destination, transmit, audio: None, copy: None })
 }
 
 fn rtp(n: u64) -> Vec<u8> {

@@ -61,6 +61,7 @@ impl Call {
             destination: Destination::Port(to),
             transmit,
             audio: None,
+            copy: None,
         }
     }
 
@@ -253,6 +254,27 @@ fn hold_and_keys_bring_a_flow_up() {
     let mut buffer = [0; 2000];
     assert_eq!(call.peers[1].recv(&mut buffer).unwrap(), 172 + 16);
     assert_eq!(call.counters(A).tier, Tier::Sockets(Obstacle::Secure));
+}
+
+/// A recorder gets its copies in user space, and the flow goes down again when recording ends.
+#[test]
+fn recording_brings_a_flow_up_and_its_end_lets_it_down() {
+    let Some(call) = Call::new(&V4) else { return };
+    call.settle();
+    let recorded = |n: u16| {
+        let copy = Some(Box::new(CopyPlan { port: PortId(99), payloads: vec![(0, 0)] }));
+        call.plan(A, &FlowPlan { copy, ..call.plain(B, 0) });
+        call.counters(A);
+        (n..n + 20).for_each(|n| call.pass(0, &rtp(1, n)));
+        assert_eq!(call.counters(A).tier, Tier::Sockets(Obstacle::Recorded));
+    };
+    recorded(2);
+    call.plan(A, &call.plain(B, 0));
+    call.counters(A);
+    (22..42).for_each(|n| call.pass(0, &rtp(1, n)));
+    let a = call.counters(A);
+    assert_eq!((a.rtp_in, a.rtp_lost, a.tier), (42, 0, Tier::Kernel), "nothing was lost on the way up and down");
+    recorded(42);
 }
 
 #[test]

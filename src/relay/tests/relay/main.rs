@@ -5,5 +5,6 @@ mod latch;
 mod lifecycle;
 mod moving;
 mod plain;
+mod recorded;
 mod srtp;
 mod world;

@@ -155,6 +155,7 @@ pub fn plan(to: PortId, peer: &Peer) -> FlowPlan {
             muted: false,
         },
         audio: None,
+        copy: None,
     }
 }
 

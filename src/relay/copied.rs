@@ -1,0 +1,49 @@
+//! Copies of packets, for recorders. A copy is made of what a party sends, before the packet itself goes on; it leaves by a port of its
+//! own, protected as that port's plan says. Nothing of the packet's own way depends on what becomes of the copy.
+
+use crate::flow::{Exit, Media};
+use crate::path::{Departure, Flows, Slot};
+use ringfort_base::Time;
+use ringfort_base::limits::{MEDIA_DATAGRAM_MAX, SRTP_TRAILER_MAX};
+
+/// Bit of the second octet that is no part of the payload type.
+const MARKER: u8 = 0x80;
+
+/// Room for one copy, and where it goes.
+pub(crate) struct Copied {
+    room: Box<[u8]>,
+    departure: Option<Departure>,
+}
+
+impl Default for Copied {
+    fn default() -> Copied {
+        Copied { room: vec![0; MEDIA_DATAGRAM_MAX + SRTP_TRAILER_MAX].into(), departure: None }
+    }
+}
+
+impl Flows {
+    /// Makes the copy of a packet that a port accepted, in plain, where its plan asks for one.
+    pub(crate) fn copy(&mut self, now: Time, from: Slot, packet: &[u8]) {
+        self.copied.departure = None;
+        let Some((port, payload)) = self.flow(from).and_then(|flow| flow.copied_to(packet)) else { return };
+        let Some(slot) = self.slot(port) else { return };
+        // An empty box takes no memory; so the room can be lent while the port is looked up.
+        let mut room = std::mem::take(&mut self.copied.room);
+        self.copied.departure = self.copy_by(now, slot, packet, payload, &mut room);
+        self.copied.room = room;
+    }
+
+    fn copy_by(&mut self, now: Time, slot: Slot, packet: &[u8], payload: u8, room: &mut [u8]) -> Option<Departure> {
+        room.get_mut(..packet.len())?.copy_from_slice(packet);
+        let second = room.get_mut(1)?;
+        *second = *second & MARKER | payload & !MARKER;
+        let Exit { component, to, len } = self.flow(slot)?.depart(now, Media::Rtp, room, packet.len())?;
+        Some(Departure { slot, component, media: Media::Rtp, to, len })
+    }
+
+    /// The copy of the packet that was relayed last, to be sent; [`Flows::sent`] is told what became of it.
+    pub fn take_copy(&mut self) -> Option<(Departure, &[u8])> {
+        let departure = self.copied.departure.take()?;
+        Some((departure, self.copied.room.get(..departure.len)?))
+    }
+}
