@@ -48,6 +48,8 @@ pub fn plan(peer: SocketAddr, profile: Option<SrtpProfile>, to: PortId) -> Box<F
             srtp: profile.map(keys),
             speech: vec![(0, 8_000)],
             signals: vec![101],
+            video: Vec::new(),
+            udptl: false,
         },
         destination: Destination::Port(to),
         transmit: Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: profile.map(keys), muted: false },

@@ -148,6 +148,8 @@ pub const SDP_MEDIA_MAX: usize = 16;
 pub const SDP_LINES_MAX: usize = 1_024;
 /// Largest number of payload formats in one media line.
 pub const SDP_FORMATS_MAX: usize = 64;
+/// Attributes of a fax that pass from one leg to the other.
+pub const FAX_ATTRIBUTES_MAX: usize = 16;
 
 /// Largest media datagram handled, octets: an Ethernet frame's worth.
 pub const MEDIA_DATAGRAM_MAX: usize = 1_500;

@@ -1,6 +1,8 @@
-//! The descriptions that the node writes: its own `o=`, `s=` and addresses, one audio line, every other line refused.
+//! The descriptions that the node writes: its own `o=`, `s=` and addresses, one audio line or the fax in its place, every other line
+//! refused.
 
 use crate::description::{Description, Format};
+use crate::fax::Fax;
 use crate::hiding::names_a_place;
 use crate::remote::LineShape;
 use crate::sdes::Crypto;
@@ -18,7 +20,7 @@ const HOST_PRIORITY: u32 = (126 << 24) + (65_535 << 8) + 255;
 pub(crate) struct Local {
     /// All media lines in order.
     pub lines: Vec<LineShape>,
-    /// Place of the carried audio line.
+    /// Place of the carried audio line, or of the fax in its place.
     pub audio: usize,
     /// Formats, direction and attributes.
     pub description: Description,
@@ -69,7 +71,10 @@ pub(crate) fn compose(local: &Local, hop: &Hop<'_>) -> Vec<u8> {
         session.push(attribute_line("ice-options", Some("trickle")));
     }
     let section = |(index, shape): (usize, &LineShape)| match index == local.audio {
-        true => audio_section(local, shape, hop),
+        true => match local.description.fax.as_ref().filter(|_| local.description.is_fax()) {
+            Some(fax) => fax_section(fax, shape, hop),
+            None => audio_section(local, shape, hop),
+        },
         false => refusal(shape),
     };
     Sdp { session, media: local.lines.iter().enumerate().map(section).collect() }.write()
@@ -87,6 +92,15 @@ fn refusal(shape: &LineShape) -> Media {
     if let Some(mid) = &shape.mid {
         media.attribute("mid", Some(mid));
     }
+    media
+}
+
+/// No RTCP, no direction: a fax has neither (T.38 annex D).
+fn fax_section(fax: &Fax, shape: &LineShape, hop: &Hop<'_>) -> Media {
+    let (kind, proto, port) = (shape.kind.clone(), shape.proto.clone(), hop.address.rtp.port());
+    let mut media = Media::new(MediaLine { kind, port, ports: None, proto, formats: vec![shape.format.clone()] });
+    fax.attributes.iter().for_each(|text| media.lines.push(Line::new('a', text)));
+    media.lines.extend(shape.mid.as_deref().map(|mid| attribute_line("mid", Some(mid))));
     media
 }
 
@@ -162,6 +176,7 @@ pub(crate) fn cleaned(description: &Description) -> Description {
     let mut clean = description.clone();
     clean.attributes.retain(|text| !names_a_place(text));
     clean.formats.retain(|format| !format.encoding.as_deref().is_some_and(names_a_place));
+    clean.fax = clean.fax.as_ref().map(Fax::cleaned);
     clean.formats.iter_mut().for_each(|format| format.parameters.retain(|text| !names_a_place(text)));
     clean
 }

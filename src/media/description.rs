@@ -4,6 +4,7 @@
 //! construction. `offer_answer` writes it from a peer's description and reads it to write the other side's.
 
 use crate::audio::Codec;
+use crate::fax::Fax;
 use crate::sdp::Direction;
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +109,9 @@ pub struct Description {
     /// Attributes of the audio section that Ringfort does not know, as text behind `a=`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<String>,
+    /// A fax in the place of the audio, of which there is none then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fax: Option<Fax>,
 }
 
 impl Description {
@@ -127,6 +131,11 @@ impl Description {
         self.formats.retain(|format| format.codec().is_some() || format.is_events() || !format.is_speech());
         self.attributes.clear();
         self
+    }
+
+    /// Whether it is a fax's, and no audio's.
+    pub fn is_fax(&self) -> bool {
+        self.fax.is_some() && self.formats.is_empty()
     }
 
     /// Whether at least one format carries speech, not only DTMF events or comfort noise.

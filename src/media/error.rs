@@ -62,6 +62,9 @@ pub enum MediaError {
     /// The peer refused the audio line.
     #[error("the audio line was refused")]
     Refused,
+    /// A fax over UDPTL has no keys, and this leg must not be without, or is a browser's.
+    #[error("a fax is not carried on a leg with keys")]
+    FaxUnprotected,
     /// Both sides made an offer at once (RFC 3261 14.2).
     #[error("an offer of this node is unanswered")]
     Glare,
@@ -92,7 +95,7 @@ impl MediaError {
         let code = match self {
             MediaError::UnsupportedAddress => 301,
             MediaError::UnsupportedTransport { .. } => 302,
-            MediaError::NoAudio | MediaError::Refused => 304,
+            MediaError::NoAudio | MediaError::Refused | MediaError::FaxUnprotected => 304,
             MediaError::NoCommonFormat => 305,
             MediaError::Missing { .. } | MediaError::NoSha256 | MediaError::SetupRole { .. } => 306,
             MediaError::Multicast => 330,

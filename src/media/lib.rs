@@ -9,6 +9,7 @@ pub mod demux;
 pub mod description;
 pub mod digits;
 pub mod error;
+pub mod fax;
 mod hiding;
 mod negotiation;
 pub mod plan;

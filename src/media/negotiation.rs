@@ -11,7 +11,7 @@ use crate::sdes::Crypto;
 use crate::sdp::Setup;
 use crate::security::{Keying, Security, Srtp};
 use crate::session::LegKind;
-use ringfort_base::Entropy;
+use ringfort_base::{Entropy, limits};
 use serde::{Deserialize, Serialize};
 
 /// Clock of audio whose format does not tell it.
@@ -79,6 +79,11 @@ impl Agreed {
         self.remote.description.formats.iter().filter(|format| local.iter().any(|other| format.same_codec(other)))
     }
 
+    /// A fax took the place of the audio.
+    pub fn is_fax(&self) -> bool {
+        self.local.description.is_fax()
+    }
+
     /// The node may send to the peer.
     pub fn node_may_send(&self) -> bool {
         self.local.description.direction.sends() && self.remote.description.direction.receives()
@@ -112,16 +117,23 @@ pub(crate) fn offer(
     policy: &Policy,
 ) -> Result<Local, MediaError> {
     let mut description = cleaned(description);
+    let webrtc = kind == LegKind::Webrtc;
+    let (mut lines, audio, bundled) = match before {
+        Some(local) => (local.lines.clone(), local.audio, local.bundled),
+        None => (vec![first_line(webrtc, &policy.security)], 0, webrtc),
+    };
+    let own = first_line(webrtc, &policy.security);
+    if let Some(fax) = description.fax.clone().filter(|_| description.is_fax()) {
+        admit_fax(&policy.security, webrtc || before.is_some_and(|local| local.setup.is_some() || !local.crypto.is_empty()))?;
+        let audio = place(&mut lines, audio, fax_line(), !fax.alone && before.is_some());
+        return Ok(Local { lines, audio, description, rtcp_mux: false, bundled, setup: None, crypto: Vec::new() });
+    }
     policy.repertoire.supplement(&mut description.formats, description.digits_turned);
     policy.digits.fit(&mut description.formats);
     if !description.has_speech() {
         return Err(MediaError::NoCommonFormat);
     }
-    let webrtc = kind == LegKind::Webrtc;
-    let (lines, audio, bundled) = match before {
-        Some(local) => (local.lines.clone(), local.audio, local.bundled),
-        None => (vec![first_line(webrtc, &policy.security)], 0, webrtc),
-    };
+    let audio = place(&mut lines, audio, own, false);
     let dtls = webrtc || before.map_or(policy.security.asks_for_dtls(), |local| local.setup.is_some());
     let setup = dtls.then_some(Setup::Actpass);
     // A port of its own for RTCP would need a handshake of its own (RFC 5764 3).
@@ -139,6 +151,41 @@ fn first_line(webrtc: bool, security: &Security) -> LineShape {
     LineShape { kind: "audio".to_owned(), proto: proto.to_owned(), format: "0".to_owned(), mid }
 }
 
+fn fax_line() -> LineShape {
+    LineShape { kind: "image".to_owned(), proto: "udptl".to_owned(), format: "t38".to_owned(), mid: None }
+}
+
+/// Place of the line that carries the call, of the shape of `wanted`: one that is there, or a new one behind all others if `beside`, or
+/// the one that carried it so far. The same data in another form stays in its place (RFC 3264 8.3.3).
+fn place(lines: &mut Vec<LineShape>, so_far: usize, wanted: LineShape, beside: bool) -> usize {
+    let of_kind = |at: &usize| lines.get(*at).is_some_and(|line| line.kind == wanted.kind);
+    if let Some(at) = std::iter::once(so_far).chain(0..lines.len()).find(of_kind) {
+        return at;
+    }
+    if beside && lines.len() < limits::SDP_MEDIA_MAX {
+        lines.push(wanted);
+        return lines.len() - 1;
+    }
+    if let Some(line) = lines.get_mut(so_far) {
+        *line = LineShape { mid: line.mid.take(), ..wanted };
+    }
+    so_far
+}
+
+/// A fax goes in the clear, so it goes only where audio may.
+pub(crate) fn admit_fax(security: &Security, keyed: bool) -> Result<(), MediaError> {
+    if keyed || security.srtp == Srtp::Required { Err(MediaError::FaxUnprotected) } else { Ok(()) }
+}
+
+/// The answer to a fax: one, or none.
+fn fax_answer(remote: &Remote, description: Description) -> Result<Local, MediaError> {
+    if !description.is_fax() {
+        return Err(MediaError::NoCommonFormat);
+    }
+    let (lines, audio, bundled) = (remote.lines.clone(), remote.audio, remote.bundled);
+    Ok(Local { lines, audio, description, rtcp_mux: false, bundled, setup: None, crypto: Vec::new() })
+}
+
 /// The answer to `remote` that tells what the other leg's peer said, cut to what was offered (RFC 3264 6.1). Where nothing of it was
 /// offered, what the node can bring across.
 pub(crate) fn answer(
@@ -148,6 +195,10 @@ pub(crate) fn answer(
     policy: &Policy,
 ) -> Result<Local, MediaError> {
     let mut description = cleaned(description);
+    if remote.description.is_fax() {
+        return fax_answer(remote, description);
+    }
+    description.fax = None;
     let (offered, other) = (&remote.description.formats, description.formats.clone());
     description.formats = common(description.formats, offered);
     match policy.repertoire.transcodes() {
@@ -175,6 +226,10 @@ pub(crate) fn answer(
 
 /// Holds an answer to the offer it answers: formats, keys and DTLS that were not offered and directions that do not fit are left out.
 pub(crate) fn admit_answer(mut remote: Remote, offered: &Local) -> Result<Remote, MediaError> {
+    if offered.description.is_fax() || remote.description.is_fax() {
+        let both = offered.description.is_fax() && remote.description.is_fax();
+        return if both { Ok(remote) } else { Err(MediaError::NoCommonFormat) };
+    }
     remote.dtls = remote.dtls.filter(|_| offered.setup.is_some());
     let description = &mut remote.description;
     description.formats = common(std::mem::take(&mut description.formats), &offered.description.formats);
@@ -216,6 +271,9 @@ pub(crate) fn answer_crypto(remote: &Remote, agreed: Option<&Agreed>, entropy: &
 
 /// Whether what the peer wrote fits the leg's policy and its own transport: RTP/SAVP is nothing without keys.
 pub(crate) fn admit_security(security: &Security, remote: &Remote) -> Result<(), MediaError> {
+    if remote.description.is_fax() {
+        return admit_fax(security, false);
+    }
     let plain = remote.lines.get(remote.audio).is_some_and(|line| line.proto.starts_with("RTP/AVP"));
     let keyed = remote.dtls.is_some() || !remote.crypto.is_empty();
     match (keyed, plain && security.srtp != Srtp::Required, security.keying) {

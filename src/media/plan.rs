@@ -72,6 +72,12 @@ pub struct Receive {
     /// Payload types that were agreed on and carry no speech: telephone events, comfort noise.
     #[serde(default)]
     pub signals: Vec<u8>,
+    /// Payload types of video that comes on the same transport: it passes, and is not measured as speech.
+    #[serde(default)]
+    pub video: Vec<u8>,
+    /// The datagrams are those of a fax (ITU-T T.38 over UDPTL): they pass as they are to a port that takes such too. No RTCP.
+    #[serde(default)]
+    pub udptl: bool,
 }
 
 /// How packets leave this port.
@@ -350,7 +356,7 @@ pub struct PortCounters {
     pub rtp_in: u64,
     /// Their octets on the wire without UDP and IP.
     pub rtp_in_octets: u64,
-    /// Of those taken: telephone events and comfort noise.
+    /// Of those taken: telephone events, comfort noise, video, and datagrams of a fax.
     pub signals_in: u64,
     /// Of those taken: of a payload type that was not agreed on.
     pub unknown_payload: u64,

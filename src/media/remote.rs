@@ -2,6 +2,7 @@
 
 use crate::description::{Description, Format};
 use crate::error::MediaError;
+use crate::fax::{Fax, is_fax};
 use crate::hiding::Secrets;
 use crate::sdes::{self, Crypto};
 use crate::sdp::{Connection, Direction, Fingerprint, MediaLine, Rule, Sdp, SdpError, Section, Setup, payload_type};
@@ -28,7 +29,7 @@ pub(crate) struct LineShape {
 pub(crate) struct Remote {
     /// All media lines in order.
     pub lines: Vec<LineShape>,
-    /// Place of the carried audio line.
+    /// Place of the carried audio line, or of the fax in its place.
     pub audio: usize,
     /// What the other leg is told.
     pub description: Description,
@@ -110,8 +111,11 @@ fn not_carried(kind: LegKind, sdp: &Sdp, index: usize) -> MediaError {
 impl Remote {
     /// Reads an offer.
     pub fn of_offer(sdp: &Sdp, kind: LegKind) -> Result<Remote, MediaError> {
-        let audio = choose_audio(sdp, kind)?;
-        Remote::read(sdp, kind, audio)
+        let fax = || sdp.media.iter().position(|media| kind == LegKind::Rtp && is_fax(media.line()));
+        match choose_audio(sdp, kind) {
+            Err(MediaError::NoAudio) => Remote::read(sdp, kind, fax().ok_or(MediaError::NoAudio)?),
+            audio => Remote::read(sdp, kind, audio?),
+        }
     }
 
     /// Reads an answer to an offer with these lines (RFC 3264 6): same number, same kinds, same order.
@@ -127,7 +131,7 @@ impl Remote {
         if line.port == 0 {
             return Err(MediaError::Refused);
         }
-        if !carries(kind, sdp, audio) {
+        if !is_fax(line) && !carries(kind, sdp, audio) {
             return Err(not_carried(kind, sdp, audio));
         }
         Remote::read(sdp, kind, audio)
@@ -150,6 +154,10 @@ impl Remote {
             dtls: None,
         };
         match kind {
+            LegKind::Rtp if is_fax(line) => {
+                remote.read_addresses(sdp, section, line.port, head)?;
+                remote.rtcp = None;
+            }
             LegKind::Rtp => {
                 remote.read_addresses(sdp, section, line.port, head)?;
                 remote.dtls = read_phone_dtls(sdp, section, &line.proto)?;
@@ -212,6 +220,10 @@ fn is_bundled(sdp: &Sdp, section: Section<'_>) -> Result<bool, SdpError> {
 
 fn read_description(sdp: &Sdp, line: &MediaLine, section: Section<'_>, head: usize) -> Result<Description, SdpError> {
     let secrets = Secrets::of(sdp);
+    if is_fax(line) {
+        let alone = sdp.media.iter().all(|media| media.line().kind != "audio");
+        return Ok(Description { fax: Some(Fax::read(section, &secrets, alone)), ..Description::default() });
+    }
     let session = sdp.session_section();
     let texts = section.attributes().map(|attribute| (attribute.name, attribute.text()));
     let attributes = texts.filter(|(name, text)| secrets.permit(name, text)).map(|(_, text)| text).collect();
@@ -222,6 +234,7 @@ fn read_description(sdp: &Sdp, line: &MediaLine, section: Section<'_>, head: usi
         maxptime: section.maxptime()?,
         digits_turned: false,
         attributes,
+        fax: None,
     })
 }
 

@@ -187,6 +187,9 @@ impl LegSession {
             return Err(MediaError::Glare);
         }
         let mut remote = Remote::of_offer(&Sdp::parse(sdp)?, self.kind)?;
+        if remote.description.is_fax() {
+            negotiation::admit_fax(&self.policy.security, self.is_protected())?;
+        }
         remote.crypto.retain(|crypto| self.policy.security.suites.has(crypto.keys.profile));
         self.turn_digits(&mut remote);
         negotiation::admit_security(&self.policy.security, &remote)?;
@@ -231,7 +234,7 @@ impl LegSession {
         let before = self.agreed.as_ref().map(|agreed| &agreed.local);
         // Many phones take rtcp-mux for an error; it is offered only where there is no other way for RTCP.
         let mut local = negotiation::offer(self.kind, from_other_leg, before, self.address.rtcp.is_none(), &self.policy)?;
-        if self.kind == LegKind::Rtp {
+        if self.kind == LegKind::Rtp && !local.description.is_fax() {
             local.crypto = negotiation::offer_crypto(&self.policy.security, self.agreed.as_ref(), &mut self.reserve);
         }
         let body = self.write(&local, None)?;
@@ -397,6 +400,11 @@ impl LegSession {
     /// Encoding name of the codec that the peer is expected to send.
     pub fn codec(&self) -> Option<&str> {
         self.agreed.as_ref().and_then(Agreed::codec)
+    }
+
+    /// A fax took the place of the audio.
+    pub fn is_fax(&self) -> bool {
+        self.agreed.as_ref().is_some_and(Agreed::is_fax)
     }
 
     /// The peer takes no media: it holds the call.

@@ -32,6 +32,8 @@ pub enum Obstacle {
     Service,
     /// A recorder gets a copy.
     Recorded,
+    /// It is a fax or video, which is told from speech in user space.
+    NotSpeech,
     /// SRTP begins or ends at the node.
     Secure,
     /// The peer's address is not known for sure.
@@ -88,6 +90,7 @@ impl Obstacle {
             Obstacle::Stopped => "the media is stopped: on hold or not connected",
             Obstacle::Service => "the node itself hears or speaks",
             Obstacle::Recorded => "a recorder gets a copy",
+            Obstacle::NotSpeech => "fax or video",
             Obstacle::Secure => "SRTP begins or ends here",
             Obstacle::NotLatched => "the peer's address is not known for sure",
             Obstacle::Families => "one side has IPv4, the other IPv6",

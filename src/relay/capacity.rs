@@ -183,7 +183,14 @@ fn keys() -> SrtpKeys {
 }
 
 fn plan(to: PortId, peer: SocketAddr, keys: Option<SrtpKeys>) -> Box<FlowPlan> {
-    let receive = Receive { latch: Latch::Exact(peer), srtp: keys, speech: vec![(0, 8_000)], signals: Vec::new() };
+    let receive = Receive {
+        latch: Latch::Exact(peer),
+        srtp: keys,
+        speech: vec![(0, 8_000)],
+        signals: Vec::new(),
+        video: Vec::new(),
+        udptl: false,
+    };
     let transmit = Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: None, muted: false };
     Box::new(FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None })
 }

@@ -25,6 +25,8 @@ pub enum Media {
     Rtp,
     /// RTCP.
     Rtcp,
+    /// A datagram of a fax, of which the relay reads nothing (ITU-T T.38 over UDPTL).
+    Udptl,
 }
 
 /// A plan in force.
@@ -136,6 +138,11 @@ impl Flow {
         }
     }
 
+    /// Whether the port takes the datagrams of a fax, and nothing else.
+    pub(crate) fn is_fax(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| active.plan.receive.udptl)
+    }
+
     /// Installs or replaces the plan.
     pub(crate) fn plan(&mut self, now: Time, plan: Box<FlowPlan>) {
         Voice::renew(&mut self.voice, plan.audio.as_deref());
@@ -203,10 +210,17 @@ impl Flow {
         match media {
             Media::Rtp => {
                 let content = Content::of(&active.plan.receive, plain);
-                self.reception.packet(now, plain, content.clock_hz());
+                if !matches!(content, Content::Video) {
+                    self.reception.packet(now, plain, content.clock_hz());
+                }
                 self.counters.rtp_in += 1;
                 self.counters.rtp_in_octets += len as u64;
                 content.count(&mut self.counters);
+            }
+            Media::Udptl => {
+                self.counters.rtp_in += 1;
+                self.counters.rtp_in_octets += len as u64;
+                self.counters.signals_in += 1;
             }
             Media::Rtcp => {
                 self.round_trip.came(now, plain);
@@ -275,7 +289,9 @@ impl Flow {
     /// Lets a packet out to this port's peer: protects it in place and says where to. `None`: it does not leave, and was
     /// counted.
     pub(crate) fn depart(&mut self, now: Time, media: Media, buffer: &mut [u8], len: usize) -> Option<Exit> {
-        let Some(active) = self.active.as_mut().filter(|active| !active.plan.transmit.muted) else {
+        // While one leg is a fax and the other one is not yet, nothing of the one is anything to the other.
+        let fits = |plan: &FlowPlan| !plan.transmit.muted && plan.receive.udptl == (media == Media::Udptl);
+        let Some(active) = self.active.as_mut().filter(|active| fits(&active.plan)) else {
             self.counters.discarded += 1;
             return None;
         };
@@ -292,8 +308,13 @@ impl Flow {
         };
         let plain = buffer.get(..len).unwrap_or_default();
         match (media, &mut self.reporter) {
-            (Media::Rtp, Some(reporter)) => reporter.sent(now, plain, Content::of(&active.plan.receive, plain).clock_hz()),
-            (Media::Rtp, None) => {}
+            (Media::Rtp, Some(reporter)) => {
+                let content = Content::of(&active.plan.receive, plain);
+                if !matches!(content, Content::Video) {
+                    reporter.sent(now, plain, content.clock_hz());
+                }
+            }
+            (Media::Rtp, None) | (Media::Udptl, _) => {}
             (Media::Rtcp, reporter) => {
                 self.round_trip.passed_on(now, plain);
                 reporter.iter_mut().for_each(|reporter| reporter.passed(now));
@@ -322,6 +343,9 @@ impl Flow {
             return None;
         }
         let transmit = &active.plan.transmit;
+        if active.plan.receive.udptl {
+            return None;
+        }
         let Target::At(component, to) = target(transmit, &active.latch, self.has_rtcp_socket, Media::Rtcp) else { return None };
         let clock_hz = active.plan.receive.speech.first().map_or(0, |(_, clock_hz)| *clock_hz);
         let heard = self.reception.heard(clock_hz);
@@ -336,10 +360,13 @@ impl Flow {
     /// says here whether that needs user space.
     pub(crate) fn plain_in(&self) -> Result<PlainIn, Obstacle> {
         let active = self.active.as_ref().ok_or(Obstacle::Stopped)?;
-        let FlowPlan { receive: Receive { latch: _, srtp, speech, signals: _ }, destination, transmit: _, audio, copy } =
-            &*active.plan;
+        let FlowPlan { receive, destination, transmit: _, audio, copy } = &*active.plan;
+        let Receive { latch: _, srtp, speech, signals: _, video, udptl } = receive;
         if copy.is_some() {
             return Err(Obstacle::Recorded);
+        }
+        if *udptl || !video.is_empty() {
+            return Err(Obstacle::NotSpeech);
         }
         if audio.as_ref().is_some_and(|audio| !audio.hear.payloads.is_empty()) {
             return Err(Obstacle::Service);
@@ -390,7 +417,7 @@ impl Flow {
     pub(crate) fn sent(&mut self, media: Media, success: bool) {
         let counter = match (success, media) {
             (false, _) => &mut self.counters.send_failed,
-            (true, Media::Rtp) => &mut self.counters.rtp_out,
+            (true, Media::Rtp | Media::Udptl) => &mut self.counters.rtp_out,
             (true, Media::Rtcp) => &mut self.counters.rtcp_out,
         };
         *counter += 1;
@@ -448,6 +475,8 @@ enum Content {
     Speech(u32),
     /// Telephone events, comfort noise.
     Signal,
+    /// Video that was agreed on.
+    Video,
     /// Nothing that was agreed on.
     Unknown(u8),
     /// The plan does not say what was agreed on.
@@ -460,6 +489,7 @@ impl Content {
         match receive.speech.iter().find(|(of, _)| *of == payload) {
             Some((_, clock_hz)) => Content::Speech(*clock_hz),
             None if receive.signals.contains(&payload) => Content::Signal,
+            None if receive.video.contains(&payload) => Content::Video,
             None if receive.speech.is_empty() => Content::Untold,
             None => Content::Unknown(payload),
         }
@@ -472,7 +502,7 @@ impl Content {
     fn count(&self, counters: &mut PortCounters) {
         match self {
             Content::Speech(_) | Content::Untold => {}
-            Content::Signal => counters.signals_in += 1,
+            Content::Signal | Content::Video => counters.signals_in += 1,
             Content::Unknown(payload) => {
                 counters.unknown_payload += 1;
                 counters.unknown_payload_last = Some(*payload);
@@ -492,7 +522,7 @@ enum Target {
 fn target(transmit: &Transmit, latch: &LatchState, has_rtcp_socket: bool, media: Media) -> Target {
     let at = |component, to: Option<SocketAddr>| to.map_or(Target::Unknown, |to| Target::At(component, to));
     let rtp = latch.source(Component::Rtp);
-    if media == Media::Rtp || transmit.rtcp_mux {
+    if media != Media::Rtcp || transmit.rtcp_mux {
         return at(Component::Rtp, rtp.or(transmit.rtp));
     }
     match transmit.rtcp {

@@ -190,7 +190,13 @@ impl Flows {
     /// protected at the port it leaves by, in this buffer. Behind the datagram there must be room for an SRTP trailer.
     pub fn relay(&mut self, now: Time, arrival: Arrival, buffer: &mut [u8]) -> Verdict {
         let Some(flow) = self.flow(arrival.slot) else { return DROP };
+        let fax = flow.is_fax() && arrival.component == Component::Rtp && arrival.len > 0;
         let media = match buffer.get(..arrival.len).map(classify) {
+            Some(_) if fax => Media::Udptl,
+            Some(_) if flow.is_fax() => {
+                flow.counters.malformed += 1;
+                return DROP;
+            }
             Some(Kind::Rtp) if arrival.component == Component::Rtp => Media::Rtp,
             Some(Kind::Rtcp) => Media::Rtcp,
             // ICE and DTLS speak on the port of RTP alone: a peer that does not multiplex would need both once more for RTCP.
@@ -386,6 +392,8 @@ mod tests {
                 srtp: keys.clone(),
                 speech: vec![(0, 8_000)],
                 signals: vec![101],
+                video: Vec::new(),
+                udptl: false,
             },
             destination: Destination::Port(to),
             transmit: Transmit { rtp: "192.0.2.1:4000".parse().ok(), rtcp: None, rtcp_mux: true, srtp: keys, muted: false },

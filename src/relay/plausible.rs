@@ -8,6 +8,8 @@ pub(crate) fn is_plausible(media: Media, packet: &[u8]) -> bool {
         (Media::Rtcp, [first, _, high, low, ..]) => {
             first >> 6 == 2 && 4 + 4 * usize::from(u16::from_be_bytes([*high, *low])) <= packet.len()
         }
+        // Nothing is known of it but that there is something.
+        (Media::Udptl, [_, ..]) => true,
         (Media::Rtp, [first, ..]) if first >> 6 == 2 && packet.len() >= 12 => rtp_fits(*first, packet),
         _ => false,
     }

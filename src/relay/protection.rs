@@ -35,7 +35,7 @@ impl Protection<SrtpReceiver> {
             (Protection::Plain, _) => Ok(packet.len()),
             (Protection::Srtp(receiver), Media::Rtp) => receiver.unprotect_rtp(packet),
             (Protection::Srtp(receiver), Media::Rtcp) => receiver.unprotect_rtcp(packet),
-            (Protection::Unusable, _) => Err(SrtpError::KeyLength),
+            (Protection::Srtp(_), Media::Udptl) | (Protection::Unusable, _) => Err(SrtpError::KeyLength),
         }
     }
 }
@@ -47,7 +47,7 @@ impl Protection<SrtpSender> {
             (Protection::Plain, _) => Ok(len),
             (Protection::Srtp(sender), Media::Rtp) => sender.protect_rtp(buffer, len),
             (Protection::Srtp(sender), Media::Rtcp) => sender.protect_rtcp(buffer, len),
-            (Protection::Unusable, _) => Err(SrtpError::KeyLength),
+            (Protection::Srtp(_), Media::Udptl) | (Protection::Unusable, _) => Err(SrtpError::KeyLength),
         }
     }
 }

@@ -371,6 +371,8 @@ mod tests {
                 srtp: None,
                 speech: Vec::new(),
                 signals: Vec::new(),
+                video: Vec::new(),
+                udptl: false,
             },
             destination: Destination::Discard(DiscardReason::Unheard),
             transmit: Transmit { rtp: "192.0.2.1:4000".parse().ok(), rtcp: None, rtcp_mux: true, srtp: None, muted: false },

@@ -45,7 +45,8 @@ impl Call {
 fn situation(media: &Media, answered: bool, other: u64) -> Situation {
     let session = &media.session;
     Situation {
-        answered,
+        // A fax says and hears nothing.
+        answered: answered && !session.is_fax(),
         may_send: session.peer_may_send(),
         lacks: session.lacks(),
         failed: session.has_failed(),
@@ -74,7 +75,7 @@ fn of_leg(media: &Media, delay_ms: f64) -> LegQuality {
         jitter_max_us: counters.jitter_max_us,
         round_trip_us: counters.round_trip_us,
         missed: counters.peer_lost,
-        mos: (counters.rtp_in > 0).then(score),
+        mos: (counters.speech_in() > 0).then(score),
         mos_told: counters.peer_mos_tenths.map(|tenths| f64::from(tenths) / 10.0),
     }
 }

@@ -74,6 +74,9 @@ impl Call {
         let delayed = self.asking.delayed;
         let media = self.caller.media.as_mut().ok_or(Failure::new(500, "No Media"))?;
         let offered = media.described.clone().unwrap_or_else(Description::g711);
+        if offered.is_fax() {
+            return Err(Failure::new(488, "Service Not Possible"));
+        }
         let attendance = match service {
             Service::Echo => Attendance::Echo { ssrc: env.cx.entropy.u64() as u32 },
             Service::Sound(name) => Attendance::Sound(name.clone()),

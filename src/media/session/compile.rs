@@ -35,7 +35,14 @@ impl LegSession {
         let rtcp = self.latched.rtcp.filter(|_| !self.live).or(remote.rtcp).filter(|_| !rtcp_mux);
         let (ours, theirs) = agreed.keys().map(|(ours, theirs)| (ours.clone(), theirs.clone())).unzip();
         FlowPlan {
-            receive: Receive { latch, srtp: theirs, speech: agreed.speech(), signals: agreed.signals() },
+            receive: Receive {
+                latch,
+                srtp: theirs,
+                speech: agreed.speech(),
+                signals: agreed.signals(),
+                video: Vec::new(),
+                udptl: agreed.is_fax(),
+            },
             destination,
             transmit: Transmit { rtp: remote.rtp, rtcp, rtcp_mux, srtp: ours, muted: !agreed.node_may_send() },
             audio: None,
@@ -49,7 +56,14 @@ impl LegSession {
         };
         let (ours, theirs) = (Some(keys.ours.clone()), Some(keys.theirs.clone()));
         FlowPlan {
-            receive: Receive { latch: Latch::Exact(peer), srtp: theirs, speech: agreed.speech(), signals: agreed.signals() },
+            receive: Receive {
+                latch: Latch::Exact(peer),
+                srtp: theirs,
+                speech: agreed.speech(),
+                signals: agreed.signals(),
+                video: Vec::new(),
+                udptl: false,
+            },
             destination,
             transmit: Transmit {
                 rtp: Some(peer),
@@ -63,9 +77,10 @@ impl LegSession {
         }
     }
 
-    /// How media is carried: `rtp`, `sdes-srtp aes-cm-128-80` or the like, `dtls-srtp` before and `dtls-srtp aes-cm-128-80` or the like after the handshake.
+    /// How media is carried: `rtp`, `udptl` for a fax, `sdes-srtp aes-cm-128-80` or the like, `dtls-srtp` before and `dtls-srtp aes-cm-128-80` or the like after the handshake.
     pub fn describe(&self) -> &'static str {
         match (&self.transport, self.kind) {
+            _ if self.is_fax() => "udptl",
             (Some(transport), _) => transport.how(),
             (None, LegKind::Webrtc) => "dtls-srtp",
             (None, LegKind::Rtp) => {
@@ -85,7 +100,14 @@ impl LegSession {
 /// Nothing comes in and nothing goes out.
 fn closed(reason: DiscardReason) -> FlowPlan {
     FlowPlan {
-        receive: Receive { latch: Latch::Exact(NOBODY), srtp: None, speech: Vec::new(), signals: Vec::new() },
+        receive: Receive {
+            latch: Latch::Exact(NOBODY),
+            srtp: None,
+            speech: Vec::new(),
+            signals: Vec::new(),
+            video: Vec::new(),
+            udptl: false,
+        },
         destination: Destination::Discard(reason),
         transmit: Transmit { rtp: None, rtcp: None, rtcp_mux: false, srtp: None, muted: true },
         audio: None,

@@ -58,6 +58,8 @@ fn plan(to: PortId, peer: &UdpSocket, srtp: Option<SrtpKeys>) -> Box<FlowPlan> {
             srtp: srtp.clone(),
             speech: vec![(0, 8_000)],
             signals: vec![101],
+            video: Vec::new(),
+            udptl: false,
         },
         destination: Destination::Port(to),
         transmit: Transmit { rtp, rtcp: None, rtcp_mux: true, srtp, muted: false },

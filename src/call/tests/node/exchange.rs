@@ -219,18 +219,3 @@ fn version(message: &Message) -> u64 {
     let origin = body.lines().find(|line| line.starts_with("o=")).expect("a description");
     origin.split(' ').nth(2).and_then(|version| version.parse().ok()).expect("a version")
 }
-
-/// A fax machine asks for T.38 (ITU-T T.38 annex D); refused, it goes on in the audio.
-#[test]
-fn who_asks_for_t38_is_refused_and_the_audio_goes_on() {
-    let (mut desk, mut phone, mut trunk) = talk::connected(CONFIG, "", "");
-    let image = "v=0\r\no=- 1 2 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\nm=image 4444 udptl t38\r\na=T38FaxVersion:0\r\n";
-    let asked = desk.requests(PHONE, Method::Invite).len();
-    trunk.send(&mut desk, "INVITE", &talk::contact("gw", TRUNK), image);
-    assert_eq!(trunk.status(&desk), 488);
-    trunk.ack(&mut desk, "");
-    assert_eq!(desk.requests(PHONE, Method::Invite).len(), asked, "the other side hears nothing of it");
-    phone.send(&mut desk, "INVITE", &talk::contact("101", PHONE), &talk::sdp(PHONE, 2, "sendrecv"));
-    trunk.answer(&mut desk, "200 OK", &talk::contact("gw", TRUNK), &talk::sdp(TRUNK, 3, "sendrecv"));
-    assert_eq!((phone.status(&desk), desk.status().calls.len()), (200, 1));
-}

@@ -13,6 +13,7 @@ mod event_rules;
 mod event_states;
 mod exchange;
 mod failover;
+mod fax;
 mod fixture;
 mod flows;
 mod forking;

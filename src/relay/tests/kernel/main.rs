@@ -57,7 +57,14 @@ impl Call {
         let transmit = Transmit { rtp: self.peers[peer].local_addr().ok(), rtcp: None, rtcp_mux: true, srtp: None, muted: false };
         let latch = Latch::Symmetric { expected: None, grace_ms: 0 };
         FlowPlan {
-            receive: Receive { latch, srtp: None, speech: vec![(0, 8_000)], signals: Vec::new() },
+            receive: Receive {
+                latch,
+                srtp: None,
+                speech: vec![(0, 8_000)],
+                signals: Vec::new(),
+                video: Vec::new(),
+                udptl: false,
+            },
             destination: Destination::Port(to),
             transmit,
             audio: None,

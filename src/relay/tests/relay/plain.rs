@@ -164,3 +164,34 @@ fn full_size_packets_pass() {
     a.rtp.send_to(&large, pa.rtp).unwrap();
     assert_eq!(receive(&b.rtp).len(), 1516);
 }
+
+/// T.38 over UDPTL: whatever is in a datagram passes as it is, from the party's source only, and nothing else passes.
+#[test]
+fn datagrams_of_a_fax_pass_as_they_are() {
+    let world = World::new();
+    let (a, b, stranger) = (Peer::new(), Peer::new(), Peer::new());
+    let (pa, pb) = world.call();
+    let fax = |to, peer: &Peer| {
+        let mut plan = plan(to, peer);
+        plan.receive.udptl = true;
+        plan.transmit.rtcp = None;
+        plan
+    };
+    world.plan(A, &fax(B, &a));
+    world.plan(B, &fax(A, &b));
+    for datagram in [&[0, 0, 1, 0x40, 0][..], &[0, 1, 1, 0x60, 0, 0], &[0x80, 0, 7], &[20; 3], &[0x16; 300], &stun(1)] {
+        a.rtp.send_to(datagram, pa.rtp).unwrap();
+        assert_eq!(receive_from(&b.rtp), (datagram.to_vec(), pb.rtp));
+        b.rtp.send_to(datagram, pb.rtp).unwrap();
+        assert_eq!(receive_from(&a.rtp), (datagram.to_vec(), pa.rtp));
+    }
+    stranger.rtp.send_to(&[0, 2, 1, 0x40, 0], pa.rtp).unwrap();
+    a.rtcp.send_to(&rtcp(1), pa.rtcp.unwrap()).unwrap();
+    let counters = world.counters(A, |c| c.stray_source == 1 && c.malformed == 1);
+    assert_eq!((counters.rtp_in, counters.signals_in, counters.rtp_out, counters.rtcp_in), (6, 6, 6, 0));
+    // While the one side is a fax already and the other one still speaks, neither hears the other.
+    world.plan(B, &plan(A, &b));
+    a.rtp.send_to(&[0, 3, 1, 0x40, 0], pa.rtp).unwrap();
+    b.rtp.send_to(&rtp(2, 1), pb.rtp).unwrap();
+    assert_eq!((world.counters(B, |c| c.discarded == 1).rtp_out, world.counters(A, |c| c.discarded == 1).rtp_out), (6, 6));
+}

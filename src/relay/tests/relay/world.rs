@@ -145,7 +145,14 @@ pub fn symmetric() -> Latch {
 /// Plain RTP from whoever speaks first, across to `to`, sending to `peer` until then.
 pub fn plan(to: PortId, peer: &Peer) -> FlowPlan {
     FlowPlan {
-        receive: Receive { latch: symmetric(), srtp: None, speech: Vec::new(), signals: Vec::new() },
+        receive: Receive {
+            latch: symmetric(),
+            srtp: None,
+            speech: Vec::new(),
+            signals: Vec::new(),
+            video: Vec::new(),
+            udptl: false,
+        },
         destination: Destination::Port(to),
         transmit: Transmit {
             rtp: Some(peer.address()),
