@@ -100,7 +100,7 @@ pub fn serve(options: &ServeOptions) -> io::Result<()> {
     for n in 0..options.calls as u64 {
         let (a, b, call) = (PortId(2 * n), PortId(2 * n + 1), CallId(n));
         for (port, peer, profile, other) in [(a, from, case.from, b), (b, to, case.to, a)] {
-            relay.command(RelayCommand::Open { port, call, rtp: any, rtcp: None });
+            relay.command(RelayCommand::Open { port, call, rtp: any, rtcp: None, shared: false });
             relay.command(RelayCommand::Plan { port, plan: plan(peer, profile, other) });
         }
         let local = relay.local(a).ok_or_else(|| Error::other("no socket; is the limit of open files too low?"))?;

@@ -50,6 +50,7 @@ pub fn plan(peer: SocketAddr, profile: Option<SrtpProfile>, to: PortId) -> Box<F
             signals: vec![101],
             video: Vec::new(),
             udptl: false,
+            fragment: None,
         },
         destination: Destination::Port(to),
         transmit: Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: profile.map(keys), muted: false },

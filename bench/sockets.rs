@@ -172,7 +172,7 @@ fn open(relay: &Relay, case: &Case, n: usize, from: SocketAddr, to: SocketAddr) 
     let (a, b, call) = (PortId(2 * n as u64), PortId(2 * n as u64 + 1), CallId(n as u64));
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     for (port, peer, profile, other) in [(a, from, case.from, b), (b, to, case.to, a)] {
-        relay.command(RelayCommand::Open { port, call, rtp: any, rtcp: None });
+        relay.command(RelayCommand::Open { port, call, rtp: any, rtcp: None, shared: false });
         relay.command(RelayCommand::Plan { port, plan: plan(peer, profile, other) });
     }
     let local = relay.local(a).ok_or_else(|| io::Error::other("no socket; is the limit of open files too low?"))?;

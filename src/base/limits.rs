@@ -163,6 +163,10 @@ pub const CONTROL_PER_SECOND_MAX: u32 = 200;
 pub const RELAY_EVENTS_MAX: usize = 16_384;
 /// Media ports (legs) open at once.
 pub const MEDIA_PORTS_MAX: usize = 20_000;
+/// Addresses at once at which browsers share a port: one for each address of the node, and those before a change of configuration.
+pub const SHARED_PORTS_MAX: usize = 64;
+/// Datagrams that wait for one relay worker because another one received them; more are dropped, as a full socket would.
+pub const RELAY_HANDED_MAX: usize = 512;
 /// A closed media port is not given out again for this long, so that late packets of the old call miss the new one.
 pub const PORT_QUARANTINE: Duration = Duration::from_secs(5);
 

@@ -22,6 +22,8 @@ const RTP_HEADER: usize = 12;
 const RTCP_HEADER: usize = 8;
 /// STUN header (RFC 8489 5).
 const STUN_HEADER: usize = 20;
+/// USERNAME (RFC 8489 14.3).
+const STUN_USERNAME: u16 = 6;
 /// DTLS record header in its shortest form, the unified header of DTLS 1.3 with all optional parts left out (RFC 9147 4).
 const DTLS_HEADER: usize = 2;
 
@@ -46,6 +48,21 @@ fn classify_rtp(datagram: &[u8]) -> Kind {
         Some(_) if length >= RTP_HEADER => Kind::Rtp,
         Some(_) => Kind::Unknown,
     }
+}
+
+/// Whom a connectivity check is for: the first part of its USERNAME is the user name fragment that the receiver told (RFC 8445 7.2.2).
+/// `None`: it names nobody. Nothing of it is proved.
+pub fn fragment_of(stun: &[u8]) -> Option<&str> {
+    let mut rest = stun.get(STUN_HEADER..)?;
+    while let Some(([t0, t1, l0, l1], value)) = rest.split_first_chunk() {
+        let len = usize::from(u16::from_be_bytes([*l0, *l1]));
+        if u16::from_be_bytes([*t0, *t1]) == STUN_USERNAME {
+            let name = std::str::from_utf8(value.get(..len)?).ok()?;
+            return name.split_once(':').map(|(fragment, _)| fragment);
+        }
+        rest = value.get(len.next_multiple_of(4)..)?;
+    }
+    None
 }
 
 #[cfg(test)]
@@ -88,5 +105,35 @@ mod tests {
             assert_ne!(classify(&datagram(first, second, shortest)), Kind::Unknown);
         }
         assert_eq!(classify(&[]), Kind::Unknown);
+    }
+
+    fn check(attributes: &[(u16, &[u8])]) -> Vec<u8> {
+        let mut stun = vec![0; STUN_HEADER];
+        for (kind, value) in attributes {
+            stun.extend(kind.to_be_bytes());
+            stun.extend((value.len() as u16).to_be_bytes());
+            stun.extend(*value);
+            stun.resize(stun.len().next_multiple_of(4), 0);
+        }
+        stun
+    }
+
+    #[test]
+    fn a_check_names_whom_it_is_for() {
+        assert_eq!(fragment_of(&check(&[(6, b"evtj:h6vY")])), Some("evtj"));
+        assert_eq!(fragment_of(&check(&[(0x8022, b"agent"), (0x24, &[1; 4]), (6, b"a:b:c"), (6, b"other:x")])), Some("a"));
+        for nameless in
+            [&check(&[])[..], &check(&[(6, b"evtj")]), &check(&[(6, &[0xff, b':', 1])]), &check(&[(8, &[0; 20])]), &[]]
+        {
+            assert_eq!(fragment_of(nameless), None);
+        }
+    }
+
+    #[test]
+    fn a_cut_check_names_nobody() {
+        let whole = check(&[(0x8022, b"agent"), (6, b"evtj:h6vY")]);
+        for len in 0..whole.len() - 3 {
+            assert_eq!(fragment_of(&whole[..len]), None, "{len}");
+        }
     }
 }

@@ -78,6 +78,9 @@ pub struct Receive {
     /// The datagrams are those of a fax (ITU-T T.38 over UDPTL): they pass as they are to a port that takes such too. No RTCP.
     #[serde(default)]
     pub udptl: bool,
+    /// The node's ICE user name fragment towards this peer, by which a shared port knows its checks (RFC 8445 7.2.2); `None`: without ICE.
+    #[serde(default)]
+    pub fragment: Option<String>,
 }
 
 /// How packets leave this port.
@@ -226,6 +229,9 @@ pub enum RelayCommand {
         rtp: SocketAddr,
         /// Address of the RTCP socket, unless RTCP is multiplexed for sure.
         rtcp: Option<SocketAddr>,
+        /// The RTP socket is one for all ports that are opened there with this word. What comes to it is known by ICE: a check by the user
+        /// name fragment of a plan, anything else by its source, which the node has answered before.
+        shared: bool,
     },
     /// The port joins those of another call, as it stands: sockets, latch, SRTP contexts and counters go on. Its plan is one of the
     /// old call's until another one comes.

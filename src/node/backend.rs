@@ -125,6 +125,8 @@ impl Backend for NodeBackend {
             flows: ["kernel", "sockets"]
                 .map(|tier| (tier, status.calls.iter().flat_map(|c| &c.tier).filter(|t| *t == tier).count()))
                 .to_vec(),
+            media_strangers: self.relay.strangers(),
+            media_lost: self.relay.handed_lost(),
             messages_in: status.totals.messages_in,
             messages_out: status.totals.messages_out,
             dropped_unknown: status.totals.dropped_unknown,

@@ -51,6 +51,10 @@ pub struct Gauges {
     pub peers: Vec<PeerGauge>,
     /// Media flows by what carries them.
     pub flows: Vec<(&'static str, usize)>,
+    /// Datagrams that came to the port that browsers share, and were for none of them.
+    pub media_strangers: u64,
+    /// Datagrams of that port which the node itself lost.
+    pub media_lost: u64,
     /// SIP messages received since the start.
     pub messages_in: u64,
     /// SIP messages sent since the start.
@@ -113,6 +117,8 @@ impl Metrics {
             }
             counter!("ringfort_sip_messages_total", "direction" => "in").absolute(now.messages_in);
             counter!("ringfort_sip_messages_total", "direction" => "out").absolute(now.messages_out);
+            counter!("ringfort_media_strangers_total").absolute(now.media_strangers);
+            counter!("ringfort_media_lost_total").absolute(now.media_lost);
             counter!("ringfort_unknown_dropped_total").absolute(now.dropped_unknown);
             gauge!("ringfort_banned_sources").set(now.banned as f64);
             for (observer, dropped) in &now.events_dropped {
@@ -261,6 +267,8 @@ fn describe(recorder: &PrometheusRecorder) {
         ("ringfort_overload_changes_total", "Changes of the overload stage, by the new stage"),
         ("ringfort_limits_reached_total", "Local limits met, by name"),
         ("ringfort_impaired_total", "Failures of something the node needs, by part"),
+        ("ringfort_media_strangers_total", "Datagrams at the port that browsers share that were for none of them"),
+        ("ringfort_media_lost_total", "Datagrams of the port that browsers share that the node lost between its workers"),
         ("ringfort_sip_messages_total", "SIP messages by direction"),
     ];
     let gauges = [
@@ -312,6 +320,8 @@ mod tests {
             subscriptions: 5,
             peers: vec![peer("cloud", false), peer("carrier", true)],
             flows: vec![("kernel", 6), ("sockets", 2)],
+            media_strangers: 8,
+            media_lost: 9,
             messages_in: 100,
             events_dropped: vec![("log", 5)],
             ..Gauges::default()
@@ -331,6 +341,8 @@ mod tests {
         for line in [
             "ringfort_events_total{event=\"call-started\"} 2",
             "ringfort_media_flows{tier=\"kernel\"} 6",
+            "ringfort_media_strangers_total 8",
+            "ringfort_media_lost_total 9",
             "ringfort_calls_ended_total{cause=\"normal\",mode=\"survivable\"} 2",
             "ringfort_audio_missing_total{cause=\"one-way\",party=\"caller\"} 2",
             "ringfort_call_setup_seconds_bucket{le=\"1\"} 2",

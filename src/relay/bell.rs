@@ -1,6 +1,7 @@
 //! How the core wakes a worker that waits for packets.
 
 use crate::sys::{self, Epoll};
+use ringfort_base::limits::SHARED_PORTS_MAX;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -11,6 +12,8 @@ use std::time::Duration;
 pub(crate) const WAKE: u64 = u64::MAX;
 /// Token of the socket that hears of routes.
 pub(crate) const ROUTES: u64 = u64::MAX - 1;
+/// Tokens of sockets of shared ports begin here.
+pub(crate) const SHARED: u64 = u64::MAX - 1 - SHARED_PORTS_MAX as u64;
 /// How long ports that were opened or closed wait for others, so that one wake serves them all: a wake costs as much as the work.
 /// Packets that come to a new port meanwhile wait in its socket, and are not lost.
 const GATHER: Duration = Duration::from_millis(10);

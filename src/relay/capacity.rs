@@ -100,7 +100,13 @@ impl Course {
         for n in 0..flows as u64 {
             let (from, out) = (PortId(2 * n), PortId(2 * n + 1));
             for port in [from, out] {
-                relay.command(RelayCommand::Open { port, call: CallId(n), rtp: (Ipv4Addr::LOCALHOST, 0).into(), rtcp: None });
+                relay.command(RelayCommand::Open {
+                    port,
+                    call: CallId(n),
+                    rtp: (Ipv4Addr::LOCALHOST, 0).into(),
+                    rtcp: None,
+                    shared: false,
+                });
             }
             relay.command(RelayCommand::Plan { port: from, plan: plan(out, sender.local_addr()?, keys.clone()) });
             relay.command(RelayCommand::Plan { port: out, plan: plan(from, receiver.address, None) });
@@ -190,6 +196,7 @@ fn plan(to: PortId, peer: SocketAddr, keys: Option<SrtpKeys>) -> Box<FlowPlan> {
         signals: Vec::new(),
         video: Vec::new(),
         udptl: false,
+        fragment: None,
     };
     let transmit = Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: None, muted: false };
     Box::new(FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None })

@@ -2,22 +2,25 @@
 
 use crate::bell::{Bell, ROUTES};
 use crate::descent::Descent;
+use crate::directory::{Directory, Tenant};
 use crate::kernel::{Kernel, Unavailable};
 use crate::outbox::{Outbox, Sink};
 use crate::port::Sockets;
 use crate::routes::Routes;
+use crate::shared::{Handed, Neighbour, Shared};
 use crate::sys::Epoll;
 use crate::voice::Sounds;
 use crate::worker::{Carried, Parts, Work, Worker};
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use ringfort_base::entropy::Seeded;
-use ringfort_base::limits::MEDIA_PORTS_MAX;
-use ringfort_base::{CallId, PortId};
-use ringfort_media::plan::{Component, PortPositions, RelayCommand, RelayEvent};
+use ringfort_base::limits::{MEDIA_PORTS_MAX, RELAY_HANDED_MAX, SHARED_PORTS_MAX};
+use ringfort_base::{CallId, PortId, Time};
+use ringfort_media::plan::{Component, FlowPlan, Latch, PortPositions, RelayCommand, RelayEvent};
 use ringfort_media::tier::Obstacle;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -66,6 +69,53 @@ pub struct LocalAddresses {
 struct Place {
     worker: usize,
     local: LocalAddresses,
+    /// It shares its socket with other legs.
+    shared: Option<Arc<Shared>>,
+}
+
+/// What is open.
+#[derive(Default)]
+struct Places {
+    ports: HashMap<PortId, Place>,
+    shared: HashMap<SocketAddr, Arc<Shared>>,
+}
+
+impl Places {
+    /// The lowest number that no shared port has.
+    fn free_number(&self) -> Option<usize> {
+        (0..SHARED_PORTS_MAX).find(|number| self.shared.values().all(|shared| shared.number != *number))
+    }
+}
+
+/// What a worker is reached by.
+struct Line {
+    epoll: Epoll,
+    bell: Arc<Bell>,
+    handed: Receiver<Handed>,
+}
+
+/// A line to each worker, and for the workers to each other.
+fn lines(workers: usize) -> io::Result<(Vec<Line>, Arc<[Neighbour]>)> {
+    let (mut lines, mut neighbours) = (Vec::new(), Vec::new());
+    for _ in 0..workers {
+        let epoll = Epoll::new()?;
+        let bell = Arc::new(Bell::new(&epoll)?);
+        // A single worker hands nothing over.
+        let (sender, handed) = bounded(if workers > 1 { RELAY_HANDED_MAX } else { 1 });
+        neighbours.push(Neighbour { handed: sender, bell: bell.clone() });
+        lines.push(Line { epoll, bell, handed });
+    }
+    Ok((lines, neighbours.into()))
+}
+
+/// What all workers have in common.
+struct Common {
+    neighbours: Arc<[Neighbour]>,
+    kernel: Result<Arc<Kernel>, Unavailable>,
+    /// One origin of time: a port's latch and allowances go with it to another worker.
+    began: Instant,
+    sink: Sink,
+    lost: Arc<AtomicU64>,
 }
 
 /// A worker's thread; ends with this value.
@@ -76,18 +126,11 @@ struct Handle {
 }
 
 impl Handle {
-    fn start(
-        number: usize,
-        config: &RelayConfig,
-        kernel: &Result<Arc<Kernel>, Unavailable>,
-        began: Instant,
-        sink: Sink,
-    ) -> io::Result<Handle> {
-        let epoll = Epoll::new()?;
-        let bell = Arc::new(Bell::new(&epoll)?);
+    fn start(number: usize, line: Line, config: &RelayConfig, common: &Common) -> io::Result<Handle> {
+        let Line { epoll, bell, handed } = line;
         let (work, queue) = bounded(COMMANDS_MAX);
         let spin = Duration::from_micros(config.spin_us.into());
-        let descent = match kernel {
+        let descent = match &common.kernel {
             Ok(kernel) => {
                 let descent = Descent::new(kernel.clone(), Routes::new()?, config.dscp);
                 epoll.add(descent.news(), ROUTES)?;
@@ -97,7 +140,20 @@ impl Handle {
         };
         // Each worker has its own.
         let reports = config.reports.map(|seed| Seeded::new(seed.wrapping_add(number as u64)));
-        let parts = Parts { descent, epoll, bell: bell.clone(), work: queue, outbox: Outbox::new(sink), spin, began, reports };
+        let parts = Parts {
+            number,
+            descent,
+            epoll,
+            bell: bell.clone(),
+            work: queue,
+            handed,
+            neighbours: common.neighbours.clone(),
+            lost: common.lost.clone(),
+            outbox: Outbox::new(common.sink.clone()),
+            spin,
+            began: common.began,
+            reports,
+        };
         let thread = Builder::new().name(format!("relay-{number}")).spawn(move || Worker::new(parts).run())?;
         Ok(Handle { work, bell, thread: Some(thread) })
     }
@@ -134,21 +190,26 @@ pub struct Relay {
     /// Why there is no kernel tier.
     without_kernel: Option<Unavailable>,
     /// The slow path's own map of ports to workers; no packet is looked up in it.
-    places: Mutex<HashMap<PortId, Place>>,
+    places: Mutex<Places>,
+    began: Instant,
+    strangers: Arc<AtomicU64>,
+    lost: Arc<AtomicU64>,
 }
 
 impl Relay {
     /// Starts the workers. `sink` gets their events; see [`Sink`].
     pub fn start(config: RelayConfig, sink: Sink) -> io::Result<Relay> {
-        // One origin of time for all of them: a port's latch and allowances go with it to another worker.
-        let began = Instant::now();
         let kernel = match config.kernel {
             true => Kernel::load().map(Arc::new),
             false => Err(Unavailable { obstacle: Obstacle::Configured, detail: String::new() }),
         };
-        let start = |n| Handle::start(n, &config, &kernel, began, sink.clone());
-        let workers = (0..config.workers.max(1)).map(start).collect::<io::Result<_>>()?;
-        Ok(Relay { workers, config, without_kernel: kernel.err(), places: Mutex::default() })
+        let (lines, neighbours) = lines(config.workers.max(1))?;
+        let [strangers, lost] = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
+        let common = Common { neighbours, kernel, began: Instant::now(), sink, lost: lost.clone() };
+        let start = |(n, line)| Handle::start(n, line, &config, &common);
+        let workers = lines.into_iter().enumerate().map(start).collect::<io::Result<_>>()?;
+        let (without_kernel, began) = (common.kernel.err(), common.began);
+        Ok(Relay { workers, config, without_kernel, places: Mutex::default(), began, strangers, lost })
     }
 
     /// Why nothing is carried by the kernel. `None`: it may be.
@@ -160,15 +221,19 @@ impl Relay {
     /// take effect on the worker, in the order given.
     pub fn command(&self, command: RelayCommand) {
         match command {
-            RelayCommand::Open { port, call, rtp, rtcp } => self.open(port, call, rtp, rtcp),
+            RelayCommand::Open { port, call, rtp, rtcp, shared } => self.open(port, call, Wanted { rtp, rtcp, shared }),
             RelayCommand::Move { port, call } => self.shift(port, call),
-            RelayCommand::Plan { port, plan } => self.give(port, Work::Plan { port, plan, given: Instant::now() }),
-            RelayCommand::Restore { port, positions } => self.give(port, Work::Restore { port, positions }),
-            RelayCommand::Send { port, to, datagram } => self.give(port, Work::Send { port, to, datagram }),
-            RelayCommand::Close { port } => {
-                self.give(port, Work::Close { port });
-                self.places().remove(&port);
+            RelayCommand::Plan { port, plan } => {
+                self.known_by(port, &plan);
+                self.give(port, Work::Plan { port, plan, given: Instant::now() });
             }
+            RelayCommand::Restore { port, positions } => self.give(port, Work::Restore { port, positions }),
+            RelayCommand::Send { port, to, datagram } => {
+                // The core answers only who has proved to be this leg's peer.
+                self.behind(port, |directory, now| _ = directory.admit(now, port, to));
+                self.give(port, Work::Send { port, to, datagram });
+            }
+            RelayCommand::Close { port } => self.close(port),
             RelayCommand::Digit { port, digit } => self.give(port, Work::Digit { port, digit }),
             RelayCommand::Report => self.workers.iter().for_each(|worker| worker.give(Work::Report)),
         }
@@ -176,7 +241,7 @@ impl Relay {
 
     /// Where a port is bound: of use when it was opened with port number 0. `None` if it is not open.
     pub fn local(&self, port: PortId) -> Option<LocalAddresses> {
-        self.places().get(&port).map(|place| place.local)
+        self.places().ports.get(&port).map(|place| place.local)
     }
 
     /// The sounds that plans may name, instead of those before.
@@ -186,7 +251,17 @@ impl Relay {
 
     /// How many ports are open.
     pub fn open_ports(&self) -> usize {
-        self.places().len()
+        self.places().ports.len()
+    }
+
+    /// Datagrams that came to shared ports and were for none of the legs behind them.
+    pub fn strangers(&self) -> u64 {
+        self.strangers.load(Ordering::Relaxed)
+    }
+
+    /// Datagrams of shared ports that were lost between workers, because one had more than it could do.
+    pub fn handed_lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Where the SRTP contexts of `ports` stand, for the journal. Waits for the workers, so ask for some hundreds at once at
@@ -194,7 +269,7 @@ impl Relay {
     pub fn positions(&self, ports: &[PortId]) -> Vec<(PortId, PortPositions)> {
         let mut by_worker = vec![Vec::new(); self.workers.len()];
         for port in ports {
-            if let Some(place) = self.places().get(port) {
+            if let Some(place) = self.places().ports.get(port) {
                 by_worker[place.worker].push(*port);
             }
         }
@@ -208,9 +283,9 @@ impl Relay {
         self.command(RelayCommand::Restore { port, positions: Box::new(positions) });
     }
 
-    fn open(&self, port: PortId, call: CallId, rtp: SocketAddr, rtcp: Option<SocketAddr>) {
+    fn open(&self, port: PortId, call: CallId, wanted: Wanted) {
         let worker = worker_of(call, self.workers.len());
-        if let Err(error) = self.bind(port, worker, rtp, rtcp) {
+        if let Err(error) = self.bind(port, worker, wanted) {
             self.workers[worker].give(Work::Tell(RelayEvent::OpenFailed { port, error: error.to_string() }));
         }
     }
@@ -218,28 +293,46 @@ impl Relay {
     /// The port leaves its worker for that of `call`. Commands that come after this one find it there.
     fn shift(&self, port: PortId, call: CallId) {
         let to = worker_of(call, self.workers.len());
-        let Some(from) = self.places().get(&port).map(|place| place.worker).filter(|from| *from != to) else { return };
+        let mut places = self.places();
+        let Some(place) = places.ports.get_mut(&port).filter(|place| place.worker != to) else { return };
+        let (from, shared) = (place.worker, place.shared.clone());
+        // Packets of a shared port wait until the leg is there.
+        let mut directory = shared.as_ref().map(|shared| shared.change());
         let (reply, carried) = bounded::<Box<Carried>>(1);
         self.workers[from].give(Work::Part { port, reply });
-        let Ok(carried) = carried.recv_timeout(REPLY_MAX) else {
-            self.places().remove(&port);
+        let Ok(mut carried) = carried.recv_timeout(REPLY_MAX) else {
+            places.ports.remove(&port);
+            directory.iter_mut().for_each(|directory| directory.leave(port));
             let error = "the port did not leave its worker".to_string();
             return self.workers[to].give(Work::Tell(RelayEvent::OpenFailed { port, error }));
         };
-        if let Some(place) = self.places().get_mut(&port) {
-            place.worker = to;
+        place.worker = to;
+        if let Some(socket) = shared.as_ref().and_then(|shared| shared.sockets.get(to)) {
+            carried.sockets = Sockets::Shared(socket.clone());
         }
         self.workers[to].give(Work::Adopt(carried));
+        directory.iter_mut().for_each(|directory| directory.moved(port, to));
     }
 
-    fn bind(&self, port: PortId, worker: usize, rtp: SocketAddr, rtcp: Option<SocketAddr>) -> io::Result<()> {
+    fn bind(&self, port: PortId, worker: usize, wanted: Wanted) -> io::Result<()> {
         let mut places = self.places();
-        if places.contains_key(&port) {
+        if places.ports.contains_key(&port) {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the port is open already"));
         }
-        if places.len() >= MEDIA_PORTS_MAX {
+        if places.ports.len() >= MEDIA_PORTS_MAX {
             return Err(io::Error::other("as many media ports as the node may have are open"));
         }
+        let (place, sockets) = match wanted.shared {
+            true => self.enter(&mut places, Tenant { port, worker }, wanted.rtp)?,
+            false => self.bind_own(worker, wanted)?,
+        };
+        places.ports.insert(port, place);
+        drop(places);
+        self.workers[worker].give(Work::Open { port, sockets });
+        Ok(())
+    }
+
+    fn bind_own(&self, worker: usize, Wanted { rtp, rtcp, .. }: Wanted) -> io::Result<(Place, Sockets)> {
         let sockets = Sockets::bind(rtp, rtcp, &self.config)?;
         // The system is asked only where it chose the port.
         let bound = |component, asked: SocketAddr| match sockets.of(component) {
@@ -248,25 +341,83 @@ impl Relay {
         };
         let rtcp = rtcp.map(|asked| bound(Component::Rtcp, asked)).transpose()?;
         let local = LocalAddresses { rtp: bound(Component::Rtp, rtp)?, rtcp };
-        places.insert(port, Place { worker, local });
-        drop(places);
-        self.workers[worker].give(Work::Open { port, sockets });
-        Ok(())
+        Ok((Place { worker, local, shared: None }, sockets))
+    }
+
+    /// A leg joins those at a shared port. The first one opens it.
+    fn enter(&self, places: &mut Places, tenant: Tenant, address: SocketAddr) -> io::Result<(Place, Sockets)> {
+        let shared = match places.shared.get(&address) {
+            Some(shared) => shared.clone(),
+            None => self.share(places, address)?,
+        };
+        shared.change().enter(tenant);
+        let socket = shared.sockets.get(tenant.worker).ok_or(io::ErrorKind::NotFound)?.clone();
+        let local = LocalAddresses { rtp: shared.local, rtcp: None };
+        Ok((Place { worker: tenant.worker, local, shared: Some(shared) }, Sockets::Shared(socket)))
+    }
+
+    fn share(&self, places: &mut Places, address: SocketAddr) -> io::Result<Arc<Shared>> {
+        let number = places.free_number().ok_or_else(|| io::Error::other("ports are shared at too many addresses"))?;
+        let shared = Arc::new(Shared::bind(number, address, &self.config, self.strangers.clone())?);
+        places.shared.insert(shared.local, shared.clone());
+        self.workers.iter().for_each(|worker| worker.give(Work::Share(shared.clone())));
+        Ok(shared)
+    }
+
+    /// The last leg closes the shared port behind it.
+    fn close(&self, port: PortId) {
+        self.give(port, Work::Close { port });
+        let mut places = self.places();
+        let Some(shared) = places.ports.remove(&port).and_then(|place| place.shared) else { return };
+        let mut directory = shared.change();
+        directory.leave(port);
+        if directory.is_empty() {
+            places.shared.remove(&shared.local);
+            self.workers.iter().for_each(|worker| worker.give(Work::Unshare { number: shared.number }));
+        }
+    }
+
+    /// What a shared port knows a leg's peer by.
+    fn known_by(&self, port: PortId, plan: &FlowPlan) {
+        self.behind(port, |directory, now| {
+            directory.name(port, plan.receive.fragment.as_deref());
+            if let Latch::Exact(peer) = plan.receive.latch
+                && !peer.ip().is_unspecified()
+            {
+                directory.admit(now, port, peer);
+            }
+        });
+    }
+
+    /// Changes the list of who is behind a port, if several legs share it.
+    fn behind(&self, port: PortId, change: impl FnOnce(&mut Directory, Time)) {
+        let shared = self.places().ports.get(&port).and_then(|place| place.shared.clone());
+        if let Some(shared) = shared {
+            let now = Time::from_micros(self.began.elapsed().as_micros() as u64);
+            change(&mut shared.change(), now);
+        }
     }
 
     /// Hands work to the port's worker. A port that is not open has none: the core's command crossed with a failure it will
     /// hear of.
     fn give(&self, port: PortId, work: Work) {
-        let worker = self.places().get(&port).map(|place| place.worker);
+        let worker = self.places().ports.get(&port).map(|place| place.worker);
         if let Some(worker) = worker.and_then(|worker| self.workers.get(worker)) {
             worker.give(work);
         }
     }
 
     /// The map is whole even if a thread panicked while it held the lock: each change is a single insertion or removal.
-    fn places(&self) -> MutexGuard<'_, HashMap<PortId, Place>> {
+    fn places(&self) -> MutexGuard<'_, Places> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Addresses that a port is opened with.
+struct Wanted {
+    rtp: SocketAddr,
+    rtcp: Option<SocketAddr>,
+    shared: bool,
 }
 
 /// All ports of a call live on one worker. Calls are numbered, so a multiplicative hash (golden ratio) spreads them.
@@ -275,7 +426,7 @@ fn worker_of(call: CallId, workers: usize) -> usize {
     ((u128::from(hash) * workers as u128) >> 64) as usize
 }
 
-fn ask(worker: &Handle, ports: Vec<PortId>) -> crossbeam_channel::Receiver<Vec<(PortId, PortPositions)>> {
+fn ask(worker: &Handle, ports: Vec<PortId>) -> Receiver<Vec<(PortId, PortPositions)>> {
     let (reply, answer) = bounded(1);
     worker.give(Work::Positions { ports, reply });
     answer

@@ -361,7 +361,7 @@ impl Flow {
     pub(crate) fn plain_in(&self) -> Result<PlainIn, Obstacle> {
         let active = self.active.as_ref().ok_or(Obstacle::Stopped)?;
         let FlowPlan { receive, destination, transmit: _, audio, copy } = &*active.plan;
-        let Receive { latch: _, srtp, speech, signals: _, video, udptl } = receive;
+        let Receive { latch: _, srtp, speech, signals: _, video, udptl, fragment: _ } = receive;
         if copy.is_some() {
             return Err(Obstacle::Recorded);
         }

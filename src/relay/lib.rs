@@ -5,6 +5,7 @@
 //! | file | stop |
 //! |---|---|
 //! | `command.rs` | [`Relay`]: what the core holds; binds sockets, hands commands to workers |
+//! | `shared.rs`, `directory.rs` | a port that all browsers share, and who is behind it |
 //! | `worker.rs` | one thread: waits on its sockets, receives into its own buffers |
 //! | `path.rs` | [`Flows`]: classify, judge, across to the destination port, out; knows no sockets |
 //! | `flow.rs`, `plausible.rs`, `protection.rs` | one port: its plan, validity checks, SRTP contexts, counters |
@@ -27,6 +28,7 @@ pub mod capacity;
 mod command;
 mod copied;
 mod descent;
+pub mod directory;
 pub mod flow;
 pub mod frame;
 mod kernel;
@@ -38,6 +40,7 @@ mod plausible;
 mod port;
 mod protection;
 mod routes;
+mod shared;
 mod sys;
 pub mod voice;
 mod worker;

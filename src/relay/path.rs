@@ -394,6 +394,7 @@ mod tests {
                 signals: vec![101],
                 video: Vec::new(),
                 udptl: false,
+                fragment: None,
             },
             destination: Destination::Port(to),
             transmit: Transmit { rtp: "192.0.2.1:4000".parse().ok(), rtcp: None, rtcp_mux: true, srtp: keys, muted: false },

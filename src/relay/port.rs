@@ -5,11 +5,17 @@ use ringfort_media::plan::Component;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+/// The buffer of a shared socket has room for what so many sockets have.
+const SHARED_BUFFERS: usize = 32;
 
 /// The sockets of one open port.
-pub(crate) struct Sockets {
-    rtp: UdpSocket,
-    rtcp: Option<UdpSocket>,
+pub(crate) enum Sockets {
+    /// Nobody else's.
+    Own { rtp: UdpSocket, rtcp: Option<UdpSocket> },
+    /// The worker's socket of a port that several legs share. Others wait for what comes to it.
+    Shared(Arc<UdpSocket>),
 }
 
 impl Sockets {
@@ -17,25 +23,45 @@ impl Sockets {
     pub(crate) fn bind(rtp: SocketAddr, rtcp: Option<SocketAddr>, config: &RelayConfig) -> io::Result<Sockets> {
         let rtp = bind(rtp, config)?;
         let rtcp = rtcp.map(|address| bind(address, config)).transpose()?;
-        Ok(Sockets { rtp, rtcp })
+        Ok(Sockets::Own { rtp, rtcp })
     }
 
     /// The socket of a component, if the port has it.
     pub(crate) fn of(&self, component: Component) -> Option<&UdpSocket> {
-        match component {
-            Component::Rtp => Some(&self.rtp),
-            Component::Rtcp => self.rtcp.as_ref(),
+        match (self, component) {
+            (Sockets::Own { rtp, .. }, Component::Rtp) => Some(rtp),
+            (Sockets::Own { rtcp, .. }, Component::Rtcp) => rtcp.as_ref(),
+            (Sockets::Shared(socket), Component::Rtp) => Some(socket),
+            (Sockets::Shared(_), Component::Rtcp) => None,
         }
+    }
+
+    /// The sockets whose packets are waited for with the port.
+    pub(crate) fn own(&self) -> impl Iterator<Item = (Component, &UdpSocket)> {
+        let own = matches!(self, Sockets::Own { .. });
+        let both = [Component::Rtp, Component::Rtcp].into_iter().filter(move |_| own);
+        both.filter_map(|component| Some((component, self.of(component)?)))
     }
 }
 
 /// A socket that never blocks and that nobody else shares: neither a second one on the same port (no `SO_REUSEADDR`) nor the
 /// other address family.
-fn bind(address: SocketAddr, config: &RelayConfig) -> io::Result<UdpSocket> {
+pub(crate) fn bind(address: SocketAddr, config: &RelayConfig) -> io::Result<UdpSocket> {
+    open(address, config, false)
+}
+
+/// One of several sockets at the same address. Many legs' packets wait in it.
+pub(crate) fn bind_shared(address: SocketAddr, config: &RelayConfig) -> io::Result<UdpSocket> {
+    let many = RelayConfig { receive_buffer: config.receive_buffer.saturating_mul(SHARED_BUFFERS), ..config.clone() };
+    open(address, &many, true)
+}
+
+fn open(address: SocketAddr, config: &RelayConfig, shared: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    socket.set_reuse_port(shared)?;
     tune(&socket, address, config);
     socket.bind(&address.into())?;
     Ok(socket.into())
@@ -45,7 +71,9 @@ fn bind(address: SocketAddr, config: &RelayConfig) -> io::Result<UdpSocket> {
 fn tune(socket: &Socket, address: SocketAddr, config: &RelayConfig) {
     let tos = u32::from(config.dscp) << 2;
     let marked = if address.is_ipv6() { socket.set_tclass_v6(tos) } else { socket.set_tos_v4(tos) };
-    let sized = socket.set_recv_buffer_size(config.receive_buffer);
+    // By privilege beyond what the system grants everybody, where there is one.
+    let forced = rustix::net::sockopt::set_socket_recv_buffer_size_force(socket, config.receive_buffer);
+    let sized = forced.map_err(io::Error::from).or_else(|_| socket.set_recv_buffer_size(config.receive_buffer));
     for error in [marked.err(), sized.err()].into_iter().flatten() {
         tracing::debug!(%error, "media socket option refused");
     }

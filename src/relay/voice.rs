@@ -373,6 +373,7 @@ mod tests {
                 signals: Vec::new(),
                 video: Vec::new(),
                 udptl: false,
+                fragment: None,
             },
             destination: Destination::Discard(DiscardReason::Unheard),
             transmit: Transmit { rtp: "192.0.2.1:4000".parse().ok(), rtcp: None, rtcp_mux: true, srtp: None, muted: false },

@@ -1,12 +1,16 @@
 //! One thread of the packet path: it waits on its sockets, receives into its own buffers and sends from them.
 
+mod shared;
+
 use crate::bell::{Bell, ROUTES, WAKE};
 use crate::descent::Descent;
+use crate::directory::Tenant;
 use crate::flow::Flow;
 use crate::flow::Media;
 use crate::outbox::Outbox;
 use crate::path::{Arrival, Departure, Flows, Slot, Step};
 use crate::port::Sockets;
+use crate::shared::{Handed, Neighbour, Shared};
 use crate::sys::{Batch, Epoll, Outgoing, Ready, Received};
 use crate::voice::{FRAME, Sounds, Turn};
 use crossbeam_channel::{Receiver, Sender};
@@ -17,10 +21,12 @@ use ringfort_media::audio::Digit;
 use ringfort_media::plan::{Component, FlowPlan, PortPositions, RelayEvent};
 use ringfort_media::quality::making::MADE_MAX;
 use ringfort_media::tier::{Obstacle, Tier};
+use shared::{Door, shared_of};
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Most datagrams taken from one socket before the others have their turn.
@@ -44,6 +50,12 @@ pub(crate) enum Work {
     Open {
         port: PortId,
         sockets: Sockets,
+    },
+    /// There is a port that several legs share.
+    Share(Arc<Shared>),
+    /// Nobody is behind it any more.
+    Unshare {
+        number: usize,
     },
     Plan {
         port: PortId,
@@ -88,14 +100,22 @@ pub(crate) enum Work {
 /// A port between two workers.
 pub(crate) struct Carried {
     flow: Flow,
-    sockets: Sockets,
+    pub(crate) sockets: Sockets,
 }
 
 /// What a worker is made of, put together where errors can still be returned.
 pub(crate) struct Parts {
+    /// Which worker it is.
+    pub(crate) number: usize,
     pub(crate) epoll: Epoll,
     pub(crate) bell: Arc<Bell>,
     pub(crate) work: Receiver<Work>,
+    /// What other workers received for this one's legs.
+    pub(crate) handed: Receiver<Handed>,
+    /// All workers by their number.
+    pub(crate) neighbours: Arc<[Neighbour]>,
+    /// Datagrams that another worker had no room for.
+    pub(crate) lost: Arc<AtomicU64>,
     pub(crate) outbox: Outbox,
     pub(crate) spin: Duration,
     /// Origin of time, the same for all workers.
@@ -141,6 +161,9 @@ pub(crate) struct Worker {
     parts: Parts,
     flows: Flows,
     open: Vec<Option<Open>>,
+    doors: Vec<Option<Door>>,
+    /// Of the batch at hand of a shared port: buffer, leg, source.
+    callers: Vec<(usize, Tenant, Received)>,
     batch: Batch,
     ready: Box<[Ready]>,
     departures: Vec<(usize, Departure)>,
@@ -170,6 +193,8 @@ impl Worker {
             flows,
             next_reports: Time::ZERO,
             open: Vec::new(),
+            doors: Vec::new(),
+            callers: Vec::with_capacity(BATCH),
             batch: Batch::new(BATCH),
             ready: vec![Ready::NONE; READY].into(),
             departures: Vec::with_capacity(BATCH),
@@ -218,9 +243,13 @@ impl Worker {
             match self.ready[n].token() {
                 WAKE => self.obey(),
                 ROUTES => self.reroute(),
-                token => self.serve(token),
+                token => match shared_of(token) {
+                    Some(number) => self.serve_shared(number),
+                    None => self.serve(token),
+                },
             }
         }
+        self.take_handed();
         self.speak();
         if self.now >= self.next_reports {
             self.send_reports();
@@ -381,7 +410,7 @@ impl Worker {
         let mut first = 0;
         while let Some(&(_, head)) = self.departures.get(first) {
             let run = self.departures[first..].iter();
-            let run = run.take_while(|(_, d)| d.slot == head.slot && d.component == head.component).count();
+            let run = run.take_while(|(_, d)| same_socket(&self.open, d, &head)).count();
             self.send_run(first, run);
             first += run;
         }
@@ -410,6 +439,8 @@ impl Worker {
         while let Ok(work) = self.parts.work.try_recv() {
             match work {
                 Work::Open { port, sockets } => self.open_port(port, sockets),
+                Work::Share(shared) => self.open_door(shared),
+                Work::Unshare { number } => self.close_door(number),
                 Work::Plan { port, plan, given } => {
                     self.raise(port);
                     let since = Time::from_micros(given.saturating_duration_since(self.parts.began).as_micros() as u64);
@@ -439,9 +470,7 @@ impl Worker {
 
     /// Packets of a port are waited for.
     fn watch(&mut self, port: PortId, slot: Slot, sockets: Sockets) {
-        let rtcp = sockets.of(Component::Rtcp);
-        let rtp = sockets.of(Component::Rtp).map(|socket| (socket, Component::Rtp));
-        for (socket, component) in rtp.into_iter().chain(rtcp.map(|socket| (socket, Component::Rtcp))) {
+        for (component, socket) in sockets.own() {
             if let Err(error) = self.parts.epoll.add(socket, token_of(slot, component)) {
                 self.flows.close(port);
                 return self.parts.outbox.tell(RelayEvent::OpenFailed { port, error: error.to_string() });
@@ -459,7 +488,7 @@ impl Worker {
         self.forget(port);
         let Some((slot, flow)) = self.flows.take(port) else { return };
         let Some(Open { sockets, .. }) = self.open.get_mut(slot.index as usize).and_then(Option::take) else { return };
-        for socket in [Component::Rtp, Component::Rtcp].into_iter().filter_map(|component| sockets.of(component)) {
+        for (_, socket) in sockets.own() {
             if let Err(error) = self.parts.epoll.remove(socket) {
                 tracing::error!(%error, "epoll");
             }
@@ -554,6 +583,13 @@ fn socket(open: &[Option<Open>], slot: Slot, component: Component) -> Option<&Ud
     open.get(slot.index as usize)?.as_ref()?.sockets.of(component)
 }
 
+/// Legs that share a port leave by the same socket.
+fn same_socket(open: &[Option<Open>], a: &Departure, b: &Departure) -> bool {
+    let same_place = a.slot == b.slot && a.component == b.component;
+    let of = |departure: &Departure| socket(open, departure.slot, departure.component);
+    same_place || matches!((of(a), of(b)), (Some(a), Some(b)) if std::ptr::eq(a, b))
+}
+
 /// A socket's token: generation, slot, component. The slot has 31 bits, of which `MEDIA_PORTS_MAX` needs few.
 fn token_of(slot: Slot, component: Component) -> u64 {
     u64::from(slot.generation) << 32 | u64::from(slot.index) << 1 | component as u64
@@ -575,6 +611,7 @@ mod tests {
                 let slot = Slot { index, generation };
                 assert_eq!(socket_of(token_of(slot, component)), (slot, component));
                 assert_ne!(token_of(slot, component), WAKE);
+                assert_eq!(shared_of(token_of(slot, component)), None);
             }
         }
     }

@@ -473,7 +473,7 @@ fn the_limit_of_calls_holds() {
 
 #[test]
 fn the_last_media_port_is_the_limit_too() {
-    let mut s = Script::new(&format!("{CONFIG}\n[media]\nport_first = 10000\nport_last = 10003\n"));
+    let mut s = Script::new(&format!("{CONFIG}\n[media]\nport_first = 10000\nport_last = 10005\n"));
     let phone = s.party("101", "10.1.0.101:5060");
     s.register(&phone);
     for _ in 0..2 {

@@ -12,9 +12,19 @@ struct Port {
     /// The call whose worker has it.
     call: CallId,
     rtp: SocketAddr,
+    /// Other legs may be there too.
+    shared: bool,
     plan: Option<FlowPlan>,
     counters: PortCounters,
     latched: bool,
+}
+
+/// A port that is to be opened.
+struct Entry {
+    port: PortId,
+    call: CallId,
+    rtp: SocketAddr,
+    shared: bool,
 }
 
 /// The relay. Its sockets die with the process, so a restarted node gets a new one.
@@ -56,7 +66,9 @@ impl Relay {
         checks: &mut Checks,
     ) -> Vec<(Time, RelayEvent)> {
         match command {
-            RelayCommand::Open { port, call, rtp, rtcp } => self.bind(now, (port, call), rtp, rtcp, checks),
+            RelayCommand::Open { port, call, rtp, rtcp, shared } => {
+                self.bind(now, Entry { port, call, rtp, shared }, rtcp, checks)
+            }
             RelayCommand::Move { port, call } => {
                 checks.ensure(self.knows(port), || format!("port {port} moves, which is not open"));
                 if let Some(entry) = self.ports.get_mut(&port) {
@@ -89,14 +101,13 @@ impl Relay {
     fn bind(
         &mut self,
         now: Time,
-        (port, call): (PortId, CallId),
-        rtp: SocketAddr,
+        Entry { port, call, rtp, shared }: Entry,
         rtcp: Option<SocketAddr>,
         checks: &mut Checks,
     ) -> Vec<(Time, RelayEvent)> {
         let fresh = !self.knows(port) && !self.closed.contains(&port);
         checks.ensure(fresh, || format!("port {port} is opened twice"));
-        let taken = self.ports.values().any(|p| p.rtp == rtp);
+        let taken = self.ports.values().any(|p| p.rtp == rtp && !(p.shared && shared));
         checks.ensure(!taken, || format!("two ports at {rtp}"));
         let paired = rtp.port().is_multiple_of(2) && rtcp.is_none_or(|r| r.port() == rtp.port() + 1);
         checks.ensure(paired, || format!("RTP at {rtp}, RTCP at {rtcp:?}"));
@@ -104,7 +115,7 @@ impl Relay {
             self.failed.insert(port);
             return vec![(now + Duration::from_millis(1), RelayEvent::OpenFailed { port, error: "address in use".into() })];
         }
-        self.ports.insert(port, Port { call, rtp, plan: None, counters: PortCounters::default(), latched: false });
+        self.ports.insert(port, Port { call, rtp, shared, plan: None, counters: PortCounters::default(), latched: false });
         Vec::new()
     }
 

@@ -227,8 +227,8 @@ pub struct Media {
     /// The relay has said its last word about the port.
     #[serde(skip)]
     pub(crate) closed: bool,
-    /// UDP port number, to be given back.
-    pub(crate) number: u16,
+    /// UDP port number, to be given back; `None`: the one that browsers share.
+    pub(crate) number: Option<u16>,
     /// What the peer last said of its audio.
     pub(crate) described: Option<Description>,
     /// What the node does on this leg, which has no other side.

@@ -16,6 +16,9 @@ use std::time::Duration;
 /// The shortest pause between two turns of a leg's session.
 const TICK: Duration = Duration::from_millis(1);
 
+/// How long browsers have ports of their own after the one that they share could not be opened.
+const APART: Duration = Duration::from_secs(60);
+
 /// Where a leg's peer is.
 #[derive(Clone, Copy)]
 pub(super) struct At<'a> {
@@ -35,19 +38,22 @@ pub(super) fn address_of(sdp: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// A port and a session for a leg. `None`: every port is in use.
+/// A port and a session for a leg. A browser's is one with all others', where the configuration has it so: its packets are known by
+/// ICE. `None`: every port is in use.
 pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, kind: LegKind, at: At<'_>) -> Option<Media> {
     let own = env.cx.own.for_media(at.hop, at.audio);
     let (bind, advertised) = (own.media_bind, own.media_advertised);
-    let number = tables.allocator.take(env.cx.now.mono)?;
+    let common = env.cx.snapshot.media.shared_port();
+    let common = common.filter(|_| kind == LegKind::Webrtc && tables.apart_until <= env.cx.now.mono);
+    let number = if common.is_none() { Some(tables.allocator.take(env.cx.now.mono)?) } else { None };
     let port = PortId(tables.fresh_id().0);
-    let rtp = SocketAddr::new(bind, number);
+    let rtp = SocketAddr::new(bind, number.or(common)?);
     // A browser multiplexes for sure (RFC 8834 4.5); a phone may not.
-    let rtcp = (kind == LegKind::Rtp).then(|| SocketAddr::new(bind, number + 1));
+    let rtcp = (kind == LegKind::Rtp).then(|| SocketAddr::new(bind, rtp.port() + 1));
     let address = MediaAddress { rtp, rtcp, advertised };
     let session = LegSession::new(kind, port, address, &mut *env.cx.entropy);
     tables.ports.insert(port, call);
-    env.cx.relay(RelayCommand::Open { port, call, rtp, rtcp });
+    env.cx.relay(RelayCommand::Open { port, call, rtp, rtcp, shared: number.is_none() });
     Some(Media {
         port,
         session,
@@ -66,13 +72,19 @@ pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, kind: L
 
 /// Closes a leg's port; its number comes back after a rest.
 pub(super) fn close(env: &mut Env<'_>, tables: &mut Tables, media: &Media) {
-    tables.allocator.give_back(env.cx.now.mono, media.number);
+    give_back(env, tables, media);
     env.cx.relay(RelayCommand::Close { port: media.port });
 }
 
-/// Another port number for a leg whose own could not be opened.
+fn give_back(env: &Env<'_>, tables: &mut Tables, media: &Media) {
+    if let Some(number) = media.number {
+        tables.allocator.give_back(env.cx.now.mono, number);
+    }
+}
+
+/// Another port number for a leg whose own could not be opened, or the one that it shares.
 fn reopen(env: &mut Env<'_>, tables: &mut Tables, call: CallId, media: &mut Media, number: u16) {
-    tables.allocator.give_back(env.cx.now.mono, media.number);
+    give_back(env, tables, media);
     let address = media.session.address();
     let moved = |old: SocketAddr, number| SocketAddr::new(old.ip(), number);
     let (rtp, rtcp) = (moved(address.rtp, number), address.rtcp.map(|old| moved(old, number + 1)));
@@ -80,8 +92,8 @@ fn reopen(env: &mut Env<'_>, tables: &mut Tables, call: CallId, media: &mut Medi
     media.session.move_to(port, MediaAddress { rtp, rtcp, ..address });
     tables.ports.remove(&media.port);
     tables.ports.insert(port, call);
-    (media.port, media.number) = (port, number);
-    env.cx.relay(RelayCommand::Open { port, call, rtp, rtcp });
+    (media.port, media.number) = (port, Some(number));
+    env.cx.relay(RelayCommand::Open { port, call, rtp, rtcp, shared: false });
 }
 
 /// Where a leg sits in its call.
@@ -270,6 +282,9 @@ impl Call {
     /// Another process sits on a port. Before anybody was told of it another one is taken: the caller's leg moves, a target is asked anew.
     fn port_lost(&mut self, env: &mut Env<'_>, tables: &mut Tables, seat: Seat) {
         self.asking.ports_lost += 1;
+        if self.media_at(seat).is_some_and(|media| media.number.is_none()) {
+            tables.apart_until = env.cx.now.mono + APART;
+        }
         let untold = self.answered.is_none() && self.asking.earlies.iter().all(|early| early.sdp.is_none());
         let again = self.asking.ports_lost <= limits::PORT_TRIES_MAX;
         match seat {

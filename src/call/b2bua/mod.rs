@@ -49,7 +49,7 @@ use abandoned::{Abandoned, Answered};
 use farewell::Farewells;
 use loops::Loops;
 use ringfort_base::event::{CallRecord, Mode};
-use ringfort_base::{CallId, Hop, PortId, limits};
+use ringfort_base::{CallId, Hop, PortId, Time, limits};
 use ringfort_media::plan::RelayEvent;
 use ringfort_sip::message::{HeaderName, Message};
 use ringfort_sip::transaction::TransactionId;
@@ -77,6 +77,8 @@ pub(crate) struct Tables {
     ports: HashMap<PortId, CallId>,
     invites: HashMap<TransactionId, CallId>,
     allocator: PortAllocator,
+    /// Until then browsers share no port.
+    apart_until: Time,
     admission: Admission,
     abandoned: Abandoned,
     farewells: Farewells,
@@ -107,6 +109,7 @@ impl Calls {
             ports: HashMap::new(),
             invites: HashMap::new(),
             allocator,
+            apart_until: Time::ZERO,
             admission: Admission::default(),
             abandoned: Abandoned::default(),
             farewells: Farewells::default(),
@@ -339,8 +342,8 @@ impl Calls {
     }
 
     /// Port allocation follows a new configuration; ports in use stay until their calls end.
-    pub fn set_ports(&mut self, first: u16, last: u16) {
-        self.tables.allocator.set_range(first, last);
+    pub fn set_ports(&mut self, first: u16, last: u16, aside: Option<u16>) {
+        self.tables.allocator.set_range(first, last, aside);
     }
 
     fn dialog_of(&self, message: &Message) -> Option<(CallId, Side)> {

@@ -11,22 +11,26 @@ pub struct PortAllocator {
     first: u16,
     last: u16,
     next: u16,
+    /// Never given out: browsers share it.
+    aside: Option<u16>,
     used: HashSet<u16>,
     resting: VecDeque<(Time, u16)>,
 }
 
 impl PortAllocator {
-    /// Pairs from `first` to `last`, both within.
-    pub fn new(first: u16, last: u16) -> PortAllocator {
-        let first = first + first % 2;
-        PortAllocator { first, last, next: first, used: HashSet::new(), resting: VecDeque::new() }
+    /// Pairs from `first` to `last`, both within, without the one of `aside`.
+    pub fn new(first: u16, last: u16, aside: Option<u16>) -> PortAllocator {
+        let first = first.next_multiple_of(2);
+        let aside = aside.map(even);
+        PortAllocator { first, last, next: first, aside, used: HashSet::new(), resting: VecDeque::new() }
     }
 
     /// Another range for what is given out from now on.
-    pub fn set_range(&mut self, first: u16, last: u16) {
-        self.first = first + first % 2;
+    pub fn set_range(&mut self, first: u16, last: u16, aside: Option<u16>) {
+        self.first = first.next_multiple_of(2);
         self.last = last;
         self.next = self.first;
+        self.aside = aside.map(even);
     }
 
     /// An even number whose successor is free too. `None`: all in use.
@@ -40,7 +44,7 @@ impl PortAllocator {
         for _ in 0..pairs {
             let number = self.next;
             self.next = if u32::from(number) + 3 > u32::from(self.last) { self.first } else { number + 2 };
-            if self.used.insert(number) {
+            if self.aside != Some(number) && self.used.insert(number) {
                 return Some(number);
             }
         }
@@ -49,7 +53,10 @@ impl PortAllocator {
 
     /// Ends the rest of a number within the range.
     fn longest_rested(&mut self) -> Option<u16> {
-        let place = self.resting.iter().position(|(_, number)| (self.first..=self.last).contains(number))?;
+        let place = self
+            .resting
+            .iter()
+            .position(|(_, number)| (self.first..=self.last).contains(number) && self.aside != Some(*number))?;
         self.resting.remove(place).map(|(_, number)| number)
     }
 
@@ -71,13 +78,18 @@ impl PortAllocator {
     }
 }
 
+/// The RTP port of a pair.
+fn even(number: u16) -> u16 {
+    number - number % 2
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn even_pairs_within_the_range_and_no_more() {
-        let mut ports = PortAllocator::new(20_001, 20_007);
+        let mut ports = PortAllocator::new(20_001, 20_007, None);
         let taken: Vec<_> = std::iter::from_fn(|| ports.take(Time::ZERO)).collect();
         assert_eq!(taken, [20_002, 20_004, 20_006]);
         assert_eq!(ports.in_use(), 3);
@@ -85,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_number_rests_before_it_is_given_out_again() {
-        let mut ports = PortAllocator::new(20_000, 20_005);
+        let mut ports = PortAllocator::new(20_000, 20_005, None);
         let number = ports.take(Time::ZERO).expect("free");
         ports.give_back(Time::ZERO, number);
         assert_eq!(ports.in_use(), 0);
@@ -97,11 +109,22 @@ mod tests {
 
     #[test]
     fn when_no_other_is_left_the_longest_rested_is_taken() {
-        let mut ports = PortAllocator::new(20_000, 20_005);
+        let mut ports = PortAllocator::new(20_000, 20_005, None);
         let taken: Vec<_> = std::iter::from_fn(|| ports.take(Time::ZERO)).collect();
         [20_002, 20_000].into_iter().for_each(|number| ports.give_back(Time::ZERO, number));
         assert_eq!(taken.len(), 3);
         assert_eq!([ports.take(Time::ZERO), ports.take(Time::ZERO), ports.take(Time::ZERO)], [Some(20_002), Some(20_000), None]);
         assert_eq!(ports.in_use(), 3);
+    }
+
+    #[test]
+    fn the_pair_that_browsers_share_is_never_given_out() {
+        let mut ports = PortAllocator::new(20_000, 20_005, Some(20_003));
+        assert_eq!([ports.take(Time::ZERO), ports.take(Time::ZERO)], [Some(20_000), Some(20_004)]);
+        assert_eq!(ports.take(Time::ZERO), None);
+        ports.set_range(20_000, 20_005, Some(20_000));
+        assert_eq!(ports.take(Time::ZERO), Some(20_002));
+        ports.give_back(Time::ZERO, 20_000);
+        assert_eq!(ports.take(Time::ZERO), None, "it rests, and is aside");
     }
 }

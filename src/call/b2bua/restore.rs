@@ -39,9 +39,9 @@ impl Call {
                 // How far the node's own stream had come is not known: another one begins, or SRTP would use an index twice.
                 media.voice = None;
                 tables.ports.insert(media.port, id);
-                lost |= !tables.allocator.reserve(media.number);
-                let address = media.session.address();
-                env.cx.relay(RelayCommand::Open { port: media.port, call: id, rtp: address.rtp, rtcp: address.rtcp });
+                lost |= media.number.is_some_and(|number| !tables.allocator.reserve(number));
+                let (address, shared) = (media.session.address(), media.number.is_none());
+                env.cx.relay(RelayCommand::Open { port: media.port, call: id, rtp: address.rtp, rtcp: address.rtcp, shared });
             }
         }
         match lost {

@@ -191,6 +191,8 @@ pub struct MediaSection {
     pub port_first: u16,
     /// Last port.
     pub port_last: u16,
+    /// The one port of all browsers; 0: each has a port of its own; absent: the first of the range.
+    pub webrtc_port: Option<u16>,
     /// Relay workers; 0: one a core.
     pub workers: usize,
     /// Differentiated services code point of audio that is sent, 0 to 63 (RFC 4594 4.1).
@@ -208,11 +210,19 @@ impl Default for MediaSection {
             advertise: Addresses::default(),
             port_first: 20_000,
             port_last: 29_999,
+            webrtc_port: None,
             workers: 0,
             dscp: 46,
             tier: MediaTier::Auto,
             transcode: true,
         }
+    }
+}
+
+impl MediaSection {
+    /// The port that all browsers share. `None`: each has its own.
+    pub fn shared_port(&self) -> Option<u16> {
+        self.webrtc_port.or(Some(self.port_first.next_multiple_of(2))).filter(|port| *port != 0)
     }
 }
 

@@ -225,6 +225,17 @@ impl Check<'_> {
         if media.port_first < 1024 || media.port_last < media.port_first.saturating_add(3) {
             return self.fail("media", 0, "`port_first` must be at least 1024, with 4 ports or more to `port_last`".into());
         }
+        let aside = media.shared_port().is_some_and(|port| (media.port_first..=media.port_last).contains(&port));
+        if aside && media.port_last - media.port_first < 5 {
+            return self.fail(
+                "media",
+                0,
+                "with `webrtc_port` among them it takes 6 ports or more from `port_first` to `port_last`".into(),
+            );
+        }
+        if media.webrtc_port.is_some_and(|port| (1..1024).contains(&port)) {
+            return self.fail("media", 0, "`webrtc_port` must be 0 or at least 1024".into());
+        }
         if media.dscp > 63 {
             return self.fail("media", 0, "`dscp` must lie between 0 and 63".into());
         }

@@ -48,7 +48,7 @@ impl Node {
         let timers = transaction::Timers { t1: Duration::from_millis(setup.snapshot.sip.t1_ms.into()), ..Default::default() };
         let transactions = Transactions::new(timers, &mut *setup.entropy);
         let media = &setup.snapshot.media;
-        let allocator = PortAllocator::new(media.port_first, media.port_last);
+        let allocator = PortAllocator::new(media.port_first, media.port_last, media.shared_port());
         let mut cx = Context {
             now,
             snapshot: setup.snapshot,
@@ -131,7 +131,8 @@ impl Node {
         self.shield.peers_at(&mut self.cx, self.peers.addresses().map(|(_, at)| at.ip()));
         self.clients.configure(&mut self.cx, &snapshot);
         self.registrar.reloaded(&mut self.cx);
-        self.calls.set_ports(snapshot.media.port_first, snapshot.media.port_last);
+        let media = &snapshot.media;
+        self.calls.set_ports(media.port_first, media.port_last, media.shared_port());
         self.cx.event(Event::Reloaded { refused: None });
     }
 }

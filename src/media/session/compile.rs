@@ -42,6 +42,7 @@ impl LegSession {
                 signals: agreed.signals(),
                 video: Vec::new(),
                 udptl: agreed.is_fax(),
+                fragment: None,
             },
             destination,
             transmit: Transmit { rtp: remote.rtp, rtcp, rtcp_mux, srtp: ours, muted: !agreed.node_may_send() },
@@ -52,7 +53,9 @@ impl LegSession {
 
     fn dtls_plan(&self, agreed: &Agreed, destination: Destination) -> FlowPlan {
         let Some((peer, keys)) = self.transport.as_deref().and_then(DtlsTransport::ready) else {
-            return closed(DiscardReason::NotReady);
+            let mut plan = closed(DiscardReason::NotReady);
+            plan.receive.fragment = self.fragment();
+            return plan;
         };
         let (ours, theirs) = (Some(keys.ours.clone()), Some(keys.theirs.clone()));
         FlowPlan {
@@ -63,6 +66,7 @@ impl LegSession {
                 signals: agreed.signals(),
                 video: Vec::new(),
                 udptl: false,
+                fragment: self.fragment(),
             },
             destination,
             transmit: Transmit {
@@ -75,6 +79,11 @@ impl LegSession {
             audio: None,
             copy: None,
         }
+    }
+
+    /// What the peer's checks are named by.
+    fn fragment(&self) -> Option<String> {
+        self.transport.as_deref()?.fragment().map(str::to_owned)
     }
 
     /// How media is carried: `rtp`, `udptl` for a fax, `sdes-srtp aes-cm-128-80` or the like, `dtls-srtp` before and `dtls-srtp aes-cm-128-80` or the like after the handshake.
@@ -107,6 +116,7 @@ fn closed(reason: DiscardReason) -> FlowPlan {
             signals: Vec::new(),
             video: Vec::new(),
             udptl: false,
+            fragment: None,
         },
         destination: Destination::Discard(reason),
         transmit: Transmit { rtp: None, rtcp: None, rtcp_mux: false, srtp: None, muted: true },

@@ -168,6 +168,11 @@ impl DtlsTransport {
         self.terms.ice.as_ref().map(|ice| &ice.theirs)
     }
 
+    /// The user name fragment that the node told.
+    pub fn fragment(&self) -> Option<&str> {
+        self.terms.ice.as_ref().map(|ice| ice.ours.ufrag.as_str())
+    }
+
     /// Whether the association goes on with a peer of these fingerprints and this name.
     pub fn is_with(&self, fingerprints: &[Fingerprint], tls_id: Option<&str>) -> bool {
         self.terms.fingerprints == fingerprints && self.terms.tls_id.as_deref() == tls_id

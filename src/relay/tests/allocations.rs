@@ -60,6 +60,7 @@ fn plan(to: PortId, peer: &UdpSocket, srtp: Option<SrtpKeys>) -> Box<FlowPlan> {
             signals: vec![101],
             video: Vec::new(),
             udptl: false,
+            fragment: None,
         },
         destination: Destination::Port(to),
         transmit: Transmit { rtp, rtcp: None, rtcp_mux: true, srtp, muted: false },
@@ -93,12 +94,12 @@ fn allocations(profile: Option<SrtpProfile>) -> u64 {
     let any = "127.0.0.1:0".parse().unwrap();
     // A recorder gets a copy, and reads it not: a full queue of its socket is nobody's business.
     let recorder = socket();
-    relay.command(RelayCommand::Open { port: PortId(3), call: CallId(1), rtp: any, rtcp: None });
+    relay.command(RelayCommand::Open { port: PortId(3), call: CallId(1), rtp: any, rtcp: None, shared: false });
     let mut recorded = plan(ports[0], &recorder, profile.map(keys));
     recorded.destination = Destination::Discard(DiscardReason::Unheard);
     relay.command(RelayCommand::Plan { port: PortId(3), plan: recorded });
     for (port, peer, other) in [(ports[0], &a, ports[1]), (ports[1], &b, ports[0])] {
-        relay.command(RelayCommand::Open { port, call: CallId(1), rtp: any, rtcp: None });
+        relay.command(RelayCommand::Open { port, call: CallId(1), rtp: any, rtcp: None, shared: false });
         let mut plan = plan(other, peer, profile.map(keys));
         plan.copy = Some(Box::new(CopyPlan { port: PortId(3), payloads: vec![(0, 8)] }));
         relay.command(RelayCommand::Plan { port, plan });

@@ -53,8 +53,15 @@ impl Party {
 
     fn plan(&self, to: PortId, latch: Latch) -> Box<FlowPlan> {
         let [theirs, ours] = self.keys.clone();
-        let receive =
-            Receive { latch, srtp: Some(theirs), speech: vec![(0, 8_000)], signals: Vec::new(), video: Vec::new(), udptl: false };
+        let receive = Receive {
+            latch,
+            srtp: Some(theirs),
+            speech: vec![(0, 8_000)],
+            signals: Vec::new(),
+            video: Vec::new(),
+            udptl: false,
+            fragment: None,
+        };
         let transmit = Transmit { rtp: Some(self.address), rtcp: None, rtcp_mux: true, srtp: Some(ours), muted: false };
         Box::new(FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None })
     }

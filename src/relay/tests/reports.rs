@@ -20,8 +20,15 @@ fn address(port: PortId) -> SocketAddr {
 
 fn plan(port: PortId, destination: Destination, srtp: Option<SrtpKeys>) -> Box<FlowPlan> {
     let latch = Latch::Exact(address(port));
-    let receive =
-        Receive { latch, srtp: srtp.clone(), speech: vec![(0, 8_000)], signals: vec![101], video: Vec::new(), udptl: false };
+    let receive = Receive {
+        latch,
+        srtp: srtp.clone(),
+        speech: vec![(0, 8_000)],
+        signals: vec![101],
+        video: Vec::new(),
+        udptl: false,
+        fragment: None,
+    };
     let transmit = Transmit { rtp: Some(address(port)), rtcp: None, rtcp_mux: true, srtp, muted: false };
     Box::new(FlowPlan { receive, destination, transmit, audio: None, copy: None })
 }

@@ -14,9 +14,16 @@ const TICKS_MAX: usize = 400;
 const NO_HANDSHAKE: &str = "ICE and DTLS come to an end";
 
 impl Scene {
-    /// The media port behind a dialog of a party.
+    /// The media port behind a dialog of a party. Browsers share a number, and are told apart by the name that they call.
     pub fn port(&self, (party, line): End) -> Option<PortId> {
-        let number = self.parties[party].lines.get(line)?.voice.peer.as_ref()?.port;
+        let peer = self.parties[party].lines.get(line)?.voice.peer.as_ref()?;
+        let number = peer.port;
+        if let Some(called) = peer.text.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:")) {
+            return self.desk.relayed.iter().rev().find_map(|command| match command {
+                RelayCommand::Plan { port, plan } if plan.receive.fragment.as_deref() == Some(called) => Some(*port),
+                _ => None,
+            });
+        }
         self.desk.relayed.iter().rev().find_map(|command| match command {
             RelayCommand::Open { port, rtp, .. } if rtp.port() == number => Some(*port),
             _ => None,

@@ -43,7 +43,7 @@ impl Call {
         let ports = [(A, addresses.inner), (B, addresses.outer)].map(|(port, host)| {
             let (relay, rtp): (_, SocketAddr) = (relay.clone(), bracketed(host).parse().unwrap());
             network.node.run(move || {
-                relay.command(RelayCommand::Open { port, call: CallId(1), rtp, rtcp: None });
+                relay.command(RelayCommand::Open { port, call: CallId(1), rtp, rtcp: None, shared: false });
                 relay.local(port).expect("the port is open").rtp
             })
         });
@@ -64,6 +64,7 @@ impl Call {
                 signals: Vec::new(),
                 video: Vec::new(),
                 udptl: false,
+                fragment: None,
             },
             destination: Destination::Port(to),
             transmit,

@@ -10,13 +10,13 @@ fn a_taken_address_is_told() {
     let world = World::new();
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let rtp = taken.local_addr().unwrap();
-    world.relay.command(RelayCommand::Open { port: A, call: CallId(1), rtp, rtcp: None });
+    world.relay.command(RelayCommand::Open { port: A, call: CallId(1), rtp, rtcp: None, shared: false });
     let RelayEvent::OpenFailed { port: A, error } = world.event() else { panic!("told") };
     assert!(error.contains("in use"), "{error}");
     assert_eq!((world.relay.local(A), world.relay.open_ports()), (None, 0));
 
     let free = "127.0.0.1:0".parse().unwrap();
-    world.relay.command(RelayCommand::Open { port: B, call: CallId(1), rtp: free, rtcp: Some(rtp) });
+    world.relay.command(RelayCommand::Open { port: B, call: CallId(1), rtp: free, rtcp: Some(rtp), shared: false });
     assert!(matches!(world.event(), RelayEvent::OpenFailed { port: B, .. }), "both sockets or none");
 }
 

@@ -6,5 +6,6 @@ mod lifecycle;
 mod moving;
 mod plain;
 mod recorded;
+mod shared;
 mod srtp;
 mod world;

@@ -13,7 +13,7 @@ fn calls() -> impl Iterator<Item = CallId> {
 
 fn open_in(world: &World, port: PortId, call: CallId) -> std::net::SocketAddr {
     let rtp = "127.0.0.1:0".parse().unwrap();
-    world.relay.command(RelayCommand::Open { port, call, rtp, rtcp: Some(rtp) });
+    world.relay.command(RelayCommand::Open { port, call, rtp, rtcp: Some(rtp), shared: false });
     world.relay.local(port).expect("the port is open").rtp
 }
 

@@ -199,7 +199,8 @@ fn a_restarted_relay_goes_on_in_the_same_roll_over() {
         assert_eq!(positions.len(), 2);
         let world = World::new();
         for (port, local) in [(A, pa), (B, pb)] {
-            let open = RelayCommand::Open { port, call: ringfort_base::CallId(7), rtp: local.rtp, rtcp: local.rtcp };
+            let open =
+                RelayCommand::Open { port, call: ringfort_base::CallId(7), rtp: local.rtp, rtcp: local.rtcp, shared: false };
             world.relay.command(open);
             assert_eq!(world.relay.local(port), Some(local));
         }

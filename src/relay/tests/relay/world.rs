@@ -35,7 +35,7 @@ impl World {
     /// Opens a port of the one call on `host`.
     pub fn open_on(&self, host: &str, port: PortId, rtcp: bool) -> LocalAddresses {
         let rtp: SocketAddr = host.parse().unwrap();
-        self.relay.command(RelayCommand::Open { port, call: CallId(7), rtp, rtcp: rtcp.then_some(rtp) });
+        self.relay.command(RelayCommand::Open { port, call: CallId(7), rtp, rtcp: rtcp.then_some(rtp), shared: false });
         self.relay.local(port).expect("the port is open")
     }
 
@@ -152,6 +152,7 @@ pub fn plan(to: PortId, peer: &Peer) -> FlowPlan {
             signals: Vec::new(),
             video: Vec::new(),
             udptl: false,
+            fragment: None,
         },
         destination: Destination::Port(to),
         transmit: Transmit {
