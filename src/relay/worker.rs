@@ -312,10 +312,7 @@ impl Worker {
         let Ok(count) = self.batch.receive(socket, appetite.of_turn(self.turns)) else { return };
         appetite.found(count);
         self.last_packet = self.now;
-        // A packet that was sent after the core gave a command is judged by that command.
-        if self.parts.bell.is_rung() {
-            self.obey();
-        }
+        self.catch_up();
         for n in 0..count {
             if let Some(received) = self.batch.received(n) {
                 self.relay(n, slot, component, port, received);
@@ -323,6 +320,13 @@ impl Worker {
         }
         self.send();
         self.descend(slot);
+    }
+
+    /// A packet that was sent after the core gave a command is judged by that command.
+    fn catch_up(&mut self) {
+        if self.parts.bell.is_rung() {
+            self.obey();
+        }
     }
 
     /// Where packets of the port were just relayed, the kernel may take the next ones.

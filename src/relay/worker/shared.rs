@@ -41,9 +41,6 @@ impl Worker {
 
     /// Takes what a shared port's socket has: this worker's part through the path, the others' to them.
     pub(super) fn serve_shared(&mut self, number: usize) {
-        if self.parts.bell.is_rung() {
-            self.obey();
-        }
         let Some(door) = self.doors.get_mut(number).and_then(Option::as_mut) else { return };
         let shared = door.shared.clone();
         // Who is behind the port changes just now: its packets wait in the socket so long, and none meets a list of yesterday.
@@ -51,6 +48,7 @@ impl Worker {
         let Ok(count) = self.batch.receive(&*door.socket, door.appetite.of_turn(self.turns)) else { return };
         door.appetite.found(count);
         self.last_packet = self.now;
+        self.catch_up();
         self.callers.clear();
         for n in 0..count {
             let found = self.batch.received(n).and_then(|received| {
@@ -67,10 +65,10 @@ impl Worker {
     fn let_in(&mut self) {
         let callers = std::mem::take(&mut self.callers);
         for &(n, Tenant { port, worker }, received) in &callers {
-            match (worker == self.parts.number, self.flows.slot(port)) {
-                (true, Some(slot)) => self.relay(n, slot, Component::Rtp, port, received),
-                (true, None) => {}
-                (false, _) => self.hand_over(n, Tenant { port, worker }, received),
+            if worker != self.parts.number {
+                self.hand_over(n, Tenant { port, worker }, received);
+            } else if let Some(slot) = self.flows.slot(port) {
+                self.relay(n, slot, Component::Rtp, port, received);
             }
         }
         let others = callers.iter().map(|(_, tenant, _)| tenant.worker).filter(|worker| *worker != self.parts.number);
@@ -97,8 +95,10 @@ impl Worker {
             self.last_packet = self.now;
             for n in 0..BATCH {
                 let Ok(handed) = self.parts.handed.try_recv() else { break };
-                let Some(slot) = self.flows.slot(handed.port) else { continue };
-                self.take_one(n, slot, &handed);
+                self.catch_up();
+                if let Some(slot) = self.flows.slot(handed.port) {
+                    self.take_one(n, slot, &handed);
+                }
             }
             self.send();
             self.relayed_rtp = 0;
