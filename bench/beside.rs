@@ -1,21 +1,25 @@
 //! `ringfort-bench rtpengine`: the relay's tiers and rtpengine side by side, in turns, at equal packet rates.
 
-use crate::load::{self, Guard};
-use crate::media::{BUFFER, CASES, Case, PACKET, Stream, plan};
-use crate::namespaces::{Link, NODE, PEER};
+mod calls;
+mod curve;
+mod handshakes;
+mod subject;
+mod traffic;
+
+pub use calls::{Load, ServeOptions, serve};
+pub use subject::Agreed;
+
+use crate::load;
+use crate::media::PACKET;
+use crate::namespaces::{Link, drops, received};
 use crate::report::{Report, Row, Table};
 use crate::rtpengine;
-use ringfort_base::{CallId, PortId};
-use ringfort_media::plan::{RelayCommand, RelayEvent};
-use ringfort_relay::{Relay, RelayConfig};
 use rustix::process::{Resource, getrlimit, setrlimit};
-use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Error, Read, Write};
-use std::net::{SocketAddr, UdpSocket};
-use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+use subject::{Running, Subject};
+use traffic::{Listener, Sender, softirq_cpu};
 
 /// How much to measure.
 #[derive(Clone, clap::Args)]
@@ -26,6 +30,9 @@ pub struct Options {
     /// Packets a second, all calls together; one row each
     #[arg(long, value_delimiter = ',', default_values_t = Options::default().rates)]
     rates: Vec<u64>,
+    /// Calls at once that are transcoded, 50 packets a second each
+    #[arg(long, default_value_t = Options::default().transcoded)]
+    transcoded: usize,
     /// Seconds for each measurement
     #[arg(long, default_value_t = Options::default().seconds)]
     seconds: u64,
@@ -35,117 +42,58 @@ pub struct Options {
     /// Highest rate that is tried for a lossless one, packets a second
     #[arg(long, default_value_t = Options::default().highest)]
     highest: u64,
+    /// Most flows of the curve, 50 packets a second each
+    #[arg(long, default_value_t = Options::default().flows)]
+    flows: usize,
+    /// Only these parts; the result has nothing else then
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Part>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { calls: 500, rates: vec![10_000, 25_000, 50_000], seconds: 3, rounds: 5, highest: 200_000 }
-    }
-}
-
-/// Options of the process that is measured.
-#[derive(clap::Args)]
-pub struct ServeOptions {
-    calls: usize,
-    #[arg(action = clap::ArgAction::Set)]
-    kernel: bool,
-    case: usize,
-    to: u16,
-}
-
-/// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Subject {
-    /// Nothing: packets are dropped where they come in. What that costs is the sender's own.
-    Nobody,
-    Rtpengine,
-    Sockets,
-    Kernel,
-}
-
-impl Subject {
-    fn name(self) -> &'static str {
-        match self {
-            Subject::Nobody => "nobody",
-            Subject::Rtpengine => "rtpengine",
-            Subject::Sockets => "Ringfort, sockets",
-            Subject::Kernel => "Ringfort, kernel",
+        Options {
+            calls: 500,
+            rates: vec![10_000, 25_000, 50_000],
+            transcoded: 100,
+            seconds: 2,
+            rounds: 3,
+            highest: 200_000,
+            flows: 5_000,
+            only: Vec::new(),
         }
     }
 }
 
-/// Ports of the peer: callers send from the first, callees are the second.
-const PORTS: [u16; 2] = [40_002, 40_004];
-/// Packets between two pauses of the sender are what one such span asks for.
-const TICK: Duration = Duration::from_millis(1);
-
-/// A relay with its calls.
-struct Running {
-    guard: Option<Guard>,
-    ports: Vec<u16>,
+/// A part of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Plain,
+    Both,
+    Sdes,
+    Dtls,
+    Handshakes,
+    Opus,
+    Delay,
+    Highest,
+    Memory,
+    Curve,
 }
 
-/// Runs the relay for the measuring process: tells the ports, then waits until its input ends.
-pub fn serve(options: &ServeOptions) -> io::Result<()> {
-    let config = RelayConfig { kernel: options.kernel, ..RelayConfig::default() };
-    let relay = Relay::start(config, Arc::new(|event| !matches!(event, RelayEvent::OpenFailed { .. })))?;
-    if let Some(why) = relay.without_kernel().filter(|why| !why.is_chosen()) {
-        return Err(Error::other(why.to_string()));
-    }
-    let case = CASES.get(options.case).ok_or_else(|| Error::other("no such case"))?;
-    let peer = |port| format!("{PEER}:{port}").parse::<SocketAddr>().map_err(Error::other);
-    let (from, to) = (peer(PORTS[0])?, peer(options.to)?);
-    let any: SocketAddr = format!("{NODE}:0").parse().map_err(Error::other)?;
-    let mut out = std::io::stdout().lock();
-    for n in 0..options.calls as u64 {
-        let (a, b, call) = (PortId(2 * n), PortId(2 * n + 1), CallId(n));
-        for (port, peer, profile, other) in [(a, from, case.from, b), (b, to, case.to, a)] {
-            relay.command(RelayCommand::Open { port, call, rtp: any, rtcp: None, shared: false });
-            relay.command(RelayCommand::Plan { port, plan: plan(peer, profile, other) });
-        }
-        let local = relay.local(a).ok_or_else(|| Error::other("no socket; is the limit of open files too low?"))?;
-        writeln!(out, "{}", local.rtp.port())?;
-    }
-    writeln!(out, "end")?;
-    out.flush()?;
-    std::io::stdin().read_to_end(&mut Vec::new()).map(drop)
-}
-
-impl Running {
-    fn start(link: &Link, subject: Subject, case: usize, calls: usize) -> io::Result<Running> {
-        match subject {
-            Subject::Nobody => Ok(Running { guard: None, ports: (20_000..20_000 + calls as u16).collect() }),
-            Subject::Rtpengine => {
-                let guard = rtpengine::start(&link.node)?;
-                let ports = rtpengine::set_up(&link.node, calls, CASES[case].from.is_some(), PORTS)?;
-                Ok(Running { guard: Some(guard), ports })
-            }
-            Subject::Sockets | Subject::Kernel => own(link, subject == Subject::Kernel, case, calls),
-        }
-    }
-
-    fn pids(&self) -> Vec<u32> {
-        self.guard.iter().map(|guard| guard.0.id()).collect()
-    }
-
-    /// CPU of its threads, ns.
-    fn cpu(&self) -> u64 {
-        load::cpu(&self.pids()).values().sum()
-    }
-}
-
-fn own(link: &Link, kernel: bool, case: usize, calls: usize) -> io::Result<Running> {
-    let program = std::env::current_exe()?;
-    let arguments = [calls.to_string(), kernel.to_string(), case.to_string(), PORTS[1].to_string()];
-    let child = link
-        .node
-        .run(move || Command::new(program).arg("serve").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn())??;
-    let mut guard = Guard(child);
-    let out = guard.0.stdout.take().ok_or_else(|| Error::other("no output"))?;
-    let lines = BufReader::new(out).lines().map_while(Result::ok).take_while(|line| line != "end");
-    let ports: Vec<u16> = lines.filter_map(|line| line.parse().ok()).collect();
-    if ports.len() == calls { Ok(Running { guard: Some(guard), ports }) } else { Err(Error::other("the relay did not start")) }
-}
+const PARTS: [Part; 10] = [
+    Part::Plain,
+    Part::Both,
+    Part::Sdes,
+    Part::Dtls,
+    Part::Handshakes,
+    Part::Opus,
+    Part::Delay,
+    Part::Highest,
+    Part::Memory,
+    Part::Curve,
+];
+/// Handshakes of one turn.
+const HANDSHAKES: usize = 300;
 
 /// One run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -154,11 +102,14 @@ struct Figures {
     whole_us: f64,
     /// CPU of the relay's process, µs a packet.
     process_us: f64,
+    /// Share of packets that did not come back.
     lost: f64,
+    /// Share of packets that were sent at all.
+    sent: f64,
 }
 
-/// Measures and reports.
-pub fn run(options: &Options) -> io::Result<Report> {
+/// Measures and reports; the picture goes into `folder`.
+pub fn run(options: &Options, folder: &Path) -> io::Result<Report> {
     let mut report = Report::new("rtpengine", "The relay's tiers beside rtpengine, in turns, at equal packet rates.");
     if !rtpengine::is_there() {
         report.not_measured.push("rtpengine: it is not installed here (`scripts/setup.sh bench`)".into());
@@ -169,197 +120,141 @@ pub fn run(options: &Options) -> io::Result<Report> {
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit)?;
     let link = Link::new()?;
-    let plain = [Subject::Rtpengine, Subject::Sockets, Subject::Kernel];
-    report.tables.push(cpu(&link, options, 0, &plain)?);
-    report.tables.push(cpu(&link, options, 1, &plain[..2])?);
-    report.tables.push(delay(&link, options, &plain)?);
-    report.tables.push(highest(&link, options, &plain)?);
-    report.tables.push(memory(&link, &plain[..2])?);
-    report.not_measured.extend(
-        ["real network interfaces, their interrupts and drivers", "both directions at once", "DTLS handshakes, transcoding"]
-            .map(String::from),
-    );
+    for part in PARTS.into_iter().filter(|part| options.only.is_empty() || options.only.contains(part)) {
+        eprintln!("ringfort-bench rtpengine: {part:?}");
+        report.tables.push(measure(part, &link, options, folder)?);
+    }
+    report.not_measured.push("real network interfaces, their interrupts and drivers".into());
+    report.not_measured.push("rtpengine's own kernel module, which Debian does not build for every kernel".into());
     Ok(report)
 }
 
+fn measure(part: Part, link: &Link, options: &Options, folder: &Path) -> io::Result<Table> {
+    let plain = [Subject::Rtpengine, Subject::Sockets, Subject::Kernel];
+    let cost = |load, both, subjects: &[Subject]| cpu(link, options, load, both, subjects);
+    match part {
+        Part::Plain => cost(Load::Plain, false, &plain),
+        Part::Both => cost(Load::Plain, true, &plain),
+        Part::Sdes => cost(Load::Sdes, false, &plain[..2]),
+        Part::Dtls => cost(Load::Dtls, false, &plain[..2]),
+        Part::Handshakes => handshakes::table(link, &plain[..2], HANDSHAKES, options.rounds),
+        Part::Opus => cost(Load::Opus, true, &plain[..2]),
+        Part::Delay => delay(link, options, &plain),
+        Part::Highest => highest(link, options, &plain),
+        Part::Memory => memory(link, &plain[..2]),
+        Part::Curve => curve::table(link, options, &plain, folder),
+    }
+}
+
 /// CPU for a packet at each rate.
-fn cpu(link: &Link, options: &Options, case: usize, subjects: &[Subject]) -> io::Result<Table> {
+fn cpu(link: &Link, options: &Options, load: Load, both: bool, subjects: &[Subject]) -> io::Result<Table> {
+    let (calls, rates) = match load {
+        // Speech goes at its own pace.
+        Load::Opus => (options.transcoded, vec![options.transcoded as u64 * if both { 100 } else { 50 }]),
+        _ => (options.calls, options.rates.clone()),
+    };
+    let everybody = [&[Subject::Nobody], subjects].concat();
     let mut rows = Vec::new();
-    for rate in &options.rates {
-        let everybody = [&[Subject::Nobody], subjects].concat();
-        let mut found: BTreeMap<usize, Vec<Figures>> = BTreeMap::new();
+    for rate in rates {
+        let mut found = vec![Vec::new(); everybody.len()];
         for _ in 0..options.rounds {
             for (n, subject) in everybody.iter().enumerate() {
-                found.entry(n).or_default().push(cpu_run(link, options, *subject, case, *rate)?);
+                let run = Run { subject: *subject, load, both, calls, rate, seconds: options.seconds };
+                found[n].push(run.figures(link)?);
             }
         }
-        let of = |n: usize, value: fn(&Figures) -> f64| median(found.get(&n).into_iter().flatten().map(value).collect());
+        let of = |n: usize, value: fn(&Figures) -> f64| median(found[n].iter().map(value).collect());
         let sender = of(0, |f| f.whole_us);
         let first = of(1, |f| f.whole_us) - sender;
         for (n, subject) in subjects.iter().enumerate() {
             let whole = of(n + 1, |f| f.whole_us) - sender;
-            let values = vec![whole, whole / first, of(n + 1, |f| f.process_us), sender, of(n + 1, |f| f.lost)];
+            let values = vec![whole, whole / first, of(n + 1, |f| f.process_us), sender, 100.0 * of(n + 1, |f| f.lost)];
             rows.push(Row { case: format!("{rate} a second: {}", subject.name()), values });
         }
     }
     Ok(Table {
-        title: format!("CPU for a packet, {}: {} calls", CASES[case].name, options.calls),
+        title: format!("CPU for a packet, {}{}: {calls} calls", load.name(), if both { ", both directions at once" } else { "" }),
         method: format!(
-            "{PACKET} octets of RTP, one direction, from one network namespace to the relay in another one and back by the same veth link; \
+            "{}, from one network namespace to the relay in another one and back by the same veth link; \
              {} s for each of {} rounds in turns, median. Whole: CPU of the sending thread, the relay's process and the kernel's softirq threads by \
              schedstat, less what the sender alone costs when its packets are dropped as they come in. What comes back is dropped as it comes in and \
              counted by the interface.",
-            options.seconds, options.rounds
+            what_is_sent(load, both),
+            options.seconds,
+            options.rounds
         ),
         columns: ["whole, µs", "of rtpengine", "process, µs", "sender alone, µs", "lost, %"].map(String::from).to_vec(),
         rows,
     })
 }
 
-fn cpu_run(link: &Link, options: &Options, subject: Subject, case: usize, rate: u64) -> io::Result<Figures> {
-    let running = Running::start(link, subject, case, options.calls)?;
-    if subject == Subject::Nobody {
-        link.node.drops("m1", true)?;
-    }
-    link.peer.drops("eth0", true)?;
-    let sender = Sender::new(link, &running.ports, &CASES[case])?;
-    // Latches settle, flows go down.
-    let (sender, _) = sender.run(link, rate, Duration::from_secs(1))?;
-    let before = (running.cpu(), softirq_cpu(), link.peer.received("eth0")?);
-    let (_, sent) = sender.run(link, rate, Duration::from_secs(options.seconds))?;
-    std::thread::sleep(Duration::from_millis(100));
-    let after = (running.cpu(), softirq_cpu(), link.peer.received("eth0")?);
-    link.peer.drops("eth0", false)?;
-    if subject == Subject::Nobody {
-        link.node.drops("m1", false)?;
-    }
-    let each = |ns: u64| ns as f64 / 1_000.0 / sent.packets as f64;
-    let process = after.0 - before.0;
-    let lost = 100.0 * (1.0 - (after.2 - before.2) as f64 / sent.packets as f64);
-    let lost = if subject == Subject::Nobody { 0.0 } else { lost.max(0.0) };
-    Ok(Figures { whole_us: each(sent.cpu_ns + process + after.1 - before.1), process_us: each(process), lost })
-}
-
-/// Sends streams in turn; what it needs from before the clock starts.
-struct Sender {
-    socket: UdpSocket,
-    streams: Vec<(SocketAddr, Stream)>,
-    next: usize,
-}
-
-/// What was sent.
-struct Sent {
-    packets: u64,
-    cpu_ns: u64,
-}
-
-impl Sender {
-    fn new(link: &Link, ports: &[u16], case: &Case) -> io::Result<Sender> {
-        let socket = link.peer.run(|| UdpSocket::bind(format!("{PEER}:{}", PORTS[0])))??;
-        let address = |port: &u16| format!("{NODE}:{port}").parse().map_err(Error::other);
-        let stream = |(n, port)| Ok((address(port)?, Stream::new(n, case.from)));
-        Ok(Sender { socket, streams: ports.iter().enumerate().map(stream).collect::<io::Result<_>>()?, next: 0 })
-    }
-
-    /// Sends at the rate for `time`, on a thread whose CPU is told.
-    fn run(mut self, link: &Link, rate: u64, time: Duration) -> io::Result<(Sender, Sent)> {
-        link.peer.run(move || {
-            let before = own_cpu()?;
-            let packets = self.send(rate, time);
-            Ok((self, Sent { packets, cpu_ns: own_cpu()? - before }))
-        })?
-    }
-
-    fn send(&mut self, rate: u64, time: Duration) -> u64 {
-        let mut buffer = [0; BUFFER];
-        let (begin, mut sent) = (Instant::now(), 0);
-        loop {
-            let elapsed = begin.elapsed().min(time);
-            let due = (elapsed.as_secs_f64() * rate as f64) as u64;
-            while sent < due {
-                let place = self.next % self.streams.len();
-                let (to, stream) = &mut self.streams[place];
-                let len = stream.next(&mut buffer);
-                if stream.is_plain() {
-                    buffer[12..28].copy_from_slice(&now_ns().to_be_bytes());
-                }
-                let _ = self.socket.send_to(&buffer[..len], *to);
-                self.next += 1;
-                sent += 1;
-            }
-            if elapsed == time {
-                return sent;
-            }
-            std::thread::sleep(TICK);
+fn what_is_sent(load: Load, both: bool) -> String {
+    let direction = if both { "in each direction" } else { "in one direction" };
+    match load {
+        Load::Opus => {
+            format!("Something like speech, {direction}, a packet every 20 ms: Opus (48 kHz, 32 kbit/s) there, PCMA back")
         }
+        Load::Dtls => {
+            format!("{PACKET} octets of RTP, {direction}, under SRTP whose keys a DTLS handshake of each call agreed before")
+        }
+        Load::Sdes | Load::Plain => format!("{PACKET} octets of RTP, {direction}"),
     }
 }
 
-/// Time that both ends of this process agree on.
-fn now_ns() -> u128 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos())
+/// One turn.
+struct Run {
+    subject: Subject,
+    load: Load,
+    both: bool,
+    calls: usize,
+    rate: u64,
+    seconds: u64,
 }
 
-/// CPU of this thread, ns.
-fn own_cpu() -> io::Result<u64> {
-    schedstat("/proc/thread-self/schedstat")
-}
-
-fn schedstat(path: &str) -> io::Result<u64> {
-    let text = std::fs::read_to_string(path)?;
-    text.split(' ').next().and_then(|first| first.parse().ok()).ok_or_else(|| Error::other("schedstat has no number"))
-}
-
-/// CPU of the kernel's softirq threads, ns.
-fn softirq_cpu() -> u64 {
-    let threads = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_one =
-        |path: &std::path::PathBuf| std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.starts_with("ksoftirqd"));
-    threads.filter(is_one).filter_map(|path| schedstat(&path.join("schedstat").to_string_lossy()).ok()).sum()
-}
-
-/// The callee's socket, read by a thread until told to stop: how long each packet was on its way, ns.
-struct Listener {
-    stop: Arc<AtomicBool>,
-    thread: std::thread::JoinHandle<Vec<u64>>,
-}
-
-impl Listener {
-    fn new(link: &Link) -> io::Result<Listener> {
-        let socket = link.peer.run(|| UdpSocket::bind(format!("{PEER}:{}", PORTS[1])))??;
-        socket.set_read_timeout(Some(Duration::from_millis(100)))?;
-        socket2::SockRef::from(&socket).set_recv_buffer_size(8 << 20)?;
-        let stop = Arc::<AtomicBool>::default();
-        let told = stop.clone();
-        let thread = std::thread::spawn(move || {
-            let (mut buffer, mut delays) = ([0; BUFFER], Vec::with_capacity(1 << 20));
-            while !told.load(Ordering::Relaxed) {
-                if let Ok((PACKET, _)) = socket.recv_from(&mut buffer) {
-                    let sent = buffer[12..].first_chunk().map_or(0, |octets| u128::from_be_bytes(*octets));
-                    delays.push(now_ns().saturating_sub(sent) as u64);
-                }
-            }
-            delays
-        });
-        Ok(Listener { stop, thread })
+impl Run {
+    fn figures(&self, link: &Link) -> io::Result<Figures> {
+        let mut running = Running::start(link, self.subject, self.load, self.calls)?;
+        handshakes::complete(link, &mut running)?;
+        let nobody = self.subject == Subject::Nobody;
+        if nobody {
+            drops(&link.node, "m1", true)?;
+        }
+        drops(&link.peer, "eth0", true)?;
+        let figures = self.send(link, &running);
+        drops(&link.peer, "eth0", false)?;
+        if nobody {
+            drops(&link.node, "m1", false)?;
+        }
+        figures
     }
 
-    fn finish(self) -> Vec<u64> {
-        std::thread::sleep(Duration::from_millis(200));
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap_or_default()
+    fn send(&self, link: &Link, running: &Running) -> io::Result<Figures> {
+        let sender = Sender::new(link, running, self.load, self.both)?;
+        // Latches settle, flows go down.
+        let (sender, _) = sender.run(link, self.rate, Duration::from_secs(1))?;
+        let before = (running.cpu(), softirq_cpu(), received(&link.peer, "eth0")?);
+        let (_, sent) = sender.run(link, self.rate, Duration::from_secs(self.seconds))?;
+        std::thread::sleep(Duration::from_millis(100));
+        let after = (running.cpu(), softirq_cpu(), received(&link.peer, "eth0")?);
+        let each = |ns: u64| ns as f64 / 1_000.0 / sent.packets as f64;
+        let process = after.0 - before.0;
+        let lost = 1.0 - (after.2 - before.2) as f64 / sent.packets as f64;
+        let lost = if self.subject == Subject::Nobody { 0.0 } else { lost.max(0.0) };
+        let whole_us = each(sent.cpu_ns + process + after.1 - before.1);
+        let sent = sent.packets as f64 / (self.rate * self.seconds) as f64;
+        Ok(Figures { whole_us, process_us: each(process), lost, sent })
     }
 }
 
 /// Sends for a while through a relay that has settled, and returns the delays and how many were sent.
 fn heard(link: &Link, subject: Subject, options: &Options, rate: u64) -> io::Result<(Vec<u64>, u64)> {
-    let running = Running::start(link, subject, 0, options.calls)?;
-    let sender = Sender::new(link, &running.ports, &CASES[0])?;
-    let warm = Listener::new(link)?;
+    let running = Running::start(link, subject, Load::Plain, options.calls)?;
+    let sender = Sender::new(link, &running, Load::Plain, false)?;
+    let warm = Listener::new(&sender)?;
     let (sender, _) = sender.run(link, rate.min(10_000), Duration::from_secs(1))?;
     warm.finish();
-    let listener = Listener::new(link)?;
-    let (_, sent) = sender.run(link, rate, Duration::from_secs(options.seconds))?;
+    let listener = Listener::new(&sender)?;
+    let (_sender, sent) = sender.run(link, rate, Duration::from_secs(options.seconds))?;
     Ok((listener.finish(), sent.packets))
 }
 
@@ -417,19 +312,31 @@ fn highest(link: &Link, options: &Options, subjects: &[Subject]) -> io::Result<T
 fn memory(link: &Link, subjects: &[Subject]) -> io::Result<Table> {
     const CALLS: usize = 1_000;
     let mut rows = Vec::new();
-    for subject in subjects {
-        let [few, many] = [1, 1 + CALLS].map(|calls| {
-            let running = Running::start(link, *subject, 0, calls)?;
-            Ok::<f64, Error>(load::memory_mb(&running.pids()))
-        });
-        let (few, many) = (few?, many?);
-        rows.push(Row { case: subject.name().into(), values: vec![(many - few) * 1_000.0 / CALLS as f64, many] });
+    for load in [Load::Plain, Load::Dtls, Load::Opus] {
+        let (few, many) = if load == Load::Plain { (1, 1 + CALLS) } else { (1, 1 + CALLS / 4) };
+        for subject in subjects {
+            let standing = |calls| {
+                let mut running = Running::start(link, *subject, load, calls)?;
+                handshakes::complete(link, &mut running)?;
+                if load == Load::Opus {
+                    // Decoders and encoders are made when something comes.
+                    let sender = Sender::new(link, &running, load, true)?;
+                    sender.run(link, 100 * calls as u64, Duration::from_millis(500))?;
+                }
+                io::Result::Ok(load::memory_mb(&running.pids()))
+            };
+            let (less, more) = (standing(few)?, standing(many)?);
+            let each = (more - less) * 1_000.0 / (many - few) as f64;
+            rows.push(Row { case: format!("{}: {}", load.name(), subject.name()), values: vec![each, more] });
+        }
     }
     Ok(Table {
         title: "Memory of a call's media".into(),
         method: format!(
-            "Proportional set size with one call and with {CALLS} more, plain, before packets. rtpengine holds the call's signalling state, too, which \
-             the relay has no part in. Kernel memory of sockets is in neither."
+            "Proportional set size with one call and with {CALLS} more ({} with keys by DTLS or Opus), before packets, with Opus after half a second of them. \
+             rtpengine holds the call's signalling state, too, and ours the legs' sessions with both descriptions; the node's calls and dialogs are in \
+             neither, nor is kernel memory of sockets.",
+            CALLS / 4
         ),
         columns: ["KB a call", "all, MB"].map(String::from).to_vec(),
         rows,

@@ -14,6 +14,7 @@ mod machine;
 mod media;
 mod namespaces;
 mod peers;
+mod picture;
 mod process;
 mod product;
 mod register;
@@ -82,7 +83,7 @@ fn main() -> ExitCode {
         Some(What::Instructions(options)) => vec![instructions::run(options)],
         Some(What::Peers(options)) => vec![peers::run(options)],
         Some(What::Process(options)) => vec![process::run(options)],
-        Some(What::Rtpengine(options)) => vec![beside::run(options)],
+        Some(What::Rtpengine(options)) => vec![beside::run(options, &arguments.out)],
         Some(What::Serve(_)) => vec![],
         Some(What::Transcode(options)) => vec![transcode::run(options)],
         None => vec![
@@ -92,7 +93,7 @@ fn main() -> ExitCode {
             process::run(&process::Options::default()),
             connections::run(&connections::Options::default()),
             peers::run(&peers::Options::default()),
-            beside::run(&beside::Options::default()),
+            beside::run(&beside::Options::default(), &arguments.out),
             transcode::run(&transcode::Options::default()),
         ],
     };

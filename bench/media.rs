@@ -4,6 +4,7 @@ use ringfort_base::PortId;
 use ringfort_media::plan::*;
 use ringfort_media::srtp::SrtpSender;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// RTP header and 160 octets of payload.
 pub const PACKET: usize = 172;
@@ -63,32 +64,60 @@ pub fn plan(peer: SocketAddr, profile: Option<SrtpProfile>, to: PortId) -> Box<F
 pub struct Stream {
     ssrc: u32,
     sequence: u16,
+    timestamp: u32,
+    /// Ticks of a packet's time.
+    step: u32,
+    /// Packets whose payloads are sent over and over; none: silence in G.711.
+    speech: Option<Arc<Vec<Vec<u8>>>>,
     sender: Option<SrtpSender>,
 }
 
 impl Stream {
     /// Stream number `number` under `profile`.
     pub fn new(number: usize, profile: Option<SrtpProfile>) -> Stream {
-        let sender = profile.and_then(|profile| SrtpSender::new(&keys(profile)).ok());
-        Stream { ssrc: 0x1000_0000 + number as u32, sequence: 0, sender }
+        Stream::with_keys(number, profile.map(keys).as_ref())
     }
 
-    /// Whether its payload is in the clear.
+    /// Under these keys.
+    pub fn with_keys(number: usize, keys: Option<&SrtpKeys>) -> Stream {
+        let sender = keys.and_then(|keys| SrtpSender::new(keys).ok());
+        Stream { ssrc: 0x1000_0000 + number as u32, sequence: 0, timestamp: 0, step: 160, speech: None, sender }
+    }
+
+    /// Speech, whose packets are `step` ticks apart.
+    pub fn speech(number: usize, packets: Arc<Vec<Vec<u8>>>, step: u32) -> Stream {
+        // Each is somewhere else in it, so that not all are loud or silent at once.
+        let sequence = (number * 7) as u16;
+        Stream { speech: Some(packets), step, sequence, ..Stream::new(number, None) }
+    }
+
+    /// Whether it is silence in the clear, whose payload may be anything else.
     pub fn is_plain(&self) -> bool {
-        self.sender.is_none()
+        self.sender.is_none() && self.speech.is_none()
     }
 
     /// Writes the next packet and returns its length.
     pub fn next(&mut self, buffer: &mut [u8; BUFFER]) -> usize {
-        buffer[..PACKET].fill(0xd5);
-        buffer[..2].copy_from_slice(&[0x80, 0]);
+        let len = match &self.speech {
+            Some(packets) => {
+                let packet = &packets[usize::from(self.sequence) % packets.len()];
+                buffer[..packet.len()].copy_from_slice(packet);
+                packet.len()
+            }
+            None => {
+                buffer[..PACKET].fill(0xd5);
+                buffer[..2].copy_from_slice(&[0x80, 0]);
+                PACKET
+            }
+        };
         buffer[2..4].copy_from_slice(&self.sequence.to_be_bytes());
-        buffer[4..8].copy_from_slice(&(u32::from(self.sequence) * 160).to_be_bytes());
+        buffer[4..8].copy_from_slice(&self.timestamp.to_be_bytes());
         buffer[8..12].copy_from_slice(&self.ssrc.to_be_bytes());
         self.sequence = self.sequence.wrapping_add(1);
+        self.timestamp = self.timestamp.wrapping_add(self.step);
         match &mut self.sender {
-            Some(sender) => sender.protect_rtp(buffer, PACKET).unwrap_or(PACKET),
-            None => PACKET,
+            Some(sender) => sender.protect_rtp(buffer, len).unwrap_or(len),
+            None => len,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! rtpengine as Debian ships it, in user space, told by its NG protocol (bencoded dictionaries over UDP) to relay calls.
 
+use crate::beside::{Agreed, Load};
 use crate::load::Guard;
-use crate::media::keys;
-use crate::namespaces::{Host, NODE, PEER};
-use ringfort_media::plan::SrtpProfile;
+use crate::namespaces::NODE;
+use ringfort_relay::namespace::Host;
 use std::io::{self, Error};
 use std::net::UdpSocket;
 use std::process::{Command, Stdio};
@@ -23,7 +23,7 @@ pub fn start(host: &Host) -> io::Result<Guard> {
     let started = host.run(|| {
         Command::new("/usr/bin/rtpengine")
             .args(["--config-file=none", "--table=-1", "--foreground", "--log-stderr", "--log-level=3", "--num-threads=2"])
-            .args(["--port-min=20000", "--port-max=39999", "--timeout=600", "--silent-timeout=600", "--delete-delay=0"])
+            .args(["--port-min=10000", "--port-max=59999", "--timeout=600", "--silent-timeout=600", "--delete-delay=0"])
             .arg(format!("--interface={NODE}"))
             .arg(format!("--listen-ng={NG}"))
             .stdin(Stdio::null())
@@ -34,11 +34,11 @@ pub fn start(host: &Host) -> io::Result<Guard> {
     started.map(Guard)
 }
 
-/// Sets `calls` calls up from the peer's first port to its second, and returns where each caller sends.
-pub fn set_up(host: &Host, calls: usize, secure: bool, ports: [u16; 2]) -> io::Result<Vec<u16>> {
+/// Sets a call up for each offer, and returns its ports and the answer to the caller.
+pub fn set_up(host: &Host, load: Load, offers: Vec<String>) -> io::Result<Agreed> {
     host.run(move || {
         let ng = Ng::new()?;
-        (0..calls).map(|n| ng.call(n, secure, ports)).collect()
+        offers.into_iter().enumerate().map(|(n, offer)| ng.call(n, load, offer)).collect()
     })?
 }
 
@@ -51,7 +51,7 @@ impl Ng {
         socket.connect(NG)?;
         socket.set_read_timeout(Some(Duration::from_millis(500)))?;
         let (ng, begun) = (Ng(socket), Instant::now());
-        while !ng.ask(0, &[("command", "ping".into())]).is_ok_and(|answer| answer.contains("pong")) {
+        while !ng.ask(0, &[("command", "ping".into())], &[]).is_ok_and(|answer| answer.contains("pong")) {
             if begun.elapsed() > PATIENCE {
                 return Err(Error::other("rtpengine does not answer"));
             }
@@ -60,12 +60,15 @@ impl Ng {
         Ok(ng)
     }
 
-    /// One dictionary of strings there, one back as text.
-    fn ask(&self, cookie: usize, values: &[(&str, String)]) -> io::Result<String> {
-        let mut values = values.to_vec();
-        values.sort();
+    /// One dictionary of strings there, with lists of words, one back as text.
+    fn ask(&self, cookie: usize, values: &[(&str, String)], lists: &[(&str, &[&str])]) -> io::Result<String> {
         let text = |value: &str| format!("{}:{value}", value.len());
-        let body: String = values.iter().map(|(key, value)| text(key) + &text(value)).collect();
+        let mut values: Vec<(&str, String)> = values.iter().map(|(key, value)| (*key, text(value))).collect();
+        for (key, words) in lists {
+            values.push((key, format!("l{}e", words.iter().map(|word| text(word)).collect::<String>())));
+        }
+        values.sort();
+        let body: String = values.iter().map(|(key, value)| text(key) + value).collect();
         let cookie = format!("c{cookie} ");
         self.0.send(format!("{cookie}d{body}e").as_bytes())?;
         let mut buffer = [0; 16_384];
@@ -78,41 +81,41 @@ impl Ng {
         }
     }
 
-    fn call(&self, n: usize, secure: bool, [from, to]: [u16; 2]) -> io::Result<u16> {
-        let crypto = if secure { format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}\r\n", key_text()) } else { String::new() };
-        let profile = if secure { "RTP/SAVP" } else { "RTP/AVP" };
+    fn call(&self, n: usize, load: Load, offer: String) -> io::Result<([u16; 2], String)> {
         let common = |command: &str, sdp: String| {
             let pairs =
-                [("command", command.to_string()), ("call-id", format!("bench-{n}")), ("from-tag", "a".into()), ("sdp", sdp)];
-            let fixed = [("ICE", "remove".to_string()), ("transport-protocol", "RTP/AVP".into())];
-            [&pairs[..], &fixed[..]].concat()
+                [("command", command), ("call-id", &format!("bench-{n}")), ("from-tag", "a"), ("sdp", &sdp), ("ICE", "remove")];
+            pairs.map(|(key, value)| (key, value.to_string())).to_vec()
         };
-        self.ask(2 * n + 1, &common("offer", description(profile, from, &crypto)))?;
-        let answer = [common("answer", description("RTP/AVP", to, "")), vec![("to-tag", "b".to_string())]].concat();
-        // The answer is for the caller, who keeps the transport of the offer.
-        let answer: Vec<_> = answer.into_iter().filter(|(key, _)| *key != "transport-protocol").collect();
-        let answer = self.ask(2 * n + 2, &answer)?;
-        let port = answer.split("m=audio ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
-        port.ok_or_else(|| Error::other(format!("rtpengine: {answer}")))
+        let mut asked = common("offer", offer);
+        asked.push(("transport-protocol", "RTP/AVP".into()));
+        let lists: &[(&str, &[&str])] = match load {
+            Load::Opus => &[("flags", &["codec-mask-opus", "codec-transcode-PCMA"])],
+            // The caller's RTCP goes by the same port, the callee's does not.
+            Load::Dtls => &[("rtcp-mux", &["demux"])],
+            Load::Plain | Load::Sdes => &[],
+        };
+        let offered = self.ask(2 * n + 1, &asked, lists)?;
+        // The answer is for the caller, who keeps the transport of the offer and opens the handshake.
+        let mut told = common("answer", load.answer());
+        told.push(("to-tag", "b".into()));
+        if load == Load::Dtls {
+            told.push(("DTLS", "passive".into()));
+        }
+        let answered = self.ask(2 * n + 2, &told, &[])?;
+        let port = |answer: &str| answer.split("m=audio ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
+        let both = port(&answered).zip(port(&offered)).map(|(caller, callee)| [caller, callee]);
+        let ports = both.ok_or_else(|| Error::other(format!("rtpengine: {offered} {answered}")))?;
+        let sdp = sdp_in(&answered).ok_or_else(|| Error::other(format!("rtpengine: {answered}")))?;
+        if load == Load::Opus && !sdp.to_ascii_lowercase().contains("opus/48000") {
+            return Err(Error::other(format!("rtpengine does not transcode Opus: {sdp}")));
+        }
+        Ok((ports, sdp.to_string()))
     }
 }
 
-fn description(profile: &str, port: u16, more: &str) -> String {
-    format!(
-        "v=0\r\no=bench 1 1 IN IP4 {PEER}\r\ns=-\r\nc=IN IP4 {PEER}\r\nt=0 0\r\nm=audio {port} {profile} 0\r\n\
-         a=rtpmap:0 PCMU/8000\r\na=ptime:20\r\na=sendrecv\r\n{more}"
-    )
-}
-
-/// Key and salt of the caller in base64 (RFC 4568 6.1).
-fn key_text() -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let keys = keys(SrtpProfile::Aes128CmSha1_80);
-    let octets = [&keys.key[..], &keys.salt[..]].concat();
-    let sextets = |three: &[u8]| {
-        let word = three.iter().fold(0u32, |word, octet| word << 8 | u32::from(*octet));
-        [18, 12, 6, 0].map(|shift| char::from(ALPHABET[(word >> shift & 63) as usize]))
-    };
-    // 30 octets: no remainder.
-    octets.chunks(3).flat_map(sextets).collect()
+/// The description in an answer.
+fn sdp_in(answer: &str) -> Option<&str> {
+    let (len, rest) = answer.split_once("3:sdp")?.1.split_once(':')?;
+    rest.get(..len.parse().ok()?)
 }

@@ -118,7 +118,7 @@ impl Call {
 }
 
 /// What a peer sends: a gliding voice with overtones that swells and ebbs, and a little breath.
-fn packets(codec: Codec, seconds: usize) -> Option<Vec<Vec<u8>>> {
+pub fn packets(codec: Codec, seconds: usize) -> Option<Vec<Vec<u8>>> {
     let mut mouth = mouth(codec, codec.rate_hz())?;
     let rate = mouth.rate_hz() as usize;
     let (mut random, mut phase) = (Seeded::new(3), 0.0f64);

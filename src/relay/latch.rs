@@ -52,6 +52,9 @@ impl LatchState {
             // Who came first may have been a stranger: it gives way to the host that the description names, and never the other way
             // round.
             Some(source) if self.is_named(from) && !self.is_named(source) => Standing::Candidate,
+            Some(source) if component == Component::Rtcp && self.is_beside_rtp(from) && !self.is_beside_rtp(source) => {
+                Standing::Candidate
+            }
             Some(_) => Standing::Stray,
             None if self.may_latch(now, from) => Standing::Candidate,
             None => Standing::Stray,
@@ -61,6 +64,12 @@ impl LatchState {
     /// Whether the peer's description names this host.
     fn is_named(&self, source: SocketAddr) -> bool {
         matches!(self.rule, Latch::Symmetric { expected: Some(expected), .. } if expected.ip() == source.ip())
+    }
+
+    /// Whether it is the port next to the one from which RTP comes, where RTCP belongs (RFC 3550 11). Another port of that host may be a NAT's
+    /// choice, or somebody else behind it who spoke first.
+    fn is_beside_rtp(&self, source: SocketAddr) -> bool {
+        self.rtp.is_some_and(|rtp| rtp.ip() == source.ip() && rtp.port().checked_add(1) == Some(source.port()))
     }
 
     /// RTCP on its own port comes from where RTP comes from. Before anything is locked, the address in the SDP goes first.
@@ -114,6 +123,19 @@ mod tests {
 
     fn symmetric(expected: Option<&str>, grace_ms: u32) -> Latch {
         Latch::Symmetric { expected: expected.map(at), grace_ms }
+    }
+
+    /// Somebody of the same host was first; the party's own RTCP takes the place, and keeps it.
+    #[test]
+    fn rtcp_beside_rtp_goes_before_another_port_of_the_host() {
+        let mut latch = LatchState::new(Time::ZERO, symmetric(Some("192.0.2.1:4000"), 300));
+        latch.lock(Rtp, at("192.0.2.1:4000"));
+        assert_eq!(latch.judge(Time::ZERO, Rtcp, at("192.0.2.1:9999")), Candidate);
+        latch.lock(Rtcp, at("192.0.2.1:9999"));
+        assert_eq!(latch.judge(Time::ZERO, Rtcp, at("192.0.2.1:9998")), Stray);
+        assert_eq!(latch.judge(Time::ZERO, Rtcp, at("192.0.2.1:4001")), Candidate);
+        latch.lock(Rtcp, at("192.0.2.1:4001"));
+        assert_eq!(latch.judge(Time::ZERO, Rtcp, at("192.0.2.1:9999")), Stray);
     }
 
     #[test]

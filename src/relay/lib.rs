@@ -15,8 +15,9 @@
 //! | `port.rs`, `bell.rs`, `sys.rs` | sockets, waking, and the system calls that the standard library does not offer |
 //! | `descent.rs`, `routes.rs`, `kernel/`, `bpf/` | flows that the kernel carries by itself |
 //! | `frame.rs` | whole Ethernet frames, for tiers below sockets |
-//! | `capacity.rs` | what this machine relays in time, found by trying |
+//! | `capacity/` | what this machine relays in time, found by trying |
 //! | `memory.rs` | how the process takes memory from the system |
+//! | `namespace.rs` | hosts in network namespaces, for measurements and tests |
 //!
 //! All ports of one call live on one worker, so a packet never crosses threads and a worker's tables are plain data that
 //! nobody else touches: there is nothing to lock. A port that joins another call goes to that call's worker as it stands.
@@ -34,6 +35,7 @@ pub mod frame;
 mod kernel;
 mod latch;
 pub mod memory;
+pub mod namespace;
 mod outbox;
 pub mod path;
 mod plausible;

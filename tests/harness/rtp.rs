@@ -54,6 +54,11 @@ impl Sender {
         Sender { ssrc, sequence: (ssrc >> 3) as u16, timestamp: ssrc.rotate_left(7) }
     }
 
+    /// Time passes without a packet.
+    pub fn skip(&mut self, step: u32) {
+        self.timestamp = self.timestamp.wrapping_add(step);
+    }
+
     /// The next packet; its timestamp is `step` after the one before.
     pub fn packet(&mut self, payload_type: u8, step: u32, payload: &[u8]) -> Vec<u8> {
         self.sequence = self.sequence.wrapping_add(1);

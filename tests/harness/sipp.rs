@@ -23,8 +23,10 @@ pub struct Sipp {
     local: u16,
     remote: Option<u16>,
     calls: u32,
-    /// Its own address and the node's.
+    /// Its own address.
     ip: &'static str,
+    /// The node's.
+    node: &'static str,
     more: Vec<String>,
 }
 
@@ -40,7 +42,16 @@ pub struct Running {
 impl Sipp {
     /// Plays `live/sipp/SCENARIO.xml` once, from this port. `name` is what its logs are called.
     pub fn new(name: &str, scenario: &str, local: u16) -> Sipp {
-        Sipp { name: name.into(), scenario: scenario.into(), local, remote: None, calls: 1, ip: "127.0.0.1", more: Vec::new() }
+        Sipp {
+            name: name.into(),
+            scenario: scenario.into(),
+            local,
+            remote: None,
+            calls: 1,
+            ip: "127.0.0.1",
+            node: "127.0.0.1",
+            more: Vec::new(),
+        }
     }
 
     /// Sends to this port of this machine.
@@ -56,7 +67,13 @@ impl Sipp {
 
     /// Has this address of the machine for its own, and that of the node.
     pub fn at(mut self, ip: &'static str) -> Sipp {
-        self.ip = ip;
+        (self.ip, self.node) = (ip, ip);
+        self
+    }
+
+    /// On hosts of their own: its address, and the node's.
+    pub fn between(mut self, ip: &'static str, node: &'static str) -> Sipp {
+        (self.ip, self.node) = (ip, node);
         self
     }
 
@@ -91,7 +108,7 @@ impl Sipp {
     /// Starts it.
     pub fn start(self, scene: &Scene) -> Outcome<Running> {
         let file = |what: &str| scene.file(&format!("sipp-{}-{what}.log", self.name));
-        let address: IpAddr = self.ip.parse().during("an IP address")?;
+        let address: IpAddr = self.node.parse().during("an IP address")?;
         let (events, errors) = (file("events"), file("errors"));
         let mut command = Command::new(require("sipp")?);
         command

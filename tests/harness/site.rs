@@ -71,6 +71,21 @@ impl Site {
         self
     }
 
+    /// On a host of its own: SIP and media at this address, the page at loopback.
+    pub fn at(mut self, address: &str) -> Site {
+        let (before, web) = self.head.split_once("[web]").unwrap_or_default();
+        let (web, media) = web.split_once("[media]").unwrap_or_default();
+        let (before, media) = (before.replace("127.0.0.1", address), media.replace("127.0.0.1", address));
+        self.head = format!("{before}[web]{web}[media]{media}");
+        self
+    }
+
+    /// What may carry audio.
+    pub fn tier(mut self, tier: &str) -> Site {
+        self.head = self.head.replacen("[media]\n", &format!("[media]\ntier = \"{tier}\"\n"), 1);
+        self
+    }
+
     /// So many workers of the relay.
     pub fn workers(mut self, workers: usize) -> Site {
         self.head = self.head.replacen("[media]\n", &format!("[media]\nworkers = {workers}\n"), 1);

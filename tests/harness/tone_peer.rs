@@ -1,12 +1,13 @@
 //! The media half of a phone: a UDP socket that sends a tone in G.711 packets of 20 ms, and listens.
 
+use super::rtcp_peer::{RtcpPeer, Traffic};
 use super::rtp::{self, Packet, Sender};
 use super::tone::{self, Heard, WINDOW};
 use super::wait::await_until;
 use super::{Context, Failure, Outcome, g711};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,6 +15,10 @@ use std::time::{Duration, Instant};
 const PACKET: Duration = Duration::from_millis(20);
 const SAMPLES: u64 = 160;
 const PCMU: u8 = 0;
+/// Telephone events, as this harness's descriptions say.
+const EVENTS: u8 = 101;
+/// Packets of a key; the last three say that it ended (RFC 4733 2.5.1.4).
+const EVENT_PACKETS: u16 = 6;
 
 /// A phone's audio. The thread behind it ends when the value is dropped.
 #[derive(Debug)]
@@ -24,13 +29,15 @@ pub struct TonePeer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     /// Takes RTCP and says nothing.
-    _rtcp: Option<UdpSocket>,
+    rtcp: Option<UdpSocket>,
+    _reports: Option<RtcpPeer>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     ended: AtomicBool,
     silent: AtomicBool,
+    sent: AtomicU64,
     ear: Mutex<Ear>,
 }
 
@@ -43,6 +50,24 @@ struct Ear {
     gap_max: Duration,
     keys: String,
     last_event: Option<u32>,
+    /// Key to be pressed.
+    press: Option<u8>,
+    /// What is heard: source, first and highest sequence number with its roll-overs, packets.
+    stream: Option<Stream>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stream {
+    ssrc: u32,
+    first: u32,
+    highest: u32,
+    received: u64,
+}
+
+impl Stream {
+    fn expected(&self) -> u64 {
+        u64::from(self.highest - self.first) + 1
+    }
 }
 
 impl TonePeer {
@@ -56,11 +81,40 @@ impl TonePeer {
         let bind = |port: u16| UdpSocket::bind((address, port));
         let socket = bind(port).during(format_args!("binding media port {port}"))?;
         let shared = Arc::new(Shared::default());
-        let worker =
-            Worker { socket, hz, shared: shared.clone(), sender: Sender::new(u32::from(port) * 65_537), samples_sent: 0 };
+        let sender = Sender::new(u32::from(port) * 65_537);
+        let worker = Worker { socket, hz, shared: shared.clone(), sender, samples_sent: 0, event: None };
         let thread = std::thread::Builder::new().name(format!("tone {port}")).spawn(|| worker.run());
         let thread = Some(thread.during("starting a thread")?);
-        Ok(TonePeer { address, port, hz, shared, thread, _rtcp: bind(port + 1).ok() })
+        Ok(TonePeer { address, port, hz, shared, thread, rtcp: bind(port + 1).ok(), _reports: None })
+    }
+
+    /// Sends RTCP, too: a report every second of what it sent and heard.
+    pub fn reporting(mut self) -> Outcome<TonePeer> {
+        let socket = self.rtcp.take().during("the port for RTCP is in use")?;
+        let (shared, ssrc) = (self.shared.clone(), u32::from(self.port) * 65_537);
+        let traffic = move || {
+            let ear = shared.ear.lock().unwrap_or_else(PoisonError::into_inner);
+            let sent = shared.sent.load(Ordering::Relaxed) as u32;
+            let heard = ear.stream.map(|s| (s.ssrc, s.highest, s.expected().saturating_sub(s.received) as u32));
+            Traffic { to: ear.to, ssrc, sent, heard }
+        };
+        self._reports = Some(RtcpPeer::start(socket, traffic)?);
+        Ok(self)
+    }
+
+    /// Presses this key (RFC 4733 event) for about 120 ms.
+    pub fn press(&self, event: u8) {
+        self.ear().press = Some(event);
+    }
+
+    /// Packets sent so far.
+    pub fn sent(&self) -> u64 {
+        self.shared.sent.load(Ordering::Relaxed)
+    }
+
+    /// Packets that are missing between the first and the last that came of the present source.
+    pub fn missing(&self) -> u64 {
+        self.ear().stream.map_or(0, |stream| stream.expected().saturating_sub(stream.received))
     }
 
     /// Its port, for SDP.
@@ -79,7 +133,12 @@ impl TonePeer {
 
     /// Sends to this address from now on.
     pub fn send_to(&self, port: u16) {
-        self.ear().to = Some((self.address, port).into());
+        self.send_to_host((self.address, port).into());
+    }
+
+    /// Sends to another host from now on.
+    pub fn send_to_host(&self, to: SocketAddr) {
+        self.ear().to = Some(to);
     }
 
     /// Stops sending, or goes on.
@@ -152,6 +211,8 @@ struct Worker {
     shared: Arc<Shared>,
     sender: Sender,
     samples_sent: u64,
+    /// The key that is being pressed, and its packets so far.
+    event: Option<(u8, u16)>,
 }
 
 impl Worker {
@@ -178,14 +239,43 @@ impl Worker {
     }
 
     fn send(&mut self) {
-        let to = self.ear().to;
+        let (to, press) = {
+            let mut ear = self.ear();
+            (ear.to, ear.press.take())
+        };
         let first = self.samples_sent;
         self.samples_sent += SAMPLES;
         let Some(to) = to.filter(|_| !self.shared.silent.load(Ordering::Relaxed)) else { return };
-        let payload: Vec<u8> = (first..self.samples_sent).map(|n| g711::encode(tone::sample(self.hz, n))).collect();
-        let packet = self.sender.packet(PCMU, SAMPLES as u32, &payload);
+        if let Some(event) = press {
+            self.event = Some((event, 0));
+        }
+        let packet = match self.event {
+            Some((event, number)) => self.key(event, number),
+            None => {
+                let payload: Vec<u8> = (first..self.samples_sent).map(|n| g711::encode(tone::sample(self.hz, n))).collect();
+                self.sender.packet(PCMU, SAMPLES as u32, &payload)
+            }
+        };
         // The other side may just be starting again; audio is not repeated.
-        let _ = self.socket.send_to(&packet, to);
+        if self.socket.send_to(&packet, to).is_ok() {
+            self.shared.sent.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A packet of a key. All have the time of its beginning, and the speech after it that of its end.
+    fn key(&mut self, event: u8, number: u16) -> Vec<u8> {
+        let ended = number + 3 >= EVENT_PACKETS;
+        let duration = (number + 1).min(EVENT_PACKETS - 2) * SAMPLES as u16;
+        let [high, low] = duration.to_be_bytes();
+        let payload = [event, if ended { 0x8a } else { 0x0a }, high, low];
+        let mut packet = self.sender.packet(EVENTS, if number == 0 { SAMPLES as u32 } else { 0 }, &payload);
+        packet[1] |= if number == 0 { 0x80 } else { 0 };
+        let last = number + 1 == EVENT_PACKETS;
+        self.event = (!last).then_some((event, number + 1));
+        if last {
+            self.sender.skip(u32::from(EVENT_PACKETS - 1) * SAMPLES as u32);
+        }
+        packet
     }
 }
 
@@ -199,6 +289,7 @@ impl Ear {
         self.last = Some(now);
         self.packets += 1;
         self.to.get_or_insert(from);
+        self.count(packet.ssrc, packet.sequence);
         match packet.payload_type {
             PCMU => {
                 self.samples.extend(packet.payload.iter().map(|octet| g711::decode(*octet)));
@@ -208,6 +299,20 @@ impl Ear {
             96.. => self.take_event(&packet),
             _ => {}
         }
+    }
+
+    fn count(&mut self, ssrc: u32, sequence: u16) {
+        let new = Stream { ssrc, first: sequence.into(), highest: sequence.into(), received: 0 };
+        let stream = self.stream.get_or_insert(new);
+        if stream.ssrc != ssrc {
+            *stream = new;
+        }
+        // What is ahead by less than half the numbers is newer.
+        let ahead = sequence.wrapping_sub(stream.highest as u16);
+        if ahead < 0x8000 {
+            stream.highest += u32::from(ahead);
+        }
+        stream.received += 1;
     }
 
     /// All packets of one event carry the timestamp of its beginning (RFC 4733 2.5.1.2).

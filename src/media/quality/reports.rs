@@ -11,6 +11,8 @@ const RECEIVER: u8 = 201;
 const BLOCK: usize = 24;
 /// Reports of SSRC and more in front of the blocks: of a sender and of a receiver.
 const BEFORE_BLOCKS: [usize; 2] = [28, 8];
+/// Sender reports that are remembered.
+const SENT_KEPT: usize = 3;
 /// A round trip that takes longer was measured from another report.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(10);
 
@@ -69,7 +71,9 @@ fn block_of(octets: &[u8]) -> Option<Block> {
 /// Keeps what the peer says of its audio.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RoundTrip {
-    sent: Option<(u32, Time)>,
+    /// Times in the last sender reports that went to it, newest first. It answers to the last one that it got, and there may be newer ones on
+    /// their way.
+    sent: [Option<(u32, Time)>; SENT_KEPT],
     /// The reference time that went to it last.
     asked: Option<(u32, Time)>,
     last: Option<Duration>,
@@ -84,7 +88,14 @@ pub struct RoundTrip {
 impl RoundTrip {
     /// A compound packet goes out to the peer, in plain.
     pub fn passed_on(&mut self, now: Time, compound: &[u8]) {
-        read(compound, |time| self.sent = Some((time, now)), |_| {});
+        read(
+            compound,
+            |time| {
+                self.sent.rotate_right(1);
+                self.sent[0] = Some((time, now));
+            },
+            |_| {},
+        );
         extended::read(compound, |told| {
             if let Told::ReferenceTime(time) = told {
                 self.asked = Some((time, now));
@@ -100,7 +111,8 @@ impl RoundTrip {
             |time| heard = Some((time, now)),
             |block| {
                 lost = u32::try_from(block.lost).unwrap_or_default();
-                last = trip(now, sent, block.last_report, block.since_report).or(last);
+                let trips = sent.iter().map(|sent| trip(now, *sent, block.last_report, block.since_report));
+                last = trips.flatten().next().or(last);
             },
         );
         (self.last, self.lost, self.heard) = (last, lost, heard);
@@ -205,6 +217,19 @@ mod tests {
             (measured, 0),
             "it held longer than the whole way"
         );
+    }
+
+    /// On a long way the next report is out before the answer to the one before is back.
+    #[test]
+    fn an_answer_to_an_earlier_report_counts() {
+        let mut trip = RoundTrip::default();
+        for n in 1..=4u32 {
+            trip.passed_on(Time::from_millis(u64::from(n) * 1_000), &report(SENDER, n, &[]));
+        }
+        trip.came(Time::from_millis(4_100), &report(RECEIVER, 0, &[block(0, 3, 65_536)]));
+        assert_eq!(trip.last(), Some(Duration::from_millis(100)));
+        trip.came(Time::from_millis(4_200), &report(RECEIVER, 0, &[block(0, 1, 65_536)]));
+        assert_eq!(trip.last(), Some(Duration::from_millis(100)), "that one is forgotten");
     }
 
     #[test]

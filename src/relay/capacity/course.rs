@@ -1,15 +1,18 @@
-//! What this very machine relays in time: more and more calls' audio through a relay of its own on loopback, until packets come late or
-//! not at all. Whoever sends and receives shares the machine with the relay, so it can carry a little more than is found.
+//! One step: a relay, its flows, and who sends and receives.
 
+use super::ground::Ground;
+use super::{Kind, Step};
 use crate::command::{Relay, RelayConfig};
 use crate::sys::{Batch, Outgoing};
 use ringfort_base::{CallId, PortId};
 use ringfort_media::plan::*;
 use ringfort_media::srtp::SrtpSender;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use ringfort_media::tier::Tier;
+use std::io::{self, Error};
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,128 +21,70 @@ const PACKET: usize = 172;
 const INTERVAL: Duration = Duration::from_millis(20);
 /// Datagrams of one system call of whoever sends and receives.
 const BATCH: usize = 32;
-/// So many times more flows in the next step.
-const GROWTH: f64 = 1.3;
-/// First step, flows.
-const FIRST: usize = 100;
-/// Packets that may be missing: one in a thousand.
-const LOST_MAX: f64 = 0.001;
+/// Before packets count: latches settle, flows go down to the kernel.
+const SETTLING: Duration = Duration::from_millis(200);
+/// After the last packet, for what is on its way.
+const LINGER: Duration = Duration::from_millis(100);
 
-/// What the flows are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// RTP to RTP.
-    Plain,
-    /// SRTP (AES-CM 128, HMAC-SHA1-80) to RTP.
-    Secure,
-}
-
-/// One step: what so many flows at once cost.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
-    /// Directions of audio, 50 packets a second each.
-    pub flows: usize,
-    /// Processors that the relay used.
-    pub cores: f64,
-    /// 99 of 100 packets were faster than that, µs, from the sender's call to the receiver's.
-    pub delay_p99_us: u64,
-    /// Share of packets that did not arrive.
-    pub lost: f64,
-    /// Everything was sent in time: the machine had room for the sender.
-    pub was_sent: bool,
-}
-
-impl Step {
-    /// Whether all came in time.
-    pub fn is_carried(&self, delay_max: Duration) -> bool {
-        self.was_sent && self.lost <= LOST_MAX && Duration::from_micros(self.delay_p99_us) <= delay_max
-    }
-}
-
-/// Measures steps of `time` each until one is not carried with `delay_max`, or `flows_max` is reached; that one is the last. `told` hears
-/// of each.
-pub fn curve(
+pub(super) struct Course {
     kind: Kind,
-    delay_max: Duration,
-    time: Duration,
-    flows_max: usize,
-    mut told: impl FnMut(&Step),
-) -> io::Result<Vec<Step>> {
-    let mut steps = Vec::new();
-    let mut flows = FIRST.min(flows_max);
-    loop {
-        let step = Course::new(kind, flows)?.run(time)?;
-        told(&step);
-        steps.push(step);
-        if !step.is_carried(delay_max) || flows >= flows_max {
-            return Ok(steps);
-        }
-        flows = ((flows as f64 * GROWTH) as usize).min(flows_max);
-    }
-}
-
-/// A relay, and who sends and receives.
-struct Course {
-    relay: Relay,
+    relay: Arc<Relay>,
     sender: UdpSocket,
     /// Where each flow is sent.
     to: Vec<SocketAddr>,
     srtp: Vec<Option<SrtpSender>>,
     receiver: Receiver,
+    /// Flows that the kernel was found to carry.
+    lowered: Arc<AtomicUsize>,
     epoch: Instant,
 }
 
 impl Course {
-    fn new(kind: Kind, flows: usize) -> io::Result<Course> {
+    pub fn new(ground: &Ground, kind: Kind, flows: usize) -> io::Result<Course> {
         let epoch = Instant::now();
-        let relay = Relay::start(RelayConfig::default(), Arc::new(|_| true))?;
-        let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let receiver = Receiver::new(epoch)?;
-        let keys = (kind == Kind::Secure).then(keys);
-        let mut to = Vec::with_capacity(flows);
-        for n in 0..flows as u64 {
-            let (from, out) = (PortId(2 * n), PortId(2 * n + 1));
-            for port in [from, out] {
-                relay.command(RelayCommand::Open {
-                    port,
-                    call: CallId(n),
-                    rtp: (Ipv4Addr::LOCALHOST, 0).into(),
-                    rtcp: None,
-                    shared: false,
-                });
-            }
-            relay.command(RelayCommand::Plan { port: from, plan: plan(out, sender.local_addr()?, keys.clone()) });
-            relay.command(RelayCommand::Plan { port: out, plan: plan(from, receiver.address, None) });
-            let local = relay.local(from).filter(|_| relay.local(out).is_some());
-            to.push(local.ok_or_else(|| io::Error::other("no more sockets: the limit of open files is too low"))?.rtp);
-        }
+        let (lowered, peer) = (Arc::<AtomicUsize>::default(), ground.peer());
+        let (sender, receiver) =
+            ground.at_peer(move || Ok::<_, Error>((UdpSocket::bind(peer)?, Receiver::new(epoch, peer)?)))??;
+        let ends = Ends { kind, flows, any: ground.node(), from: sender.local_addr()?, to: receiver.address };
+        let counted = lowered.clone();
+        let (relay, to) = ground.at_node(move || ends.set_up(counted))??;
+        let keys = kind.keys();
         let srtp = to.iter().map(|_| keys.as_ref().and_then(|keys| SrtpSender::new(keys).ok())).collect();
-        Ok(Course { relay, sender, to, srtp, receiver, epoch })
+        Ok(Course { kind, relay, sender, to, srtp, receiver, lowered, epoch })
     }
 
-    /// Half a second to settle, then `time` that counts.
-    fn run(mut self, time: Duration) -> io::Result<Step> {
+    /// A moment to settle, then `time` that counts.
+    pub fn run(mut self, time: Duration) -> io::Result<Step> {
         let mut batch = Batch::new(BATCH);
         let rounds = |time: Duration| (time.as_micros() / INTERVAL.as_micros()).max(1) as u16;
-        let settling = rounds(Duration::from_millis(500));
+        let settling = rounds(SETTLING);
         self.send(&mut batch, 0, settling);
         self.receiver.counts.store(true, Ordering::Relaxed);
-        let (cpu, begun) = (relay_cpu(), Instant::now());
+        let (cpu, begun) = (self.cpu(), Instant::now());
         let late = self.send(&mut batch, settling, rounds(time));
-        let (cpu, took) = (relay_cpu().saturating_sub(cpu), begun.elapsed());
+        let (cpu, took) = (self.cpu().saturating_sub(cpu), begun.elapsed());
         let sent = self.to.len() * usize::from(rounds(time));
+        self.relay.command(RelayCommand::Report);
         let mut delays = self.receiver.finish();
+        let lowered = self.lowered.load(Ordering::Relaxed);
         drop(self.relay);
+        if self.kind == Kind::Kernel && lowered < self.to.len() {
+            return Err(Error::other(format!("the kernel took {lowered} of {} flows", self.to.len())));
+        }
         delays.sort_unstable();
         let delay_p99_us = delays.get(delays.len() * 99 / 100).copied().unwrap_or(u64::MAX);
         let lost = 1.0 - delays.len().min(sent) as f64 / sent.max(1) as f64;
-        Ok(Step {
-            flows: self.to.len(),
-            cores: cpu.as_secs_f64() / took.as_secs_f64(),
-            delay_p99_us,
-            lost,
-            was_sent: late < time / 50,
-        })
+        let cores = cpu.as_secs_f64() / took.as_secs_f64();
+        Ok(Step { flows: self.to.len(), cores, delay_p99_us, lost, was_sent: late < (time / 50).max(INTERVAL) })
+    }
+
+    fn cpu(&self) -> Duration {
+        if self.kind == Kind::Kernel {
+            let process = cpu_of("/proc/self/task", |_| true);
+            process + cpu_of("/proc", |name| name.starts_with("ksoftirqd"))
+        } else {
+            cpu_of("/proc/self/task", |name| name.starts_with("relay-"))
+        }
     }
 
     /// Each flow's packet in each round, spread evenly over it. Returns by how much the last one was late.
@@ -183,9 +128,47 @@ fn write(octets: &mut [u8], ssrc: u32, sequence: u16, sent: Duration) {
     octets.iter_mut().zip(packet).for_each(|(place, octet)| *place = octet);
 }
 
-/// Nothing here is secret.
-fn keys() -> SrtpKeys {
-    SrtpKeys { profile: SrtpProfile::Aes128CmSha1_80, key: (0..16).collect(), salt: (0..14).collect() }
+/// What a relay of so many flows is to be told.
+struct Ends {
+    kind: Kind,
+    flows: usize,
+    /// Any port of the relay.
+    any: SocketAddr,
+    from: SocketAddr,
+    to: SocketAddr,
+}
+
+impl Ends {
+    /// The relay, and where each flow is sent.
+    fn set_up(self, lowered: Arc<AtomicUsize>) -> io::Result<(Arc<Relay>, Vec<SocketAddr>)> {
+        let count = move |event| {
+            // The ports that packets come to have even numbers.
+            if let RelayEvent::Counters { port, counters, .. } = event
+                && (port.0 % 2, counters.tier) == (0, Tier::Kernel)
+            {
+                lowered.fetch_add(1, Ordering::Relaxed);
+            }
+            true
+        };
+        let config = RelayConfig { kernel: self.kind == Kind::Kernel, ..RelayConfig::default() };
+        let relay = Arc::new(Relay::start(config, Arc::new(count))?);
+        if let Some(why) = relay.without_kernel().filter(|why| !why.is_chosen()) {
+            return Err(Error::other(why.to_string()));
+        }
+        let to = (0..self.flows as u64).map(|n| self.flow(&relay, n)).collect::<io::Result<_>>()?;
+        Ok((relay, to))
+    }
+
+    fn flow(&self, relay: &Relay, n: u64) -> io::Result<SocketAddr> {
+        let (from, out) = (PortId(2 * n), PortId(2 * n + 1));
+        for port in [from, out] {
+            relay.command(RelayCommand::Open { port, call: CallId(n), rtp: self.any, rtcp: None, shared: false });
+        }
+        relay.command(RelayCommand::Plan { port: from, plan: plan(out, self.from, self.kind.keys()) });
+        relay.command(RelayCommand::Plan { port: out, plan: plan(from, self.to, None) });
+        let local = relay.local(from).filter(|_| relay.local(out).is_some());
+        Ok(local.ok_or_else(|| Error::other("no more sockets: the limit of open files is too low"))?.rtp)
+    }
 }
 
 fn plan(to: PortId, peer: SocketAddr, keys: Option<SrtpKeys>) -> Box<FlowPlan> {
@@ -202,12 +185,11 @@ fn plan(to: PortId, peer: SocketAddr, keys: Option<SrtpKeys>) -> Box<FlowPlan> {
     Box::new(FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None })
 }
 
-/// CPU of the relay's workers so far, by the scheduler's account.
-fn relay_cpu() -> Duration {
-    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten().map(|task| task.path());
-    let is_worker =
-        |path: &std::path::PathBuf| std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name.starts_with("relay-"));
-    let nanoseconds = tasks.filter(is_worker).filter_map(|path| {
+/// CPU so far of those tasks in `folder` whose name is `wanted`, by the scheduler's account.
+fn cpu_of(folder: &str, wanted: impl Fn(&str) -> bool) -> Duration {
+    let tasks = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|task| task.path());
+    let is_wanted = |path: &Path| std::fs::read_to_string(path.join("comm")).is_ok_and(|name| wanted(&name));
+    let nanoseconds = tasks.filter(|path| is_wanted(path)).filter_map(|path| {
         let text = std::fs::read_to_string(path.join("schedstat")).ok()?;
         text.split(' ').next()?.parse::<u64>().ok()
     });
@@ -224,8 +206,8 @@ struct Receiver {
 }
 
 impl Receiver {
-    fn new(epoch: Instant) -> io::Result<Receiver> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    fn new(epoch: Instant, at: SocketAddr) -> io::Result<Receiver> {
+        let socket = UdpSocket::bind(at)?;
         let address = socket.local_addr()?;
         socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20)?;
         let (counts, stops) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
@@ -253,35 +235,9 @@ impl Receiver {
 
     /// What is on its way still counts; returns all delays, µs.
     fn finish(self) -> Vec<u64> {
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(LINGER);
         self.stops.store(true, Ordering::Relaxed);
         // A thread that panicked heard nothing.
         self.thread.join().unwrap_or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_few_flows_are_carried() {
-        for kind in [Kind::Plain, Kind::Secure] {
-            let mut told = 0;
-            let steps = curve(kind, Duration::from_secs(5), Duration::from_millis(200), 20, |_| told += 1).unwrap();
-            let [step] = steps[..] else { panic!("{steps:?}") };
-            assert_eq!((step.flows, told), (20, 1));
-            assert!(step.lost < 0.5 && step.cores > 0.0, "{step:?}");
-        }
-    }
-
-    #[test]
-    fn a_step_is_carried_when_all_of_it_came_in_time() {
-        let good = Step { flows: 1, cores: 0.1, delay_p99_us: 5_000, lost: 0.001, was_sent: true };
-        let carried = |step: Step| step.is_carried(Duration::from_millis(5));
-        assert!(carried(good));
-        assert!(!carried(Step { delay_p99_us: 5_001, ..good }));
-        assert!(!carried(Step { lost: 0.002, ..good }));
-        assert!(!carried(Step { was_sent: false, ..good }));
     }
 }
