@@ -128,6 +128,22 @@ pub struct CallRecord {
     /// Audio of caller and callee that was missing for longest.
     #[serde(default)]
     pub missing: Box<[Option<MissingAudio>; 2]>,
+    /// Sessions with recorders, those that did not come to be included; none: it was not to be recorded.
+    #[serde(default)]
+    pub recordings: Vec<RecordingNote>,
+}
+
+/// A recording session of a call, or the try of one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingNote {
+    /// Recorder by name.
+    pub recorder: String,
+    /// When it agreed; `None`: it did not.
+    pub began: Option<Wall>,
+    /// When it ended, or failed.
+    pub ended: Wall,
+    /// Named cause, stable across releases: `call-ended`, `no-answer`, `released-by-recorder`, `incompatible`, ...
+    pub cause: String,
 }
 
 /// Everything that the node tells the world.
@@ -258,6 +274,17 @@ pub enum Event {
         /// Why, and for how long so far.
         missing: MissingAudio,
     },
+    /// The recording of a call began, ended, was lost in the middle, or did not come to be.
+    Recording {
+        /// The call.
+        call: CallId,
+        /// Recorder by name.
+        recorder: String,
+        /// `begun`, `ended`, `lost`, `failed`.
+        state: String,
+        /// Named cause; empty for `begun`.
+        cause: String,
+    },
     /// A call ended; the one record of it.
     CallEnded(CallRecord),
     /// A message was refused or dropped.
@@ -337,6 +364,7 @@ impl Event {
             Event::MediaReady { .. } => "media-ready",
             Event::MediaFailed { .. } => "media-failed",
             Event::AudioMissing { .. } => "audio-missing",
+            Event::Recording { .. } => "recording",
             Event::CallEnded(_) => "call-ended",
             Event::MessageRejected { .. } => "message-rejected",
             Event::RuleSkipped { .. } => "rule-skipped",
@@ -362,6 +390,7 @@ impl Event {
             | Event::SourceBanned { .. }
             | Event::Overload { .. }
             | Event::LimitReached { .. } => Severity::Warning,
+            Event::Recording { state, .. } if state == "lost" || state == "failed" => Severity::Warning,
             Event::MessageRejected { .. } | Event::CallRouted { .. } => Severity::Debug,
             _ => Severity::Info,
         }

@@ -161,8 +161,8 @@ pub const SRTP_STREAMS_MAX: usize = 8;
 pub const CONTROL_PER_SECOND_MAX: u32 = 200;
 /// Events queued from the relay to the core.
 pub const RELAY_EVENTS_MAX: usize = 16_384;
-/// Media ports (legs) open at once.
-pub const MEDIA_PORTS_MAX: usize = 20_000;
+/// Media ports (legs, and streams to recorders) open at once.
+pub const MEDIA_PORTS_MAX: usize = 24_000;
 /// Addresses at once at which browsers share a port: one for each address of the node, and those before a change of configuration.
 pub const SHARED_PORTS_MAX: usize = 64;
 /// Datagrams that wait for one relay worker because another one received them; more are dropped, as a full socket would.
@@ -188,6 +188,27 @@ pub const CONFERENCE_PARTIES_MAX: usize = 8;
 pub const SOUND_OCTETS_MAX: usize = 64 << 20;
 /// A digit is held at most this long; who holds a key longer has put something on it.
 pub const DIGIT_MAX: Duration = Duration::from_secs(60);
+
+/// Recorders of one configuration.
+pub const RECORDERS_MAX: usize = 16;
+/// Rules of one configuration that say which calls are recorded.
+pub const RECORDING_RULES_MAX: usize = 256;
+/// Recorders that one rule names.
+pub const RECORDERS_TRIED_MAX: usize = 4;
+/// Recording sessions that one call begins, with whatever recorder; after that it goes on unrecorded.
+pub const RECORDINGS_PER_CALL_MAX: usize = 8;
+/// Calls recorded at once. Each takes two media ports more, which calls must not lack.
+pub const RECORDINGS_MAX: usize = 2_000;
+/// Participants that one recording tells of, those who left included; the first who left are left out.
+pub const RECORDED_PEOPLE_MAX: usize = 16;
+/// A recorder that said something has to answer an INVITE or re-INVITE within this time.
+pub const RECORDER_ANSWER_MAX: Duration = Duration::from_secs(10);
+/// A recorder is asked within its dialog whether it still records, each time after this long.
+pub const RECORDER_ASKED: Duration = Duration::from_secs(15);
+/// When all recorders of a rule have failed a call, they are tried again after this time; it doubles.
+pub const RECORDER_WAIT: Duration = Duration::from_secs(5);
+/// A sound that tells parties of the recording is cut off after this time.
+pub const RECORDING_SOUND_MAX: Duration = Duration::from_secs(30);
 
 /// Events queued for one observer; beyond it the oldest are dropped and counted, a call never waits.
 pub const OBSERVER_QUEUE_MAX: usize = 16_384;
@@ -286,7 +307,7 @@ pub const SDES_LINES_MAX: usize = 16;
 const _: () = assert!(DNS_TTL_MIN.as_secs() <= DNS_ABSENT_MAX.as_secs() && DNS_ABSENT_MAX.as_secs() <= DNS_TTL_MAX.as_secs());
 const _: () = assert!(SIP_HEAD_MAX + SIP_BODY_MAX <= SIP_MESSAGE_MAX);
 const _: () = assert!(SDP_MAX <= SIP_BODY_MAX);
-const _: () = assert!(MEDIA_PORTS_MAX >= 2 * CALLS_MAX);
+const _: () = assert!(MEDIA_PORTS_MAX >= 2 * CALLS_MAX + 2 * RECORDINGS_MAX);
 const _: () = assert!(BINDINGS_PER_AOR_MAX <= SIP_LIST_VALUES_MAX);
 const _: () = assert!(JOURNAL_VALUE_MAX as u64 * 4 < JOURNAL_FILE_MAX);
 const _: () = assert!(RELAY_COMMANDS_MAX < RELAY_EVENTS_MAX);

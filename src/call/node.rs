@@ -255,7 +255,7 @@ impl Node {
 
     /// A new request, by where it belongs: inside a dialog, or by method.
     fn requested(&mut self, id: TransactionId, hop: Hop, message: Message) {
-        if let Verdict::Reply { status, rule, reason } = UAS.screen(&message) {
+        if let Verdict::Reply { status, rule, reason } = self.held_to(&message).screen(&message) {
             let tag = self.cx.tag();
             let octets = UAS.refuse(&message, status, &reason, &tag).build();
             self.cx.respond(id, octets);
@@ -379,6 +379,8 @@ impl Node {
             Wake::Reliable(call) => self.on_call(|calls, env| calls.repeat_reliable(env, call)),
             Wake::AskAlive(call) => self.on_call(|calls, env| calls.ask_whether_alive(env, call)),
             Wake::Media(call, side) => self.on_call(|calls, env| calls.media_timeout(env, call, side)),
+            Wake::Recording(call) => self.on_call(|calls, env| calls.recording_due(env, call)),
+            Wake::RecordingSound(call) => self.on_call(|calls, env| calls.announcement_overdue(env, call)),
             Wake::RecordOverdue(call) => self.on_call(|calls, env| calls.record_overdue(env, call)),
         }
     }

@@ -141,6 +141,9 @@ pub struct CallStatus {
     /// Audio of caller and callee that is missing now.
     #[serde(default)]
     pub missing: [Option<MissingAudio>; 2],
+    /// How its recording stands, in words: `by NAME`, `NAME is asked`, `no: CAUSE`; empty: it is not to be recorded.
+    #[serde(default)]
+    pub recording: String,
 }
 
 /// Counters since the process started.

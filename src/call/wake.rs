@@ -40,6 +40,10 @@ pub enum Wake {
     Media(CallId, Side),
     /// The counters of an ended call have not come.
     RecordOverdue(CallId),
+    /// Look after this call's recorder, or try another one.
+    Recording(CallId),
+    /// The sound that tells this call's parties of the recording does not end.
+    RecordingSound(CallId),
     /// Lift bans that are over, forget who was not seen for days.
     ShieldTurn,
     /// Ask the relay for counters.

@@ -80,7 +80,7 @@ pub(crate) fn compose(local: &Local, hop: &Hop<'_>) -> Vec<u8> {
     Sdp { session, media: local.lines.iter().enumerate().map(section).collect() }.write()
 }
 
-fn address_text(ip: IpAddr) -> String {
+pub(crate) fn address_text(ip: IpAddr) -> String {
     let kind = if ip.is_ipv4() { "IP4" } else { "IP6" };
     format!("IN {kind} {ip}")
 }
@@ -104,7 +104,7 @@ fn fax_section(fax: &Fax, shape: &LineShape, hop: &Hop<'_>) -> Media {
     media
 }
 
-fn audio_section(local: &Local, shape: &LineShape, hop: &Hop<'_>) -> Media {
+pub(crate) fn audio_section(local: &Local, shape: &LineShape, hop: &Hop<'_>) -> Media {
     let description = &local.description;
     let formats = description.formats.iter().map(|format| format.payload.to_string()).collect();
     let (kind, proto, port) = (shape.kind.clone(), shape.proto.clone(), hop.address.rtp.port());

@@ -14,6 +14,7 @@ mod hiding;
 mod negotiation;
 pub mod plan;
 pub mod quality;
+pub mod recording;
 mod remote;
 pub mod repertoire;
 mod reserve;

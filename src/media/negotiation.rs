@@ -140,7 +140,7 @@ pub(crate) fn offer(
     Ok(Local { lines, audio, description, rtcp_mux: dtls || mux, bundled, setup, crypto: Vec::new() })
 }
 
-fn first_line(webrtc: bool, security: &Security) -> LineShape {
+pub(crate) fn first_line(webrtc: bool, security: &Security) -> LineShape {
     let proto = match (webrtc, security.srtp, security.keying) {
         (true, ..) => "UDP/TLS/RTP/SAVPF",
         (false, Srtp::Required, Keying::Sdes) => "RTP/SAVP",

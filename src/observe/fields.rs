@@ -47,7 +47,8 @@ impl About {
             | Event::CallAnswered { .. }
             | Event::MediaReady { .. }
             | Event::MediaFailed { .. }
-            | Event::AudioMissing { .. } => About::Call,
+            | Event::AudioMissing { .. }
+            | Event::Recording { .. } => About::Call,
         }
     }
 }
@@ -157,6 +158,9 @@ impl Fields {
             Event::CallAnswered { call, target } => self.plain("call", call).text("answered_by", target),
             Event::MediaReady { call, leg, how } => self.plain("call", call).text("leg", leg).text("how", how),
             Event::MediaFailed { call, leg, cause } => self.plain("call", call).text("leg", leg).text("cause", cause),
+            Event::Recording { call, recorder, state, cause } => {
+                self.plain("call", call).text("recorder", recorder).text("state", state).text("cause", cause)
+            }
             Event::AudioMissing { call, leg, missing } => self
                 .plain("call", call)
                 .text("leg", leg)

@@ -184,6 +184,9 @@ impl Metrics {
             Event::AuthFailed { reason, .. } => self.count("ringfort_auth_failures_total", &[("reason", reason)]),
             Event::MediaReady { how, .. } => self.count("ringfort_media_ready_total", &[("how", how)]),
             Event::MediaFailed { cause, .. } => self.count("ringfort_media_failures_total", &[("cause", cause)]),
+            Event::Recording { recorder, state, cause, .. } => {
+                self.count("ringfort_recordings_total", &[("recorder", recorder), ("state", state), ("cause", cause)]);
+            }
             Event::MessageRejected { rule, transport, .. } => {
                 let labels = [("rule", rule.as_str()), ("transport", transport.via_token())];
                 self.count("ringfort_messages_rejected_total", &labels);
@@ -260,6 +263,7 @@ fn describe(recorder: &PrometheusRecorder) {
         ("ringfort_auth_failures_total", "Requests that failed authentication, by reason"),
         ("ringfort_media_ready_total", "Legs whose media path stood, by kind"),
         ("ringfort_media_failures_total", "Legs whose media failed, by named cause"),
+        ("ringfort_recordings_total", "Recordings that began, ended, were lost or failed, by recorder and named cause"),
         ("ringfort_audio_missing_total", "Parties whose audio was missing in a call that ended, by named cause"),
         ("ringfort_messages_rejected_total", "SIP messages refused or dropped, by the rule they broke"),
         ("ringfort_bans_total", "Unknown sources banned, by reason"),

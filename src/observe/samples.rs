@@ -1,6 +1,6 @@
 //! One event of every kind, for tests. Every text of it quotes somebody.
 
-use ringfort_base::event::{CallRecord, MissingAudio, Mode};
+use ringfort_base::event::{CallRecord, MissingAudio, Mode, RecordingNote};
 use ringfort_base::{CallId, Event, Pii, SourceNet, Transport, Wall};
 use std::net::SocketAddr;
 
@@ -35,6 +35,7 @@ pub fn kind(event: &Event) -> usize {
         Event::AudioMissing { .. } => 21,
         Event::SourceUnbanned { .. } => 18,
         Event::Overload { .. } => 19,
+        Event::Recording { .. } => 22,
     }
 }
 
@@ -53,6 +54,10 @@ fn source() -> Pii<SocketAddr> {
 
 fn net() -> Pii<SourceNet> {
     Pii::new(SourceNet::of(source().reveal().ip()))
+}
+
+fn note() -> RecordingNote {
+    RecordingNote { recorder: "main".into(), began: Some(Wall(2_100)), ended: Wall(62_000), cause: "call-ended".into() }
 }
 
 fn missing() -> MissingAudio {
@@ -77,6 +82,7 @@ pub fn record() -> CallRecord {
         packets: [3_000, 2_999],
         quality: Default::default(),
         missing: Box::new([Some(missing()), None]),
+        recordings: vec![note()],
     }
 }
 
@@ -106,6 +112,7 @@ pub fn every_event() -> Vec<Event> {
         Event::MediaFailed { call, leg: "callee".into(), cause: reason },
         Event::AudioMissing { call, leg: "caller".into(), missing: missing() },
         Event::CallEnded(record()),
+        Event::Recording { call, recorder: "main".into(), state: "lost".into(), cause: "no-answer".into() },
         Event::MessageRejected {
             source: source(),
             transport: Transport::Udp,

@@ -283,6 +283,7 @@ mod tests {
             packets: [0, 0],
             quality: Default::default(),
             missing: Default::default(),
+            recordings: Vec::new(),
         }
     }
 

@@ -2,10 +2,10 @@
 //! without a decision about the API does not compile.
 
 use crate::model::{
-    BanView, CallView, MissingView, ModeView, PeerView, QualityView, RecordView, RegistrationView, STATUS_LIST_MAX, StatusView,
-    TotalsView, TransportView,
+    BanView, CallView, MissingView, ModeView, PeerView, QualityView, RecordView, RecordingView, RegistrationView,
+    STATUS_LIST_MAX, StatusView, TotalsView, TransportView,
 };
-use ringfort_base::event::{CallRecord, LegQuality, MissingAudio, Mode};
+use ringfort_base::event::{CallRecord, LegQuality, MissingAudio, Mode, RecordingNote};
 use ringfort_base::{CallId, Transport};
 use ringfort_call::status::{BanStatus, CallStatus, PeerStatus, RegistrationStatus, Status, Totals};
 
@@ -135,6 +135,7 @@ impl From<&CallStatus> for CallView {
             tier,
             tier_reason,
             missing,
+            recording,
         } = status;
         CallView {
             call: call.to_string(),
@@ -151,6 +152,7 @@ impl From<&CallStatus> for CallView {
             tier: tier.clone(),
             tier_reason: tier_reason.clone(),
             missing: missing_views(missing),
+            recording: recording.clone(),
         }
     }
 }
@@ -173,6 +175,7 @@ impl From<&CallRecord> for RecordView {
             packets,
             quality,
             missing,
+            recordings,
         } = record;
         RecordView {
             call: call.to_string(),
@@ -190,7 +193,15 @@ impl From<&CallRecord> for RecordView {
             packets: *packets,
             quality: quality.map(QualityView::from),
             missing: missing_views(missing),
+            recordings: recordings.iter().map(RecordingView::from).collect(),
         }
+    }
+}
+
+impl From<&RecordingNote> for RecordingView {
+    fn from(note: &RecordingNote) -> Self {
+        let RecordingNote { recorder, began, ended, cause } = note;
+        RecordingView { recorder: recorder.clone(), began: began.map(|at| at.0), ended: ended.0, cause: cause.clone() }
     }
 }
 

@@ -156,6 +156,8 @@ pub struct CallView {
     pub tier_reason: [String; 2],
     /// Audio of caller and callee that is missing now; null: it is heard, or nobody waits for it.
     pub missing: [Option<MissingView>; 2],
+    /// How its recording stands, in words: `by NAME`, `NAME is asked`, `no: CAUSE`; empty: it is not to be recorded.
+    pub recording: String,
 }
 
 /// Audio of one party that is missing, or was.
@@ -219,6 +221,21 @@ pub struct RecordView {
     pub quality: [QualityView; 2],
     /// Audio of caller and callee that was missing for longest; null: none was.
     pub missing: [Option<MissingView>; 2],
+    /// Sessions with recorders, those that did not come to be included; none: it was not to be recorded.
+    pub recordings: Vec<RecordingView>,
+}
+
+/// A recording session of a call, or the try of one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecordingView {
+    /// Recorder by name.
+    pub recorder: String,
+    /// When it agreed, milliseconds since 1970; null: it did not.
+    pub began: Option<u64>,
+    /// When it ended, or failed, milliseconds since 1970.
+    pub ended: u64,
+    /// Named cause: `call-ended`, `no-answer`, `released-by-recorder`, `incompatible`, ...
+    pub cause: String,
 }
 
 /// Counters since the process started.

@@ -6,6 +6,7 @@ use super::branch::Asking;
 use super::connected::Connected;
 use super::exchange::Exchange;
 use super::proof::Proving;
+use super::recording::Recorded;
 use super::refer_on::Passed;
 use super::relayed::Relayed;
 use super::replace::Replaced;
@@ -109,6 +110,12 @@ pub struct Call {
     pub(crate) passed: Option<Passed>,
     #[serde(skip)]
     pub(crate) replaced: Option<Replaced>,
+    /// Its recording, where a rule wanted one.
+    #[serde(default)]
+    pub(crate) recorded: Option<Box<Recorded>>,
+    /// Parties, caller first, for whom a rule of recording was looked for.
+    #[serde(skip)]
+    pub(crate) considered: Option<Box<[Source; 2]>>,
     /// RTP packets of legs that left the call, or were replaced.
     #[serde(default)]
     pub(crate) left: [u64; 2],
@@ -333,6 +340,7 @@ impl Call {
             tier: tiers.map(|tier| tier.map_or("", Tier::name).into()),
             tier_reason: tiers.map(|tier| tier.map_or("", Tier::reason).into()),
             missing: self.missing(Watch::missing),
+            recording: self.recording_state(),
         }
     }
 }

@@ -151,9 +151,11 @@ impl Call {
                 continue;
             };
             let Some(media) = self.media_ref(seat) else { continue };
-            let (destination, audio) = service::attended(media, ssrc).unwrap_or_else(|| self.across(seat, media, ssrc));
+            let attended = service::attended(media, ssrc).or_else(|| self.announced_at(seat.side(), media, ssrc));
+            let (destination, audio) = attended.unwrap_or_else(|| self.across(seat, media, ssrc));
             let mut plan = Box::new(media.session.plan(destination));
             plan.audio = audio.map(Box::new);
+            plan.copy = self.copied(seat.side()).map(Box::new);
             env.cx.relay(RelayCommand::Plan { port: media.port, plan });
         }
     }
@@ -250,6 +252,9 @@ impl Call {
     /// The relay told something about a leg's port.
     pub(super) fn relayed(&mut self, env: &mut Env<'_>, tables: &mut Tables, event: RelayEvent) {
         let (now, port) = (env.cx.now.mono, event.port());
+        if self.relayed_of_recorder(env, tables, &event) {
+            return;
+        }
         let seat = self.seats().into_iter().find(|seat| self.media_at(*seat).is_some_and(|media| media.port == port));
         let Some((seat, media)) = seat.and_then(|seat| Some((seat, self.media_at(seat)?))) else { return };
         match event {
@@ -267,7 +272,7 @@ impl Call {
                 return self.port_lost(env, tables, seat);
             }
             RelayEvent::Digit { digit, .. } => return self.digit_heard(env, seat.side(), digit),
-            RelayEvent::Said { .. } => return self.sound_over(env, tables),
+            RelayEvent::Said { .. } => return self.said(env, tables, seat.side()),
             RelayEvent::Counters { counters, last, .. } => {
                 media.counters = *counters;
                 media.closed |= last;
@@ -277,6 +282,13 @@ impl Call {
         }
         self.pump_seat(env, tables, seat);
         self.watch_media(env);
+    }
+
+    /// A sound was said to its end: that the call is recorded, or all that the node had to say.
+    fn said(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side) {
+        if !self.announced(env, side) {
+            self.sound_over(env, tables);
+        }
     }
 
     /// Another process sits on a port. Before anybody was told of it another one is taken: the caller's leg moves, a target is asked anew.

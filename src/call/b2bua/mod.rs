@@ -14,6 +14,7 @@ mod places;
 mod ports;
 mod proof;
 mod quality;
+mod recording;
 mod release;
 mod restore;
 mod rows;
@@ -75,6 +76,8 @@ pub(crate) struct Tables {
     /// By Call-ID and the node's own tag.
     dialogs: HashMap<(String, String), (CallId, Side)>,
     ports: HashMap<PortId, CallId>,
+    /// Sessions with recorders, by Call-ID and the node's own tag.
+    recordings: HashMap<(String, String), CallId>,
     invites: HashMap<TransactionId, CallId>,
     allocator: PortAllocator,
     /// Until then browsers share no port.
@@ -107,6 +110,7 @@ impl Calls {
         let tables = Tables {
             dialogs: HashMap::new(),
             ports: HashMap::new(),
+            recordings: HashMap::new(),
             invites: HashMap::new(),
             allocator,
             apart_until: Time::ZERO,
@@ -145,6 +149,7 @@ impl Calls {
         call.follow_devices(env.bindings);
         act(call, env, &mut self.tables);
         call.settle_replacement(env, &mut self.tables);
+        call.follow_recording(env, &mut self.tables);
         if call.is_over() {
             self.tables.forget(call);
             self.live.remove(&id);
@@ -185,7 +190,7 @@ impl Calls {
 
     /// A request inside a dialog. False: no such dialog.
     pub fn within(&mut self, env: &mut Env<'_>, id: TransactionId, hop: Hop, request: Message) -> bool {
-        let Some((call, side)) = self.dialog_of(&request) else { return false };
+        let Some((call, side)) = self.dialog_of(&request) else { return self.within_recording(env, id, hop, request) };
         let asked = within::Asked { id, hop, request };
         self.with(env, call, |call, env, tables| match call.is_early(side) {
             true => call.requested_early(env, tables, side, &asked),
@@ -194,9 +199,26 @@ impl Calls {
         true
     }
 
+    /// A request inside a dialog with a recorder. False: no such dialog.
+    fn within_recording(&mut self, env: &mut Env<'_>, id: TransactionId, hop: Hop, request: Message) -> bool {
+        let Some(call) = self.recorded_in(&request) else { return false };
+        let asked = within::Asked { id, hop, request };
+        self.with(env, call, |call, env, tables| call.recorder_asks(env, tables, &asked));
+        true
+    }
+
+    fn recorded_in(&self, request: &Message) -> Option<CallId> {
+        self.tables.recordings.get(&dialog_named_by(request)?).copied()
+    }
+
+    /// Whether a request names a dialog with a recorder.
+    pub fn is_of_recorder(&self, request: &Message) -> bool {
+        !self.tables.recordings.is_empty() && self.recorded_in(request).is_some()
+    }
+
     /// Whether a request names a dialog of a call.
     pub fn knows(&self, request: &Message) -> bool {
-        self.dialog_of(request).is_some()
+        self.dialog_of(request).is_some() || self.recorded_in(request).is_some()
     }
 
     /// An ACK to a 2xx.
@@ -294,6 +316,16 @@ impl Calls {
         self.with(env, id, |call, env, _| call.send_again(env));
     }
 
+    /// A call's recorder is to be looked after, or another one tried.
+    pub fn recording_due(&mut self, env: &mut Env<'_>, id: CallId) {
+        self.with(env, id, Call::recording_due);
+    }
+
+    /// The sound that tells of a recording does not end.
+    pub fn announcement_overdue(&mut self, env: &mut Env<'_>, id: CallId) {
+        self.with(env, id, Call::announcement_overdue);
+    }
+
     /// The session of a leg is to be refreshed, or runs out.
     pub fn session_due(&mut self, env: &mut Env<'_>, id: CallId, side: Side) {
         self.with(env, id, |call, env, tables| call.session_due(env, tables, side));
@@ -321,6 +353,9 @@ impl Calls {
             (Target::Trunk { name, .. }, PeerName::Trunk(wanted)) => name == wanted,
             _ => false,
         };
+        if let PeerName::Recorder(name) = peer {
+            return self.live.values().filter(|call| call.recorder() == Some(name)).count();
+        }
         self.live.values().filter(|call| call.targets().any(uses)).count()
     }
 

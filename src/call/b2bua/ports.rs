@@ -72,6 +72,12 @@ impl PortAllocator {
         }
     }
 
+    /// Whether a quarter of all is free at least: what calls can do without may take some.
+    pub fn has_plenty(&self) -> bool {
+        let pairs = usize::from(self.last.saturating_sub(self.first)).div_ceil(2);
+        self.in_use() * 4 < pairs * 3
+    }
+
     /// Numbers that belong to a call now.
     pub fn in_use(&self) -> usize {
         self.used.len().saturating_sub(self.resting.len())

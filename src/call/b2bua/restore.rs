@@ -21,6 +21,7 @@ impl Call {
     fn take_over(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
         self.snapshot = Some(env.cx.snapshot.clone());
         self.await_devices(env);
+        self.release_old_recorder(env, tables, CSEQ_GAP);
         let mut lost = false;
         for side in [Side::Caller, Side::Callee] {
             let id = self.id;

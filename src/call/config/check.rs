@@ -164,7 +164,7 @@ impl Check<'_> {
         }
     }
 
-    fn known_sound(&self, section: &str, index: usize, name: &str) -> Result<(), ConfigError> {
+    pub(super) fn known_sound(&self, section: &str, index: usize, name: &str) -> Result<(), ConfigError> {
         match self.config.sound.iter().any(|sound| sound.name == name) {
             true => Ok(()),
             false => self.fail(section, index, format!("no [[sound]] is named `{name}`")),

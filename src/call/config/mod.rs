@@ -13,6 +13,7 @@ mod peer;
 mod place;
 mod profile;
 mod realm;
+mod recorder;
 mod route;
 mod rule;
 mod sections;
@@ -35,6 +36,7 @@ pub use profile::{
     ProfileFiles, Profiles, SHIPPED, find as find_profile,
 };
 pub use realm::{Addresses, RealmSection};
+pub use recorder::{CallDirection, RecorderSection, RecordingSection};
 pub use route::{ModeFilter, Pattern, RouteSection, RouteSource, TargetName};
 pub(crate) use rule::{Action, Condition, Test};
 pub use rule::{Direction, Rule};
@@ -115,6 +117,12 @@ pub struct Config {
     /// Sounds that callers may hear.
     #[serde(default)]
     pub sound: Vec<SoundSection>,
+    /// Who records.
+    #[serde(default)]
+    pub recorder: Vec<RecorderSection>,
+    /// Which calls are recorded.
+    #[serde(default)]
+    pub recording: Vec<RecordingSection>,
     /// What sources may send that nobody knows.
     #[serde(default)]
     pub shield: ShieldSection,

@@ -213,6 +213,8 @@ pub enum PeerRef<'a> {
     Trunk(&'a str),
     /// A device's, by its User-Agent.
     Device(&'a str),
+    /// A recorder's: it has none.
+    Recorder,
 }
 
 impl<'a> From<&'a PeerName> for PeerRef<'a> {
@@ -220,6 +222,7 @@ impl<'a> From<&'a PeerName> for PeerRef<'a> {
         match name {
             PeerName::Cloud => PeerRef::Cloud,
             PeerName::Trunk(name) => PeerRef::Trunk(name),
+            PeerName::Recorder(_) => PeerRef::Recorder,
         }
     }
 }
@@ -244,6 +247,7 @@ impl Profiles {
             PeerRef::Cloud => self.cloud.as_ref(),
             PeerRef::Trunk(name) => self.trunks.get(name),
             PeerRef::Device(agent) => self.devices.iter().find(|(p, _)| p.matches(agent)).map(|(_, profile)| profile),
+            PeerRef::Recorder => None,
         };
         found.unwrap_or(&self.none)
     }

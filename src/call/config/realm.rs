@@ -115,7 +115,8 @@ impl Check<'_> {
         }
         let cloud = self.config.cloud.iter().map(|cloud| ("cloud", 0, &cloud.realm));
         let trunks = self.config.trunk.iter().enumerate().map(|(index, trunk)| ("trunk", index, &trunk.realm));
-        for (section, index, realm) in cloud.chain(trunks) {
+        let recorders = self.config.recorder.iter().enumerate().map(|(index, recorder)| ("recorder", index, &recorder.realm));
+        for (section, index, realm) in cloud.chain(trunks).chain(recorders) {
             if let Some(name) = realm.as_ref().filter(|name| !names.contains(name)) {
                 return self.fail(section, index, format!("no realm is named `{name}`"));
             }

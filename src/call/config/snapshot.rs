@@ -3,7 +3,8 @@
 use super::{
     Account, AccountSection, CloudSection, Config, ConfigError, DidSection, DnsSection, EmergencySection, GroupSection,
     LimitsSection, MediaSection, NodeSection, NumbersSection, PeerProfile, PeerRef, ProfileFiles, Profiles, RealmSection,
-    RouteSection, ServicesSection, ShieldSection, SipSection, SoundSection, TlsSection, TrunkSection, WebSection,
+    RecorderSection, RecordingSection, RouteSection, ServicesSection, ShieldSection, SipSection, SoundSection, TlsSection,
+    TrunkSection, WebSection,
 };
 use ringfort_base::{Transport, limits};
 use ringfort_media::repertoire::Repertoire;
@@ -53,6 +54,10 @@ pub struct Snapshot {
     pub services: ServicesSection,
     /// Sounds that callers may hear.
     pub sounds: Vec<SoundSection>,
+    /// Who records.
+    pub recorders: Vec<RecorderSection>,
+    /// Which calls are recorded, first match first.
+    pub recordings: Vec<RecordingSection>,
     /// What each kind of peer needs.
     pub profiles: Profiles,
     /// What unknown sources may send.
@@ -111,6 +116,8 @@ impl Snapshot {
             emergency: config.emergency,
             services: config.services,
             sounds: config.sound,
+            recorders: config.recorder,
+            recordings: config.recording,
             profiles,
             shield: config.shield,
         };
@@ -154,7 +161,7 @@ impl Snapshot {
         match peer.into() {
             PeerRef::Cloud => self.cloud.as_ref().is_some_and(|cloud| cloud.trusted),
             PeerRef::Trunk(name) => self.trunk(name).is_some_and(|trunk| trunk.trusted),
-            PeerRef::Device(_) => false,
+            PeerRef::Device(_) | PeerRef::Recorder => false,
         }
     }
 
@@ -182,6 +189,7 @@ impl Check<'_> {
         self.unique()?;
         self.peers()?;
         self.realms()?;
+        self.recording()?;
         self.routing()
     }
 

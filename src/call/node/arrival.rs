@@ -140,3 +140,13 @@ pub(super) const UAS: Uas<'static> = Uas {
     content_types: &["application/sdp"],
     unread: &[Method::Info, Method::Message, Method::Refer, Method::Subscribe, Method::Notify, Method::Publish],
 };
+
+/// The same within the dialog with a recorder, which may ask for metadata (RFC 7866 9.2). Others need not know that there are any.
+const OF_RECORDERS: Uas<'static> = Uas { content_types: &["application/sdp", "application/rs-metadata-request"], ..UAS };
+
+impl Node {
+    /// What a request is held to.
+    pub(super) fn held_to(&self, request: &Message) -> &'static Uas<'static> {
+        if self.calls.is_of_recorder(request) { &OF_RECORDERS } else { &UAS }
+    }
+}

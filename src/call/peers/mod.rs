@@ -1,4 +1,4 @@
-//! Supervised peers: the cloud and the trunks. OPTIONS at an interval and what calls find out (passive failures) decide
+//! Supervised peers: the cloud, the trunks and the recorders. OPTIONS at an interval and what calls find out (passive failures) decide
 //! whether a peer is reachable; a hold-down keeps a flapping peer from being trusted too soon.
 //!
 //! A peer may have several servers ([`names`] finds them, [`servers`] says which one is in use). The one in use is asked; one that
@@ -36,6 +36,8 @@ pub enum PeerName {
     Cloud,
     /// A carrier by name.
     Trunk(String),
+    /// A recorder by name. It sends no calls.
+    Recorder(String),
 }
 
 /// One peer and what is known of it.
@@ -85,7 +87,10 @@ impl Peers {
         let named = |t: &TrunkSection| PeerName::Trunk(t.name.clone());
         let trunks =
             snapshot.trunks.iter().map(|t| (named(t), &t.address, t.target(), &t.realm, t.supervision(), Way::of_trunk(t)));
-        for (name, address, target, realm, supervision, way) in cloud.chain(trunks) {
+        let recorders = snapshot.recorders.iter().map(|r| {
+            (PeerName::Recorder(r.name.clone()), &r.address, r.target(), &r.realm, r.supervision(), Way::of_recorder(r))
+        });
+        for (name, address, target, realm, supervision, way) in cloud.chain(trunks).chain(recorders) {
             let known =
                 old.iter().position(|p| p.name == name && p.address == *address && p.target == target && p.realm == *realm);
             let mut peer = match known {
@@ -143,8 +148,11 @@ impl Peers {
     pub fn by_source(&self, own: &OwnAddresses, hop: &Hop) -> Option<&PeerName> {
         let believed = |p: &&Peer| hop.transport.is_secure() || !p.is_secure();
         let same_port = |p: &&Peer| p.servers.any(|server| server.remote == hop.remote);
-        let same_host =
-            |p: &&Peer| p.servers.any(|server| server.remote.ip() == hop.remote.ip()) && !hop.remote.ip().is_loopback();
+        // A recorder calls nobody: what comes from its host may be of somebody else there.
+        let calls = |p: &&Peer| !matches!(p.name, PeerName::Recorder(_));
+        let same_host = |p: &&Peer| {
+            calls(p) && p.servers.any(|server| server.remote.ip() == hop.remote.ip()) && !hop.remote.ip().is_loopback()
+        };
         let of_realm = |p: &&Peer| own.is_of_realm(hop, p.realm.as_deref());
         let peers = || self.list.iter().filter(of_realm).filter(believed);
         let registered = || peers().find(|p| p.way.is_registered_at(hop));
@@ -154,7 +162,9 @@ impl Peers {
 
     /// The peer that is configured by one of these names, which the other end of a connection has proved to bear (RFC 5922).
     pub fn by_certificate(&self, names: &[String]) -> Option<&PeerName> {
-        let bears = |peer: &&Peer| names.iter().any(|name| peer.address.host.eq_ignore_ascii_case(name));
+        let bears = |peer: &&Peer| {
+            !matches!(peer.name, PeerName::Recorder(_)) && names.iter().any(|name| peer.address.host.eq_ignore_ascii_case(name))
+        };
         self.list.iter().find(bears).map(|peer| &peer.name)
     }
 
@@ -445,6 +455,7 @@ impl std::fmt::Display for PeerName {
         match self {
             PeerName::Cloud => f.write_str("cloud"),
             PeerName::Trunk(name) => write!(f, "trunk:{name}"),
+            PeerName::Recorder(name) => write!(f, "recorder:{name}"),
         }
     }
 }

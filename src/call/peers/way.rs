@@ -1,6 +1,6 @@
 //! How a peer is named and reached beyond its servers: its outbound proxy, what its registrar asked for, and where its calls come from.
 
-use crate::config::{CloudSection, Network, TrunkSection};
+use crate::config::{CloudSection, Network, RecorderSection, TrunkSection};
 use ringfort_base::{Hop, Transport};
 use ringfort_sip::message::NameAddr;
 use ringfort_sip::uri::Uri;
@@ -29,6 +29,10 @@ impl Way {
         let (host, port) = trunk.named();
         let (proxy, sources) = (trunk.proxy_route(), trunk.sources.clone());
         Way { uri: Uri::sip(None, host, port), proxy, sources, service: Vec::new(), registered: None }
+    }
+
+    pub(super) fn of_recorder(recorder: &RecorderSection) -> Way {
+        Way { uri: recorder.uri(), proxy: None, sources: Vec::new(), service: Vec::new(), registered: None }
     }
 
     /// Takes another configuration over; what the registrar said stays.

@@ -54,7 +54,7 @@ impl Border {
     pub(crate) fn trunk<'s>(&self, snapshot: &'s Snapshot, hop: &Hop) -> Option<&'s TrunkSection> {
         match self.peer(hop)? {
             PeerName::Trunk(name) => snapshot.trunk(name),
-            PeerName::Cloud => None,
+            PeerName::Cloud | PeerName::Recorder(_) => None,
         }
     }
 
@@ -70,8 +70,10 @@ impl Border {
     /// The peer whose hop it is. A carrier may send from another port than it listens on.
     fn peer(&self, hop: &Hop) -> Option<&PeerName> {
         let same = |(_, address): &&(PeerName, SocketAddr)| *address == hop.remote;
-        let same_host =
-            |(_, address): &&(PeerName, SocketAddr)| address.ip() == hop.remote.ip() && !hop.remote.ip().is_loopback();
+        let same_host = |(name, address): &&(PeerName, SocketAddr)| {
+            let of_calls = !matches!(name, PeerName::Recorder(_));
+            of_calls && address.ip() == hop.remote.ip() && !hop.remote.ip().is_loopback()
+        };
         let peer = self.peers.iter().find(same).or_else(|| self.peers.iter().find(same_host)).map(|(name, _)| name);
         let source = || self.networks.iter().find(|(_, network)| network.contains(hop.remote.ip())).map(|(name, _)| name);
         peer.or_else(source)

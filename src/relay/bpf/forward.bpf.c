@@ -37,7 +37,7 @@ static long (*redirect_neigh)(__u32 ifindex, struct bpf_redir_neigh *hop, int le
 #define FAMILY_V4 2
 #define FAMILY_V6 10
 
-#define PORTS_MAX 20000
+#define PORTS_MAX 24000
 #define CLOCKS_MAX 8
 #define RTP_HEADER 12
 // RFC 3550 A.1, as media/quality/reception.rs has them.

@@ -20,6 +20,7 @@ fn record(call: u64, started: u64) -> CallRecord {
         packets: [1, 2],
         quality: Default::default(),
         missing: Default::default(),
+        recordings: Vec::new(),
     }
 }
 

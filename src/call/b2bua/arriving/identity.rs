@@ -21,10 +21,11 @@ pub(crate) enum Stranger {
 pub(crate) fn peer_at(env: &Env<'_>, hop: &Hop) -> Option<Source> {
     let proved = hop.flow.and_then(|flow| env.cx.proved.get(&flow));
     let peer = proved.and_then(|names| env.peers.by_certificate(names)).or_else(|| env.peers.by_source(&env.cx.own, hop))?;
-    Some(match peer {
-        PeerName::Cloud => Source::Cloud,
-        PeerName::Trunk(name) => Source::Trunk(name.clone()),
-    })
+    match peer {
+        PeerName::Cloud => Some(Source::Cloud),
+        PeerName::Trunk(name) => Some(Source::Trunk(name.clone())),
+        PeerName::Recorder(_) => None,
+    }
 }
 
 /// Finds the source of an INVITE, or of another request outside any dialog.

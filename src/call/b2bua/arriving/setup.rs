@@ -158,6 +158,8 @@ fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: R
         transfer: None,
         passed: None,
         replaced: None,
+        recorded: None,
+        considered: None,
         left: [0; 2],
         started: env.cx.now.wall,
         answered: None,

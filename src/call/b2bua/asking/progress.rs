@@ -35,6 +35,9 @@ impl Call {
         hop: Hop,
         response: &Message,
     ) {
+        if self.recorder_answered(env, tables, id, hop, response) {
+            return;
+        }
         let status = response.status().unwrap_or(500);
         if self.exchange.as_ref().is_some_and(|e| e.is_sent_by(id)) {
             return self.exchange_answered(env, tables, status, response);
@@ -308,6 +311,9 @@ impl Call {
 
     /// A request of this call has no final response and will have none.
     pub(in crate::b2bua) fn request_failed(&mut self, env: &mut Env<'_>, tables: &mut Tables, id: TransactionId, what: &str) {
+        if self.recorder_failed(env, tables, id) {
+            return;
+        }
         if self.exchange.as_ref().is_some_and(|e| e.is_sent_by(id)) {
             // RFC 3261 14.1: a re-INVITE that meets no answer ends the dialog.
             return self.end(env, tables, Cause::named(408, "peer-gone"));

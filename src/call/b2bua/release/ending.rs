@@ -114,6 +114,7 @@ impl Call {
         self.reject_exchange(env, 487);
         self.answer_waiting(env);
         self.phase = Phase::Ending;
+        self.end_recording(env, tables);
         if let Some(target) = self.transfer.as_mut().and_then(|transfer| transfer.target.take()) {
             tables.deferred.push(crate::b2bua::transfer::Deferred::GiveUp(target));
         }
@@ -178,6 +179,7 @@ impl Call {
             packets: [packets(Some(&self.caller)) + left[0], packets(self.callee.as_ref()) + left[1]],
             quality: Box::new(self.quality()),
             missing: Box::new(self.missing(Watch::worst)),
+            recordings: self.recordings(),
         };
         if self.answered.is_none() {
             env.cx.totals.calls_failed += 1;

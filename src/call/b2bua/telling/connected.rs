@@ -85,6 +85,11 @@ impl Connected {
         }
     }
 
+    /// User part and name, as far as known.
+    pub fn person_told(&self) -> (&str, &str) {
+        (&self.user, &self.name)
+    }
+
     fn person(&self, snapshot: &Snapshot, of: Option<&Source>, listener: &Source) -> Person {
         let user = match (listener, of) {
             (Source::Trunk(name), Some(source @ Source::Account(_))) => route::presented(snapshot, name, source, &self.user),

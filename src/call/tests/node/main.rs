@@ -26,6 +26,7 @@ mod pickup;
 mod places;
 mod profiles;
 mod realms;
+mod recording;
 mod redirect;
 mod refer;
 mod registrar;

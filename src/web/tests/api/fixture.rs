@@ -6,7 +6,7 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use ringfort_base::entropy::Seeded;
-use ringfort_base::event::{CallRecord, LegQuality, MissingAudio, Mode};
+use ringfort_base::event::{CallRecord, LegQuality, MissingAudio, Mode, RecordingNote};
 use ringfort_base::{CallId, Now, Pii, SourceNet, Time, Transport, Wall};
 use ringfort_call::status::{BanStatus, CallStatus, PeerStatus, RegistrationStatus, Status, Totals};
 use ringfort_web::{Admins, Backend, Hasher, PhoneAccount, WebOptions, WebState, router};
@@ -271,6 +271,7 @@ pub fn call(id: u64) -> CallStatus {
         tier: ["kernel".into(), "sockets".into()],
         tier_reason: [String::new(), "SRTP begins or ends here".into()],
         missing: [Some(missing()), Some(missing())],
+        recording: "by main".into(),
     }
 }
 
@@ -299,5 +300,11 @@ fn record() -> CallRecord {
         packets: [1, 2],
         quality: Box::new([quality(); 2]),
         missing: Box::new([Some(missing()), Some(missing())]),
+        recordings: vec![RecordingNote {
+            recorder: "main".into(),
+            began: Some(Wall(2)),
+            ended: Wall(3),
+            cause: "call-ended".into(),
+        }],
     }
 }

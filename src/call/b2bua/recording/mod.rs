@@ -1,0 +1,140 @@
+//! Recording (RFC 7866, RFC 7865): the node as the client of a recorder. A recorded call owns its recording session as it owns its legs,
+//! and waits for it in nothing: a recorder that is slow, wrong or dead costs the recording, never the call. Read on in the order of a
+//! recording's life: [`begin`] (which calls, by which recorder), [`answered`] (what the recorder says to the node's requests), [`told`]
+//! (what it is told when the call changes), [`asked`] (what it asks for itself), [`announce`] (parties are told), [`end`]. [`metadata`]
+//! words who is recorded.
+
+mod announce;
+mod answered;
+mod asked;
+mod begin;
+mod end;
+mod metadata;
+mod told;
+
+use super::call::{Call, Side};
+use crate::config::RecordingSection;
+use bytes::Bytes;
+use metadata::Cast;
+use ringfort_base::event::RecordingNote;
+use ringfort_base::{Hop, PortId, Time, Wall};
+use ringfort_media::plan::CopyPlan;
+use ringfort_media::recording::RecordingSession;
+use ringfort_sip::dialog::Dialog;
+use ringfort_sip::transaction::TransactionId;
+use serde::{Deserialize, Serialize};
+use told::Scene;
+
+/// What a call knows of its recording. Of a session that stands a restarted process needs the dialog only: it ends that one and begins
+/// another, for the recorder has missed what was said meanwhile, and a new session says so by its time.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Recorded {
+    /// The rule that fits; `None`: none does any more.
+    #[serde(skip)]
+    wanted: Option<RecordingSection>,
+    /// Who is recorded.
+    cast: Cast,
+    /// The dialog with the recorder, once it stands.
+    dialog: Option<Dialog>,
+    /// With whom, and since when.
+    stands: Option<(String, Wall)>,
+    /// Sessions that ended, or did not come to be.
+    notes: Vec<RecordingNote>,
+    /// Sessions begun so far.
+    #[serde(skip)]
+    tries: usize,
+    #[serde(skip)]
+    live: Option<Live>,
+    /// Which parties hear now that the call is recorded.
+    #[serde(skip)]
+    announcing: [bool; 2],
+}
+
+/// A session with a recorder, or the try of one.
+struct Live {
+    recorder: String,
+    hop: Hop,
+    /// Call-ID and the node's tag.
+    key: (String, String),
+    /// As it was sent, by this transaction.
+    invite: (TransactionId, Bytes),
+    /// The recorder said anything to the INVITE.
+    spoke: bool,
+    /// ACK of the last 2xx, repeated when the 2xx is.
+    ack: Option<(TransactionId, Hop, Bytes)>,
+    audio: RecordingSession,
+    /// UDP port numbers, to be given back.
+    numbers: Vec<u16>,
+    began: Option<Wall>,
+    /// What the recorder knows of the call.
+    told: Option<Scene>,
+    /// A request within the dialog that waits for its answer.
+    asked: Option<(TransactionId, Question)>,
+    /// It is told nothing before this time.
+    quiet_until: Time,
+}
+
+/// What the node asks a recorder within the dialog.
+enum Question {
+    /// To take a change.
+    Change(Box<Scene>),
+    /// Whether it is still there.
+    Alive,
+}
+
+impl Recorded {
+    fn new(rule: RecordingSection, cast: Cast) -> Recorded {
+        let (dialog, stands, live, notes) = (None, None, None, Vec::new());
+        Recorded { wanted: Some(rule), cast, dialog, stands, notes, tries: 0, live, announcing: [false; 2] }
+    }
+
+    fn live_dialog(&self) -> Option<(&Live, &Dialog)> {
+        Some((self.live.as_ref()?, self.dialog.as_ref()?))
+    }
+}
+
+impl Call {
+    /// What is copied of the packets of this side's peer. `None`: nothing now.
+    pub(super) fn copied(&self, side: Side) -> Option<CopyPlan> {
+        let recorded = self.recorded.as_ref()?;
+        let (live, _) = recorded.live_dialog()?;
+        let told = recorded.wanted.as_ref().is_some_and(|rule| rule.announce.is_empty()) || recorded.cast.is_told();
+        if !told || self.is_held() {
+            return None;
+        }
+        live.audio.copy(side as usize)
+    }
+
+    /// Whether a party takes no audio now.
+    fn is_held(&self) -> bool {
+        let legs = [Some(&self.caller), self.callee.as_ref()].into_iter().flatten();
+        legs.filter_map(|leg| leg.media.as_ref()).any(|media| media.session.on_hold())
+    }
+
+    /// The recorder that has a session of this call, or is asked for one.
+    pub(super) fn recorder(&self) -> Option<&str> {
+        Some(&self.recorded.as_ref()?.live.as_ref()?.recorder)
+    }
+
+    /// How its recording stands, in words; empty: it is not to be recorded.
+    pub(super) fn recording_state(&self) -> String {
+        let Some(recorded) = &self.recorded else { return String::new() };
+        match (&recorded.live, &recorded.dialog) {
+            (Some(live), Some(_)) if recorded.announcing.contains(&true) => format!("announced, then by {}", live.recorder),
+            (Some(live), Some(_)) => format!("by {}", live.recorder),
+            (Some(live), None) => format!("{} is asked", live.recorder),
+            (None, _) => recorded.notes.last().map(|note| format!("no: {}", note.cause)).unwrap_or_default(),
+        }
+    }
+
+    /// Sessions of this call with recorders, for its record.
+    pub(super) fn recordings(&self) -> Vec<RecordingNote> {
+        self.recorded.as_ref().map(|recorded| recorded.notes.clone()).unwrap_or_default()
+    }
+
+    /// Whether this port leads to a recorder.
+    fn is_recorders(&self, port: PortId) -> bool {
+        let live = self.recorded.as_ref().and_then(|recorded| recorded.live.as_ref());
+        live.is_some_and(|live| live.audio.ports().any(|own| own == port))
+    }
+}
