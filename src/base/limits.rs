@@ -150,6 +150,10 @@ pub const SDP_LINES_MAX: usize = 1_024;
 pub const SDP_FORMATS_MAX: usize = 64;
 /// Attributes of a fax that pass from one leg to the other.
 pub const FAX_ATTRIBUTES_MAX: usize = 16;
+/// Attributes of video that pass from one leg to the other: feedback for each format, header extensions.
+pub const VIDEO_ATTRIBUTES_MAX: usize = 128;
+/// SSRCs of video that one leg is told of the other's.
+pub const VIDEO_SOURCES_MAX: usize = 4;
 
 /// Largest media datagram handled, octets: an Ethernet frame's worth.
 pub const MEDIA_DATAGRAM_MAX: usize = 1_500;

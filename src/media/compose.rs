@@ -8,6 +8,7 @@ use crate::remote::LineShape;
 use crate::sdes::Crypto;
 use crate::sdp::{Fingerprint, Line, Media, MediaLine, Sdp, Setup, attribute_line};
 use crate::session::MediaAddress;
+use crate::video::Video;
 use crate::webrtc::IceCredentials;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -22,6 +23,9 @@ pub(crate) struct Local {
     pub lines: Vec<LineShape>,
     /// Place of the carried audio line, or of the fax in its place.
     pub audio: usize,
+    /// Place of the video line that is carried beside it.
+    #[serde(default)]
+    pub video: Option<usize>,
     /// Formats, direction and attributes.
     pub description: Description,
     /// `a=rtcp-mux` is written.
@@ -61,21 +65,23 @@ pub(crate) fn compose(local: &Local, hop: &Hop<'_>) -> Vec<u8> {
         Line::new('c', &place),
         Line::new('t', "0 0"),
     ];
-    let mid = local.lines.get(local.audio).and_then(|line| line.mid.as_deref());
-    if let (true, Some(mid)) = (local.bundled, mid) {
-        session.push(attribute_line("group", Some(&format!("BUNDLE {mid}"))));
+    let carried = [Some(local.audio), local.video].into_iter().flatten().filter_map(|index| local.lines.get(index));
+    let mids: Vec<&str> = carried.filter_map(|line| line.mid.as_deref()).collect();
+    if local.bundled && !mids.is_empty() {
+        session.push(attribute_line("group", Some(&format!("BUNDLE {}", mids.join(" ")))));
     }
     if hop.ice.is_some() {
         session.push(attribute_line("ice-lite", None));
         // Candidates may come late or not at all: addresses are learnt from checks (RFC 8838 4).
         session.push(attribute_line("ice-options", Some("trickle")));
     }
-    let section = |(index, shape): (usize, &LineShape)| match index == local.audio {
-        true => match local.description.fax.as_ref().filter(|_| local.description.is_fax()) {
-            Some(fax) => fax_section(fax, shape, hop),
-            None => audio_section(local, shape, hop),
-        },
-        false => refusal(shape),
+    let section = |(index, shape): (usize, &LineShape)| match (&local.description, local.video == Some(index)) {
+        (Description { fax: Some(fax), .. }, _) if index == local.audio && local.description.is_fax() => {
+            fax_section(fax, shape, hop)
+        }
+        _ if index == local.audio => audio_section(local, shape, hop),
+        (Description { video: Some(video), .. }, true) => video_section(local, video, shape, hop),
+        _ => refusal(shape),
     };
     Sdp { session, media: local.lines.iter().enumerate().map(section).collect() }.write()
 }
@@ -123,6 +129,31 @@ pub(crate) fn audio_section(local: &Local, shape: &LineShape, hop: &Hop<'_>) -> 
     }
     write_rtcp(&mut media, local, hop);
     local.crypto.iter().for_each(|crypto| media.attribute("crypto", Some(&crypto.text())));
+    if description.direction.sends() {
+        write_track(&mut media, local, hop, "");
+    }
+    write_dtls(&mut media, local, hop);
+    media
+}
+
+/// On the transport of the audio. Every section says all of it: some browsers look at the first one only, some at each.
+fn video_section(local: &Local, video: &Video, shape: &LineShape, hop: &Hop<'_>) -> Media {
+    let formats = video.formats.iter().map(|format| format.payload.to_string()).collect();
+    let (kind, proto, port) = (shape.kind.clone(), shape.proto.clone(), hop.address.rtp.port());
+    let mut media = Media::new(MediaLine { kind, port, ports: None, proto, formats });
+    video.formats.iter().for_each(|format| write_format(&mut media, format));
+    video.attributes.iter().for_each(|text| media.lines.push(Line::new('a', text)));
+    media.attribute(video.direction.as_str(), None);
+    if let Some(mid) = &shape.mid {
+        media.attribute("mid", Some(mid));
+    }
+    write_rtcp(&mut media, local, hop);
+    if video.direction.sends() {
+        write_track(&mut media, local, hop, "v");
+        video.repeats.iter().for_each(|(one, other)| media.attribute("ssrc-group", Some(&format!("FID {one} {other}"))));
+        // A name has to be there (RFC 5576 6.1). It is the node's own.
+        video.sources.iter().for_each(|ssrc| media.attribute("ssrc", Some(&format!("{ssrc} cname:{}", hop.track))));
+    }
     write_dtls(&mut media, local, hop);
     media
 }
@@ -149,14 +180,18 @@ fn write_rtcp(media: &mut Media, local: &Local, hop: &Hop<'_>) {
     }
 }
 
-/// Fingerprint and role, and what a browser needs besides to open the transport (RFC 8829 5.2.1). No `a=ssrc`: the streams are the
-/// other peer's and their numbers are not known yet; a browser finds them by the only media line. `a=msid` gives its application a
-/// track.
+/// `a=msid` gives a browser's application a track, and with video a stream, by which it keeps both in step (RFC 8830). No `a=ssrc` of
+/// audio: the streams are the other peer's and their numbers are not known yet; a browser finds them by their payload types.
+fn write_track(media: &mut Media, local: &Local, hop: &Hop<'_>, which: &str) {
+    if hop.ice.is_some() {
+        let stream = if local.video.is_some() { hop.track } else { "-" };
+        media.attribute("msid", Some(&format!("{stream} {}{which}", hop.track)));
+    }
+}
+
+/// Fingerprint and role, and what a browser needs besides to open the transport (RFC 8829 5.2.1).
 fn write_dtls(media: &mut Media, local: &Local, hop: &Hop<'_>) {
     if let Some(credentials) = hop.ice {
-        if local.description.direction.sends() {
-            media.attribute("msid", Some(&format!("- {}", hop.track)));
-        }
         media.attribute("ice-ufrag", Some(&credentials.ufrag));
         media.attribute("ice-pwd", Some(&credentials.pwd));
     }
@@ -176,6 +211,7 @@ pub(crate) fn cleaned(description: &Description) -> Description {
     let mut clean = description.clone();
     clean.attributes.retain(|text| !names_a_place(text));
     clean.formats.retain(|format| !format.encoding.as_deref().is_some_and(names_a_place));
+    clean.video = clean.video.as_ref().map(Video::cleaned);
     clean.fax = clean.fax.as_ref().map(Fax::cleaned);
     clean.formats.iter_mut().for_each(|format| format.parameters.retain(|text| !names_a_place(text)));
     clean

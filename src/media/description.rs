@@ -6,6 +6,7 @@
 use crate::audio::Codec;
 use crate::fax::Fax;
 use crate::sdp::Direction;
+use crate::video::Video;
 use serde::{Deserialize, Serialize};
 
 /// One payload format of the audio line.
@@ -77,7 +78,7 @@ impl Format {
     }
 }
 
-/// Static audio payload types (RFC 3551 table 4) that peers offer without `a=rtpmap`.
+/// Static payload types (RFC 3551 tables 4 and 5) that peers offer without `a=rtpmap`.
 fn static_encoding(payload: u8) -> Option<&'static str> {
     Some(match payload {
         0 => "PCMU/8000",
@@ -88,6 +89,9 @@ fn static_encoding(payload: u8) -> Option<&'static str> {
         13 => "CN/8000",
         15 => "G728/8000",
         18 => "G729/8000",
+        26 => "JPEG/90000",
+        31 => "H261/90000",
+        34 => "H263/90000",
         _ => return None,
     })
 }
@@ -112,6 +116,9 @@ pub struct Description {
     /// A fax in the place of the audio, of which there is none then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fax: Option<Fax>,
+    /// Video beside the audio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video: Option<Video>,
 }
 
 impl Description {
@@ -130,7 +137,12 @@ impl Description {
     pub fn spoken(mut self) -> Description {
         self.formats.retain(|format| format.codec().is_some() || format.is_events() || !format.is_speech());
         self.attributes.clear();
-        self
+        self.without_video()
+    }
+
+    /// The same without pictures, which no service has.
+    pub fn without_video(self) -> Description {
+        Description { video: None, ..self }
     }
 
     /// Whether it is a fax's, and no audio's.

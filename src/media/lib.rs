@@ -24,6 +24,7 @@ pub mod security;
 pub mod session;
 pub mod srtp;
 pub mod tier;
+pub mod video;
 pub mod webrtc;
 
 pub use description::Description;

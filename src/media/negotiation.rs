@@ -11,6 +11,7 @@ use crate::sdes::Crypto;
 use crate::sdp::Setup;
 use crate::security::{Keying, Security, Srtp};
 use crate::session::LegKind;
+use crate::video::Video;
 use ringfort_base::{Entropy, limits};
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +95,26 @@ impl Agreed {
         self.remote.description.direction.sends() && self.local.description.direction.receives()
     }
 
+    /// Video of the node's and of the peer's description, where both have it.
+    fn videos(&self) -> Option<(&Video, &Video)> {
+        self.local.video.and(self.remote.video)?;
+        Some((self.local.description.video.as_ref()?, self.remote.description.video.as_ref()?))
+    }
+
+    /// Payload types by which the peer may send video.
+    pub fn video(&self) -> Vec<u8> {
+        self.videos().map(|(local, _)| local.formats.iter().map(|format| format.payload).collect()).unwrap_or_default()
+    }
+
+    /// The peer may send, and be sent, anything at all.
+    pub fn flows(&self) -> (bool, bool) {
+        let (comes, goes) = self.videos().map_or((false, false), |(local, remote)| {
+            let (ours, theirs) = (local.direction, remote.direction);
+            (theirs.sends() && ours.receives(), ours.sends() && theirs.receives())
+        });
+        (self.peer_may_send() || comes, self.node_may_send() || goes)
+    }
+
     /// Keys of the node and of the peer, where both told one for the same suite (RFC 4568 5.1.3).
     pub fn keys(&self) -> Option<(&SrtpKeys, &SrtpKeys)> {
         let pair = |ours: &'_ Crypto| self.remote.crypto.iter().position(|theirs| theirs.answers(ours));
@@ -126,7 +147,7 @@ pub(crate) fn offer(
     if let Some(fax) = description.fax.clone().filter(|_| description.is_fax()) {
         admit_fax(&policy.security, webrtc || before.is_some_and(|local| local.setup.is_some() || !local.crypto.is_empty()))?;
         let audio = place(&mut lines, audio, fax_line(), !fax.alone && before.is_some());
-        return Ok(Local { lines, audio, description, rtcp_mux: false, bundled, setup: None, crypto: Vec::new() });
+        return Ok(Local { lines, audio, video: None, description, rtcp_mux: false, bundled, setup: None, crypto: Vec::new() });
     }
     policy.repertoire.supplement(&mut description.formats, description.digits_turned);
     policy.digits.fit(&mut description.formats);
@@ -136,8 +157,13 @@ pub(crate) fn offer(
     let audio = place(&mut lines, audio, own, false);
     let dtls = webrtc || before.map_or(policy.security.asks_for_dtls(), |local| local.setup.is_some());
     let setup = dtls.then_some(Setup::Actpass);
+    description.video = description.video.filter(|video| webrtc && bundled && video.bundled && video.has_picture());
+    let video = description.video.as_ref().map(|_| video_place(&mut lines, audio)).unwrap_or_default();
+    if video.is_none() {
+        description.video = None;
+    }
     // A port of its own for RTCP would need a handshake of its own (RFC 5764 3).
-    Ok(Local { lines, audio, description, rtcp_mux: dtls || mux, bundled, setup, crypto: Vec::new() })
+    Ok(Local { lines, audio, video, description, rtcp_mux: dtls || mux, bundled, setup, crypto: Vec::new() })
 }
 
 pub(crate) fn first_line(webrtc: bool, security: &Security) -> LineShape {
@@ -153,6 +179,18 @@ pub(crate) fn first_line(webrtc: bool, security: &Security) -> LineShape {
 
 fn fax_line() -> LineShape {
     LineShape { kind: "image".to_owned(), proto: "udptl".to_owned(), format: "t38".to_owned(), mid: None }
+}
+
+/// Place of the video line: the one that was there before, or a new one behind all others. `None`: there is no room.
+fn video_place(lines: &mut Vec<LineShape>, audio: usize) -> Option<usize> {
+    if let Some(at) = lines.iter().position(|line| line.kind == "video") {
+        return Some(at);
+    }
+    let proto = lines.get(audio).filter(|_| lines.len() < limits::SDP_MEDIA_MAX)?.proto.clone();
+    let free = |mid: &String| lines.iter().all(|line| line.mid.as_ref() != Some(mid));
+    let mid = (lines.len()..=2 * limits::SDP_MEDIA_MAX).map(|number| number.to_string()).find(free);
+    lines.push(LineShape { kind: "video".to_owned(), proto, format: "0".to_owned(), mid });
+    Some(lines.len() - 1)
 }
 
 /// Place of the line that carries the call, of the shape of `wanted`: one that is there, or a new one behind all others if `beside`, or
@@ -183,7 +221,7 @@ fn fax_answer(remote: &Remote, description: Description) -> Result<Local, MediaE
         return Err(MediaError::NoCommonFormat);
     }
     let (lines, audio, bundled) = (remote.lines.clone(), remote.audio, remote.bundled);
-    Ok(Local { lines, audio, description, rtcp_mux: false, bundled, setup: None, crypto: Vec::new() })
+    Ok(Local { lines, audio, video: None, description, rtcp_mux: false, bundled, setup: None, crypto: Vec::new() })
 }
 
 /// The answer to `remote` that tells what the other leg's peer said, cut to what was offered (RFC 3264 6.1). Where nothing of it was
@@ -213,9 +251,11 @@ pub(crate) fn answer(
         return Err(MediaError::NoCommonFormat);
     }
     description.direction = description.direction.and(remote.description.direction.reversed());
+    description.video = common_video(description.video.as_ref(), remote.description.video.as_ref());
     Ok(Local {
         lines: remote.lines.clone(),
         audio: remote.audio,
+        video: remote.video.filter(|_| description.video.is_some()),
         description,
         rtcp_mux: remote.rtcp_mux,
         bundled: remote.bundled,
@@ -237,6 +277,8 @@ pub(crate) fn admit_answer(mut remote: Remote, offered: &Local) -> Result<Remote
         return Err(MediaError::NoCommonFormat);
     }
     description.direction = description.direction.and(offered.description.direction.reversed());
+    description.video = common_video(description.video.as_ref(), offered.description.video.as_ref());
+    remote.video = remote.video.filter(|_| remote.description.video.is_some());
     remote.crypto.retain(|theirs| offered.crypto.iter().any(|ours| theirs.answers(ours)));
     remote.crypto.truncate(1);
     Ok(remote)
@@ -291,6 +333,10 @@ fn keep_events(formats: &mut Vec<Format>, offered: &[Format]) {
     let own = formats.iter().find(|format| format.is_speech()).and_then(|speech| events_beside(offered, speech));
     let own = own.filter(|own| formats.iter().all(|format| format.payload != own.payload)).cloned();
     formats.extend(own);
+}
+
+fn common_video(answered: Option<&Video>, offered: Option<&Video>) -> Option<Video> {
+    answered?.common(offered?)
 }
 
 fn common(mut formats: Vec<Format>, offered: &[Format]) -> Vec<Format> {

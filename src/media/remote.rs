@@ -7,6 +7,7 @@ use crate::hiding::Secrets;
 use crate::sdes::{self, Crypto};
 use crate::sdp::{Connection, Direction, Fingerprint, MediaLine, Rule, Sdp, SdpError, Section, Setup, payload_type};
 use crate::session::LegKind;
+use crate::video::Video;
 use crate::webrtc::IceCredentials;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -31,6 +32,9 @@ pub(crate) struct Remote {
     pub lines: Vec<LineShape>,
     /// Place of the carried audio line, or of the fax in its place.
     pub audio: usize,
+    /// Place of the video line that is carried beside it.
+    #[serde(default)]
+    pub video: Option<usize>,
     /// What the other leg is told.
     pub description: Description,
     /// Where RTP goes; `None` for a host name, for `0.0.0.0` and for browsers.
@@ -145,6 +149,7 @@ impl Remote {
         let mut remote = Remote {
             lines: shapes(sdp),
             audio,
+            video: None,
             description,
             rtp: None,
             rtcp: None,
@@ -164,9 +169,37 @@ impl Remote {
                 // One of both (RFC 8643 4): keys that DTLS agrees on are no secret of whoever carries the signalling.
                 remote.crypto = if remote.dtls.is_none() { crypto_of(section) } else { Vec::new() };
             }
-            LegKind::Webrtc => remote.dtls = Some(read_webrtc(sdp, section)?),
+            LegKind::Webrtc => {
+                remote.dtls = Some(read_webrtc(sdp, section)?);
+                remote.read_bundled_video(sdp, section)?;
+            }
         }
         Ok(remote)
+    }
+
+    /// The first video line that comes on the transport of the audio. One on a transport of its own is none to us.
+    fn read_bundled_video(&mut self, sdp: &Sdp, audio: Section<'_>) -> Result<(), MediaError> {
+        let groups = sdp.session_section().groups()?;
+        let together = |mid: &str| {
+            let audio = audio.mid().unwrap_or_default();
+            let has = |group: &crate::sdp::Group<'_>, mid: &str| group.mids().any(|member| member == mid);
+            groups.iter().any(|group| group.semantics == "BUNDLE" && has(group, mid) && has(group, audio))
+        };
+        let usable = |index: &usize| {
+            let Some((media, section)) = sdp.media.get(*index).zip(sdp.media_section(*index)) else { return false };
+            let live = media.line().port != 0 || section.has("bundle-only");
+            media.line().kind == "video" && live && section.has("rtcp-mux") && section.mid().is_some_and(together)
+        };
+        let Some(index) = (0..sdp.media.len()).find(|index| usable(index) && carries(LegKind::Webrtc, sdp, *index)) else {
+            return Ok(());
+        };
+        if let Some((media, section)) = sdp.media.get(index).zip(sdp.media_section(index)) {
+            let secrets = Secrets::of(sdp);
+            let formats = read_formats(media.line(), section, sdp.media_line_number(index), &secrets)?;
+            let video = Video::read(section, &secrets, formats, true);
+            (self.video, self.description.video) = (Some(index), Some(video));
+        }
+        Ok(())
     }
 
     /// `c=`, port and `a=rtcp` of a plain RTP peer.
@@ -235,6 +268,7 @@ fn read_description(sdp: &Sdp, line: &MediaLine, section: Section<'_>, head: usi
         digits_turned: false,
         attributes,
         fax: None,
+        video: None,
     })
 }
 

@@ -253,6 +253,8 @@ impl LegSession {
         let agreed = self.agreed.as_ref().ok_or(MediaError::OutOfOrder { wanted: "repeated offer", needed: "an agreement" })?;
         let mut local = agreed.local.clone();
         local.setup = local.setup.map(|_| Setup::Actpass);
+        // What the peer refused is not asked for again.
+        local.video = local.video.filter(|_| agreed.remote.video.is_some());
         let body = self.write(&local, None)?;
         self.pending = Some(Pending::Sent(local));
         Ok(body)
@@ -400,6 +402,11 @@ impl LegSession {
     /// Encoding name of the codec that the peer is expected to send.
     pub fn codec(&self) -> Option<&str> {
         self.agreed.as_ref().and_then(Agreed::codec)
+    }
+
+    /// Video passes between this leg and its peer, on the transport of the audio.
+    pub fn has_video(&self) -> bool {
+        self.agreed.as_ref().is_some_and(|agreed| !agreed.video().is_empty())
     }
 
     /// A fax took the place of the audio.

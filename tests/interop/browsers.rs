@@ -140,3 +140,64 @@ fn the_first_audio_comes_soon_after_the_answer() -> Outcome<()> {
         Ok(())
     })
 }
+
+/// The fake camera's picture beside the tone, as the page's own phone knows audio only.
+const CAMERA: &str = "{
+    const devices = navigator.mediaDevices;
+    const sound = devices.getUserMedia;
+    devices.getUserMedia = async (wanted) => {
+        const stream = await sound.call(devices, wanted);
+        const camera = await MediaDevices.prototype.getUserMedia.call(devices, { video: { width: 320, height: 240 } });
+        camera.getVideoTracks().forEach((track) => stream.addTrack(track));
+        return stream;
+    };
+}";
+
+/// Frames that were decoded, and how often one was asked for anew.
+const PICTURES: &str = "(async () => {
+    const stats = [...(await window.ringfortPhone.peerConnection().getStats()).values()];
+    const video = stats.filter(({ kind }) => kind === 'video');
+    const sum = (type, name) => video.filter((s) => s.type === type).reduce((all, s) => all + (s[name] ?? 0), 0);
+    return {
+        decoded: sum('inbound-rtp', 'framesDecoded'),
+        asked: sum('outbound-rtp', 'pliCount') + sum('outbound-rtp', 'firCount') + sum('outbound-rtp', 'nackCount'),
+        told: sum('remote-inbound-rtp', 'packetsLost') >= 0 && video.some((s) => s.type === 'remote-inbound-rtp'),
+    };
+})()";
+
+/// Pictures pass both ways beside the tones, and reports of them too; on hold they stop, and come back.
+#[test]
+fn two_chromium_tabs_see_each_other() -> Outcome<()> {
+    play("interop-video", |scene| {
+        let node = Node::start(scene, Site::new(scene)?.account("101").account("102"))?;
+        let mut chromium = Browser::start(scene)?;
+        chromium.before_pages(CAMERA)?;
+        chromium.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
+        chromium.open_phone("grace", &node.page(), "102", &password_of("102"), 1_000.0)?;
+        chromium.dial("ada", "102")?;
+        chromium.click("grace", "answer")?;
+        let mut decoded = |chromium: &mut Browser, tab: &str, frames: f64| {
+            await_until(&format!("{frames} frames at {tab}"), seconds(20), || {
+                let seen = chromium.evaluate(tab, PICTURES)?;
+                Ok((seen["decoded"].as_f64().unwrap_or(0.0) > frames && seen["told"] == true).then_some(seen))
+            })
+        };
+        for tab in ["ada", "grace"] {
+            let seen = decoded(&mut chromium, tab, 60.0)?;
+            println!("{tab}: {seen}");
+        }
+        chromium.await_tone("ada", 1_000.0, seconds(5))?;
+        chromium.await_tone("grace", 440.0, seconds(5))?;
+        chromium.click("ada", "hold")?;
+        chromium.await_call("ada", "held", seconds(5))?;
+        chromium.click("ada", "hold")?;
+        chromium.await_call("ada", "connected", seconds(5))?;
+        for tab in ["ada", "grace"] {
+            let before = chromium.evaluate(tab, PICTURES)?["decoded"].as_f64().unwrap_or(0.0);
+            decoded(&mut chromium, tab, before + 30.0)?;
+        }
+        chromium.click("ada", "hangup")?;
+        chromium.await_call("grace", "ended", seconds(5))?;
+        node.await_metric("ringfort_calls", 0.0, seconds(5))
+    })
+}

@@ -178,7 +178,10 @@ impl Call {
             let how = Speaking { ssrc, ..how };
             Speech { how, what: Source::Port(far.port), digits: back.digits, pauses: back.passes }
         });
-        let destination = if there.passes { Destination::Port(far.port) } else { Destination::Discard(DiscardReason::Unheard) };
+        // Pictures pass whatever becomes of the audio.
+        let video = near.session.has_video() && far.session.has_video();
+        let destination =
+            if there.passes || video { Destination::Port(far.port) } else { Destination::Discard(DiscardReason::Unheard) };
         let speak = music.or(crossed);
         let silent = there.hearing.payloads.is_empty() && speak.is_none();
         (destination, (!silent).then_some(AudioPlan { hear: there.hearing, speak }))

@@ -63,7 +63,7 @@ fn in_words(missing: &Missing) -> MissingAudio {
 
 fn of_leg(media: &Media, delay_ms: f64) -> LegQuality {
     let counters = &media.counters;
-    let expected = counters.rtp_in + counters.rtp_lost;
+    let expected = counters.speech_in() + counters.rtp_lost;
     let jitter_ms = f64::from(counters.jitter_max_us) / 1_000.0;
     let score = || {
         let network = Network { loss: counters.rtp_lost as f64 / expected as f64, delay_ms, jitter_ms };

@@ -83,7 +83,7 @@ impl Call {
             Service::Conference(room) => Attendance::Room(room.clone()),
         };
         // The echo sends back whatever came; all else needs a codec that the node speaks.
-        let told = if *service == Service::Echo { offered } else { offered.spoken() };
+        let told = if *service == Service::Echo { offered.without_video() } else { offered.spoken() };
         let answer = if delayed { media.session.make_offer(now, &told) } else { media.session.make_answer(now, &told) };
         let answer = answer.map_err(|error| Failure::new(error.status(), "Service Not Possible"))?;
         media.attendance = Some(attendance);

@@ -17,7 +17,7 @@ impl LegSession {
     /// What the relay does with this leg's packets when accepted ones go to `to`.
     pub fn plan(&self, to: Destination) -> FlowPlan {
         let Some(agreed) = &self.agreed else { return closed(DiscardReason::NotConnected) };
-        let destination = if agreed.peer_may_send() { to } else { Destination::Discard(DiscardReason::OnHold) };
+        let destination = if agreed.flows().0 { to } else { Destination::Discard(DiscardReason::OnHold) };
         match agreed.remote.dtls.is_some() {
             true => self.dtls_plan(agreed, destination),
             false => self.rtp_plan(agreed, destination),
@@ -45,7 +45,7 @@ impl LegSession {
                 fragment: None,
             },
             destination,
-            transmit: Transmit { rtp: remote.rtp, rtcp, rtcp_mux, srtp: ours, muted: !agreed.node_may_send() },
+            transmit: Transmit { rtp: remote.rtp, rtcp, rtcp_mux, srtp: ours, muted: !agreed.flows().1 },
             audio: None,
             copy: None,
         }
@@ -64,18 +64,12 @@ impl LegSession {
                 srtp: theirs,
                 speech: agreed.speech(),
                 signals: agreed.signals(),
-                video: Vec::new(),
+                video: agreed.video(),
                 udptl: false,
                 fragment: self.fragment(),
             },
             destination,
-            transmit: Transmit {
-                rtp: Some(peer),
-                rtcp: None,
-                rtcp_mux: agreed.rtcp_mux(),
-                srtp: ours,
-                muted: !agreed.node_may_send(),
-            },
+            transmit: Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: agreed.rtcp_mux(), srtp: ours, muted: !agreed.flows().1 },
             audio: None,
             copy: None,
         }

@@ -129,7 +129,7 @@ impl Call {
         match self.media(side.other()).map(|m| m.session.make_offer(now, &told)) {
             // What the node says and hears itself is audio.
             None if described.is_fax() => self.reject_exchange(env, 488),
-            None => self.answer_exchange(env, tables, side, &described),
+            None => self.answer_exchange(env, tables, side, &described.without_video()),
             Some(Ok(sdp)) => self.send_exchange(env, side.other(), Some(sdp)),
             Some(Err(error)) => self.reject_exchange(env, error.status()),
         }

@@ -14,3 +14,4 @@ mod refusals;
 mod restart;
 mod rules;
 mod sdes;
+mod video;

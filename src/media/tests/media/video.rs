@@ -1,0 +1,205 @@
+//! Video between browsers: relayed as it is where both have it, refused with port 0 where not.
+
+use crate::peers::{BARESIP, CHROMIUM, PHONE_ANSWER, T0, lines, rtp, text, webrtc};
+use ringfort_media::plan::Destination;
+use ringfort_media::{Description, LegSession};
+
+/// The video section of Chromium, with simulcast, its line's name and its streams' names.
+const VIDEO: &str = "m=video 9 UDP/TLS/RTP/SAVPF 96 97 103 104\r\n\
+c=IN IP4 0.0.0.0\r\n\
+a=rtcp:9 IN IP4 0.0.0.0\r\n\
+a=ice-ufrag:qW3z\r\n\
+a=ice-pwd:H4xVt0dQ2mYk7nPzL1sBcR9f\r\n\
+a=ice-options:trickle\r\n\
+a=fingerprint:sha-256 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB:3B:4B:65:2E:7D:46:3F:54:42:CD:54:F1\r\n\
+a=setup:actpass\r\n\
+a=mid:1\r\n\
+a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n\
+a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
+a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n\
+a=extmap:13 urn:3gpp:video-orientation\r\n\
+a=extmap:14 http://alice.example.com/tracking\r\n\
+a=sendrecv\r\n\
+a=msid:7f3c1a52-lokal 9a51cc07-bild\r\n\
+a=rtcp-mux\r\n\
+a=rtcp-rsize\r\n\
+a=rtpmap:96 VP8/90000\r\n\
+a=rtcp-fb:96 goog-remb\r\n\
+a=rtcp-fb:96 transport-cc\r\n\
+a=rtcp-fb:96 ccm fir\r\n\
+a=rtcp-fb:96 nack\r\n\
+a=rtcp-fb:96 nack pli\r\n\
+a=rtcp-fb:96 x-alice at 10.0.0.1\r\n\
+a=rtcp-fb:77 nack\r\n\
+a=rtpmap:97 rtx/90000\r\n\
+a=fmtp:97 apt=96\r\n\
+a=rtpmap:103 H264/90000\r\n\
+a=rtcp-fb:103 nack pli\r\n\
+a=fmtp:103 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f\r\n\
+a=rtpmap:104 rtx/90000\r\n\
+a=fmtp:104 apt=103\r\n\
+a=ssrc-group:FID 2231627014 632943048\r\n\
+a=ssrc:2231627014 cname:4TOk42mSjXCkVIa6\r\n\
+a=ssrc:2231627014 msid:7f3c1a52-lokal 9a51cc07-bild\r\n\
+a=ssrc:632943048 cname:4TOk42mSjXCkVIa6\r\n\
+a=rid:hi send\r\n\
+a=simulcast:send hi\r\n";
+
+fn with_video() -> String {
+    CHROMIUM.replace("a=group:BUNDLE 0", "a=group:BUNDLE 0 1") + VIDEO
+}
+
+fn video_of(sdp: &str) -> Vec<String> {
+    let section = sdp.split("m=video").nth(1).expect("a video line");
+    let line = section.lines().next().unwrap_or_default();
+    std::iter::once(format!("m=video{line}")).chain(section.lines().skip(1).map(str::to_owned)).collect()
+}
+
+/// Offer and answer through both legs.
+fn joined() -> (LegSession, LegSession, String, String) {
+    let (mut one, mut other) = (webrtc(40_000), webrtc(40_002));
+    let described = one.receive_offer(T0, with_video().as_bytes()).unwrap();
+    let offer = text(other.make_offer(T0, &described).unwrap());
+    let answered = "m=video 9 UDP/TLS/RTP/SAVPF 96 97";
+    let theirs = with_video()
+        .replace("m=video 9 UDP/TLS/RTP/SAVPF 96 97 103 104", answered)
+        .replace("a=setup:actpass", "a=setup:active")
+        .replace("2231627014", "55555555")
+        .replace("632943048", "66666666");
+    let described = other.receive_answer(T0, theirs.as_bytes()).unwrap();
+    let answer = text(one.make_answer(T0, &described).unwrap());
+    (one, other, offer, answer)
+}
+
+#[test]
+fn browsers_get_each_other_s_video_line() {
+    let (one, other, offer, answer) = joined();
+    assert_eq!(lines(&offer, "a=group:"), ["a=group:BUNDLE 0 1"]);
+    let video = video_of(&offer);
+    assert_eq!(video[0], "m=video 40002 UDP/TLS/RTP/SAVPF 96 97 103 104");
+    for passed in [
+        "a=rtpmap:96 VP8/90000",
+        "a=fmtp:97 apt=96",
+        "a=fmtp:103 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f",
+        "a=rtcp-fb:96 nack pli",
+        "a=rtcp-fb:96 transport-cc",
+        "a=rtcp-fb:96 ccm fir",
+        "a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+        "a=extmap:13 urn:3gpp:video-orientation",
+        "a=ssrc-group:FID 2231627014 632943048",
+        "a=sendrecv",
+        "a=mid:1",
+        "a=rtcp-mux",
+        "a=setup:actpass",
+    ] {
+        assert!(video.iter().any(|line| line == passed), "{passed} is missing in {offer}");
+    }
+    let video = video_of(&answer);
+    assert_eq!(video[0], "m=video 40000 UDP/TLS/RTP/SAVPF 96 97");
+    assert!(video.contains(&"a=ssrc-group:FID 55555555 66666666".to_owned()), "{answer}");
+    for (leg, formats) in [(one, vec![96, 97]), (other, vec![96, 97, 103, 104])] {
+        let receive = leg.plan(Destination::Echo { ssrc: 1 }).receive;
+        // Before the handshake the port is closed; what is agreed on shows all the same.
+        assert!(receive.video.is_empty() && leg.has_video(), "{formats:?}");
+    }
+}
+
+/// Nothing of one browser's names, addresses and keys is in what the other one is told.
+#[test]
+fn names_and_unknown_words_stay() {
+    let (.., offer, answer) = joined();
+    for hidden in [
+        "7f3c1a52",
+        "9a51cc07",
+        "4TOk42mSjXCkVIa6",
+        "qW3z",
+        "H4xVt0dQ",
+        "4A:AD",
+        "alice",
+        "10.0.0.1",
+        "sdes:mid",
+        "rtp-stream-id",
+        "simulcast",
+        "a=rid",
+        "rtcp-fb:77",
+        "192.168",
+    ] {
+        assert!(!offer.contains(hidden) && !answer.contains(hidden), "{hidden}");
+    }
+}
+
+#[test]
+fn who_has_no_video_refuses_it_and_so_does_the_node() {
+    let (mut one, mut other) = (webrtc(40_000), webrtc(40_002));
+    let described = one.receive_offer(T0, with_video().as_bytes()).unwrap();
+    other.make_offer(T0, &described).unwrap();
+    let refusing = CHROMIUM.replace("a=setup:actpass", "a=setup:active") + "m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\n";
+    let described = other.receive_answer(T0, refusing.as_bytes()).unwrap();
+    let answer = text(one.make_answer(T0, &described).unwrap());
+    assert_eq!(lines(&answer, "m=video"), ["m=video 0 UDP/TLS/RTP/SAVPF 96"]);
+    assert_eq!(lines(&answer, "a=group:"), ["a=group:BUNDLE 0"]);
+    assert!(!one.has_video() && !other.has_video());
+    // A refresh does not ask for it again.
+    assert_eq!(lines(&text(other.repeat_offer().unwrap()), "m=video")[0].split(' ').nth(1), Some("0"));
+}
+
+#[test]
+fn a_phone_is_not_told_of_a_browser_s_video() {
+    let (mut browser, mut phone) = (webrtc(40_000), rtp(40_002));
+    let described = browser.receive_offer(T0, with_video().as_bytes()).unwrap();
+    let offer = text(phone.make_offer(T0, &described).unwrap());
+    assert_eq!(lines(&offer, "m=").len(), 1, "{offer}");
+    let described = phone.receive_answer(T0, PHONE_ANSWER.replace("101", "126").as_bytes()).unwrap();
+    let answer = text(browser.make_answer(T0, &described).unwrap());
+    assert_eq!(lines(&answer, "m=video")[0].split(' ').nth(1), Some("0"), "{answer}");
+    // The same from the phone's side.
+    let (mut phone, mut browser) = (rtp(40_002), webrtc(40_000));
+    let offer = format!("{BARESIP}m=video 7000 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n");
+    let described = phone.receive_offer(T0, offer.as_bytes()).unwrap();
+    assert_eq!(lines(&text(browser.make_offer(T0, &described).unwrap()), "m=").len(), 1);
+}
+
+/// A line on a transport of its own is none to the node: it has one port for a browser.
+#[test]
+fn video_outside_the_bundle_is_refused() {
+    let mut leg = webrtc(40_000);
+    let described = leg.receive_offer(T0, with_video().replace("BUNDLE 0 1", "BUNDLE 0").as_bytes()).unwrap();
+    assert_eq!(described.video, None);
+    let answer = text(leg.make_answer(T0, &described).unwrap());
+    assert_eq!(lines(&answer, "m=video")[0].split(' ').nth(1), Some("0"));
+}
+
+#[test]
+fn video_comes_and_goes_in_later_offers() {
+    let (mut one, mut other) = (webrtc(40_000), webrtc(40_002));
+    let pass = |one: &mut LegSession, other: &mut LegSession, offer: &str, answer: &str| {
+        let described = one.receive_offer(T0, offer.as_bytes()).unwrap();
+        let told = text(other.make_offer(T0, &described).unwrap());
+        let described = other.receive_answer(T0, answer.replace("a=setup:actpass", "a=setup:active").as_bytes()).unwrap();
+        (told, text(one.make_answer(T0, &described).unwrap()))
+    };
+    let (told, _) = pass(&mut one, &mut other, CHROMIUM, CHROMIUM);
+    assert_eq!(lines(&told, "m=").len(), 1);
+    let both = with_video();
+    let (told, answered) = pass(&mut one, &mut other, &both, &both);
+    assert!(video_of(&told)[0].starts_with("m=video 40002 ") && video_of(&answered)[0].starts_with("m=video 40000 "));
+    // On hold: the direction passes.
+    let held = both.replace("a=sendrecv", "a=sendonly");
+    let (told, answered) = pass(&mut one, &mut other, &held, &both.replace("a=sendrecv", "a=recvonly"));
+    assert_eq!((lines(&told, "a=sendonly").len(), lines(&answered, "a=recvonly").len()), (2, 2), "{told}{answered}");
+    let gone = CHROMIUM.to_owned() + "m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\n";
+    let (told, answered) = pass(&mut one, &mut other, &gone, &gone);
+    for sdp in [told, answered] {
+        assert_eq!((lines(&sdp, "m=").len(), lines(&sdp, "m=video")[0].split(' ').nth(1)), (2, Some("0")), "{sdp}");
+    }
+    assert!(!one.has_video() && !other.has_video());
+}
+
+#[test]
+fn a_service_has_no_pictures() {
+    let mut leg = webrtc(40_000);
+    let described = leg.receive_offer(T0, with_video().as_bytes()).unwrap();
+    assert!(described.clone().spoken().video.is_none() && Description::g711().video.is_none());
+    let answer = text(leg.make_answer(T0, &described.without_video()).unwrap());
+    assert_eq!(lines(&answer, "m=video")[0].split(' ').nth(1), Some("0"));
+}
