@@ -62,7 +62,8 @@ impl RecordingSession {
             let description = Description { formats: formats.clone(), direction, attributes, ..Description::default() };
             let crypto = offer_crypto(&self.security, stream.agreed.as_ref(), entropy);
             let (lines, setup) = (shapes.clone(), None);
-            stream.offered = Some(Local { lines, audio: index, description, rtcp_mux: false, bundled: false, setup, crypto });
+            stream.offered =
+                Some(Local { lines, audio: index, video: None, description, rtcp_mux: false, bundled: false, setup, crypto });
         }
         let mut body = self.write();
         if self.told.as_ref().is_some_and(|told| *told != body) {

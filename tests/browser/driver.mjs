@@ -55,7 +55,7 @@ const acts = {
 
   async open({ tab, url, hz, limit_ms }) {
     const context = await browser.newContext({ ignoreHTTPSErrors: true, locale: "en-GB", viewport: { width: 1100, height: 800 } });
-    await context.grantPermissions(["microphone", "camera"], { origin: new URL(url).origin });
+    await context.grantPermissions(["microphone"], { origin: new URL(url).origin });
     const page = await context.newPage();
     page.on("console", (message) => note(`${tab}: ${message.type()}: ${message.text()}`));
     page.on("pageerror", (error) => note(`${tab}: ${error.stack}`));

@@ -141,14 +141,21 @@ fn the_first_audio_comes_soon_after_the_answer() -> Outcome<()> {
     })
 }
 
-/// The fake camera's picture beside the tone, as the page's own phone knows audio only.
+/// A moving picture beside the tone: the page's own phone knows audio only, and its policy lets no camera in.
 const CAMERA: &str = "{
     const devices = navigator.mediaDevices;
     const sound = devices.getUserMedia;
     devices.getUserMedia = async (wanted) => {
         const stream = await sound.call(devices, wanted);
-        const camera = await MediaDevices.prototype.getUserMedia.call(devices, { video: { width: 320, height: 240 } });
-        camera.getVideoTracks().forEach((track) => stream.addTrack(track));
+        const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
+        const pen = canvas.getContext('2d');
+        let frame = 0;
+        setInterval(() => {
+            frame += 1;
+            pen.fillStyle = `hsl(${frame * 7 % 360} 80% 50%)`;
+            pen.fillRect(frame * 5 % 320, frame * 3 % 240, 60, 60);
+        }, 50);
+        canvas.captureStream(20).getVideoTracks().forEach((track) => stream.addTrack(track));
         return stream;
     };
 }";
@@ -176,7 +183,7 @@ fn two_chromium_tabs_see_each_other() -> Outcome<()> {
         chromium.open_phone("grace", &node.page(), "102", &password_of("102"), 1_000.0)?;
         chromium.dial("ada", "102")?;
         chromium.click("grace", "answer")?;
-        let mut decoded = |chromium: &mut Browser, tab: &str, frames: f64| {
+        let decoded = |chromium: &mut Browser, tab: &str, frames: f64| {
             await_until(&format!("{frames} frames at {tab}"), seconds(20), || {
                 let seen = chromium.evaluate(tab, PICTURES)?;
                 Ok((seen["decoded"].as_f64().unwrap_or(0.0) > frames && seen["told"] == true).then_some(seen))
