@@ -151,6 +151,8 @@ fn cpu(link: &Link, options: &Options, load: Load, both: bool, subjects: &[Subje
     let (calls, rates) = match load {
         // Speech goes at its own pace.
         Load::Opus => (options.transcoded, vec![options.transcoded as u64 * if both { 100 } else { 50 }]),
+        // One rate shows it.
+        _ if both => (options.calls, options.rates.get(options.rates.len() / 2).copied().into_iter().collect()),
         _ => (options.calls, options.rates.clone()),
     };
     let everybody = [&[Subject::Nobody], subjects].concat();

@@ -163,14 +163,13 @@ impl Call {
     /// Where packets go that the peer at this seat sends, and what the node hears and says there itself. `None`: packets only pass.
     fn across(&self, seat: Seat, near: &Media, ssrc: u32) -> (Destination, Option<AudioPlan>) {
         let far = self.opposite(seat).and_then(|other| self.media_ref(other));
-        let music =
-            self.music_for(near, far).and_then(|name| service::said(&near.session, Source::Sound { name, repeat: true }, ssrc));
+        let own = self.told_instead(seat.side(), near, far).and_then(|what| service::said(&near.session, what, ssrc));
         let Some(far) = far else {
-            let audio = music.map(|speech| AudioPlan { speak: Some(speech), ..AudioPlan::default() });
+            let audio = own.map(|speech| AudioPlan { speak: Some(speech), ..AudioPlan::default() });
             return (Destination::Discard(DiscardReason::NotConnected), audio);
         };
-        if self.music_for(far, Some(near)).is_some() {
-            // Its other side hears music, and nothing of what this one may still send.
+        if self.told_instead(seat.side().other(), far, Some(near)).is_some() {
+            // Its other side hears the node itself, and nothing of what this one may still send.
             return (Destination::Discard(DiscardReason::OnHold), None);
         }
         let (there, back) = (bridge::crossing(&near.session, &far.session), bridge::crossing(&far.session, &near.session));
@@ -182,7 +181,7 @@ impl Call {
         let video = near.session.has_video() && far.session.has_video();
         let destination =
             if there.passes || video { Destination::Port(far.port) } else { Destination::Discard(DiscardReason::Unheard) };
-        let speak = music.or(crossed);
+        let speak = own.or(crossed);
         let silent = there.hearing.payloads.is_empty() && speak.is_none();
         (destination, (!silent).then_some(AudioPlan { hear: there.hearing, speak }))
     }

@@ -1,11 +1,11 @@
 //! What the node answers itself: echo, sounds, conferences; and music for who is held. A call of this kind has one leg.
 
-use super::call::{Call, Failure, Media, Phase};
+use super::call::{Call, Failure, Media, Phase, Side};
 use super::ending::Cause;
 use super::{Env, Tables};
 use crate::route::Service;
 use ringfort_base::{CallId, limits};
-use ringfort_media::audio::Speaking;
+use ringfort_media::audio::{Signal, Speaking};
 use ringfort_media::bridge;
 use ringfort_media::description::Description;
 use ringfort_media::plan::{AudioPlan, Destination, DiscardReason, RelayCommand, Source, Speech};
@@ -115,8 +115,20 @@ impl Call {
         }
     }
 
+    /// What the party at this side hears of the node's own while its other side is away or holds: the ring-back of a transfer's target, or
+    /// music.
+    pub(super) fn told_instead(&self, side: Side, near: &Media, other: Option<&Media>) -> Option<Source> {
+        let waits = self.transfer.as_ref().is_some_and(|transfer| transfer.rings_for(side));
+        let alone = other.is_none_or(|other| other.session.on_hold());
+        if waits && alone && self.phase == Phase::Connected && near.attendance.is_none() {
+            let country = self.snapshot.as_ref().map_or(String::new(), |snapshot| snapshot.services.tones.clone());
+            return Some(Source::Tone { country, signal: Signal::RingBack });
+        }
+        self.music_for(near, other).map(|name| Source::Sound { name, repeat: true })
+    }
+
     /// The sound for a party whose other side holds, if there is any.
-    pub(super) fn music_for(&self, near: &Media, other: Option<&Media>) -> Option<String> {
+    fn music_for(&self, near: &Media, other: Option<&Media>) -> Option<String> {
         let snapshot = self.snapshot.as_ref()?;
         let name = &snapshot.services.music_on_hold;
         let held = other.is_none_or(|other| other.session.on_hold());

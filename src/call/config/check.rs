@@ -5,6 +5,7 @@ use super::snapshot::Check;
 use super::{AccountSection, ConfigError, RouteSection, RouteSource, TargetName};
 use crate::route::Service;
 use ringfort_base::limits;
+use ringfort_media::audio::tones;
 use std::collections::HashSet;
 
 impl Check<'_> {
@@ -157,6 +158,11 @@ impl Check<'_> {
             (1..sounds.len()).find(|index| sounds[..*index].iter().any(|other| other.name == sounds[*index].name))
         {
             return self.fail("sound", index, format!("`{}` is the name of another sound already", sounds[index].name));
+        }
+        let country = &self.config.services.tones;
+        if !country.is_empty() && !tones::countries().any(|known| known.eq_ignore_ascii_case(country)) {
+            let known: Vec<_> = tones::countries().collect();
+            return self.fail("services", 0, format!("the tones of `{country}` are not known; known: {}", known.join(", ")));
         }
         match self.config.services.music_on_hold.as_str() {
             "" => Ok(()),

@@ -246,11 +246,13 @@ pub struct ServicesSection {
     pub conference: String,
     /// Sound that a party hears while the other one holds; empty: what the other one sends.
     pub music_on_hold: String,
+    /// Country whose tones callers hear, by ISO 3166-1's two letters; empty: 425 Hz, as ITU-T E.180 recommends.
+    pub tones: String,
 }
 
 impl Default for ServicesSection {
     fn default() -> Self {
-        ServicesSection { echo: "*43".into(), conference: String::new(), music_on_hold: String::new() }
+        ServicesSection { echo: "*43".into(), conference: String::new(), music_on_hold: String::new(), tones: String::new() }
     }
 }
 

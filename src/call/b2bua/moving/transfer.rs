@@ -35,11 +35,18 @@ pub(crate) struct Transfer {
     notified: Option<TransactionId>,
     /// The dialog of a REFER that came outside the call's (RFC 4538): its NOTIFYs go there.
     apart: Option<Dialog>,
+    /// The target rings.
+    rings: bool,
     /// The parties are joined; the referrer is released as soon as it knows.
     pub done: bool,
 }
 
 impl Transfer {
+    /// The party of this side waits for a target that rings.
+    pub fn rings_for(&self, side: Side) -> bool {
+        self.rings && !self.done && self.referrer != side
+    }
+
     /// The transaction of its last NOTIFY.
     pub fn notified_by(&mut self) -> Option<&mut TransactionId> {
         self.notified.as_mut()
@@ -176,6 +183,7 @@ impl Call {
             consulted: false,
             notified: None,
             apart,
+            rings: false,
             done: false,
         });
         self.tell_referrer(env, 100, "Trying");
@@ -291,6 +299,12 @@ impl Call {
         if status > 100 {
             self.tell_referrer(env, status, reason);
         }
+        // Audio of the target's before its answer (183) goes to no party of this call; a tone says as much.
+        let begins = |transfer: &&mut Transfer| !transfer.rings && (180..=183).contains(&status);
+        if let Some(transfer) = self.transfer.as_mut().filter(begins) {
+            transfer.rings = true;
+            self.replan(env);
+        }
     }
 
     /// The target did not take the call: it goes on as it was, or ends when the referrer has left.
@@ -298,7 +312,10 @@ impl Call {
         self.tell_referrer(env, status, reason);
         let Some(transfer) = self.transfer.take() else { return };
         if self.leg(transfer.referrer).is_none_or(|leg| leg.dialog.is_none()) {
-            self.end(env, tables, Cause::named(status, "transfer-failed"));
+            return self.end(env, tables, Cause::named(status, "transfer-failed"));
+        }
+        if transfer.rings {
+            self.replan(env);
         }
     }
 

@@ -5,7 +5,8 @@ use crate::talk::{self, CONFIG, End, PHONE, TRUNK, body, contact, sdp};
 use ringfort_base::Event;
 use ringfort_base::event::CallRecord;
 use ringfort_call::Input;
-use ringfort_media::plan::{Destination, DiscardReason, PortCounters, RelayCommand, RelayEvent};
+use ringfort_media::audio::Signal;
+use ringfort_media::plan::{Destination, DiscardReason, PortCounters, RelayCommand, RelayEvent, Source};
 use ringfort_sip::message::{HeaderName, Message, Method};
 use std::time::Duration;
 
@@ -18,7 +19,11 @@ fn records(desk: &Desk) -> Vec<CallRecord> {
 
 /// A carrier's call to 102 (the transferor), with 103 registered as the target. Returns the remaining carrier and the transferor.
 fn talking() -> (Desk, End, End) {
-    let mut desk = Desk::new(CONFIG);
+    talking_with("")
+}
+
+fn talking_with(more: &str) -> (Desk, End, End) {
+    let mut desk = Desk::new(&format!("{CONFIG}{more}"));
     assert_eq!(desk.register(PHONE, "102", &contact("102", PHONE)), 200);
     assert_eq!(desk.register(TARGET, "103", &contact("103", TARGET)), 200);
     let (trunk, phone) = talk::call(&mut desk, (TRUNK, "0301", ""), "102", (PHONE, ""));
@@ -113,6 +118,65 @@ fn transfer_whose_transferor_leaves_at_once() {
     assert_eq!((desk.status().calls.len(), records(&desk).len()), (1, 1));
     trunk.send(&mut desk, "INVITE", "", &sdp(TRUNK, 3, "sendonly"));
     assert!(body(&desk.last(TARGET)).contains("a=sendonly"));
+}
+
+/// What the node says of its own to the carrier, whose port was opened first.
+fn heard(desk: &Desk) -> Option<Source> {
+    let opened = |command: &RelayCommand| if let RelayCommand::Open { port, .. } = command { Some(*port) } else { None };
+    let first = desk.relayed.iter().find_map(opened).expect("a port");
+    let plan = desk.relayed.iter().rev().find_map(|command| match command {
+        RelayCommand::Plan { port, plan } if *port == first => Some(plan.clone()),
+        _ => None,
+    });
+    Some(plan?.audio?.speak?.what)
+}
+
+fn ring_back() -> Option<Source> {
+    Some(Source::Tone { country: "de".into(), signal: Signal::RingBack })
+}
+
+/// The transferor holds and refers, or leaves: while the target rings the remaining party hears that, and not silence or music.
+#[test]
+fn the_remaining_party_hears_the_target_ring() {
+    for leaves in [false, true] {
+        let (mut desk, trunk, mut phone) = talking_with("[services]\ntones = \"de\"\n");
+        if !leaves {
+            phone.send(&mut desk, "INVITE", "", &sdp(PHONE, 2, "sendonly"));
+            trunk.answer(&mut desk, "200 OK", "", &sdp(TRUNK, 2, "recvonly"));
+            phone.ack(&mut desk, "");
+        }
+        refer(&mut desk, &mut phone, "<sip:103@ringfort.local>", "Refer-Sub: false\r\n");
+        let invite = desk.last(TARGET);
+        if leaves {
+            phone.send(&mut desk, "BYE", "", "");
+        }
+        assert_eq!(heard(&desk), None, "nothing rings yet");
+        desk.receive(
+            TARGET,
+            &talk::reply(&invite, "180 Ringing", &contact("103", TARGET), "").replacen(">\r\nCall-ID", ">;tag=t2\r\nCall-ID", 1),
+        );
+        assert_eq!(heard(&desk), ring_back());
+        let told = talk::reply(&invite, "200 OK", &contact("103", TARGET), &sdp(TARGET, 1, "sendrecv"));
+        desk.receive(TARGET, &told.replacen(">\r\nCall-ID", ">;tag=t2\r\nCall-ID", 1));
+        trunk.answer(&mut desk, "200 OK", "", &sdp(TRUNK, 3, "sendrecv"));
+        assert_eq!(heard(&desk), None, "the target is heard");
+    }
+}
+
+/// The target is busy: the tone ends, and the call goes on as it was.
+#[test]
+fn the_ring_back_of_a_transfer_that_fails_ends() {
+    let (mut desk, trunk, mut phone) = talking_with("[services]\ntones = \"de\"\n");
+    phone.send(&mut desk, "INVITE", "", &sdp(PHONE, 2, "sendonly"));
+    trunk.answer(&mut desk, "200 OK", "", &sdp(TRUNK, 2, "recvonly"));
+    phone.ack(&mut desk, "");
+    refer(&mut desk, &mut phone, "<sip:103@ringfort.local>", "");
+    desk.reply(TARGET, "180 Ringing", "t2", &contact("103", TARGET), "");
+    assert_eq!(heard(&desk), ring_back());
+    desk.reply(TARGET, "486 Busy Here", "t2", "", "");
+    assert_eq!(heard(&desk), None);
+    desk.pass(Duration::from_secs(2));
+    assert_eq!(desk.status().calls.len(), 1);
 }
 
 /// RFC 5589 6.2: the target is busy, the call goes on.
