@@ -8,6 +8,7 @@ mod families;
 mod flows;
 mod hostile;
 mod main_job;
+mod missing;
 mod networks;
 mod presence;
 mod registrar;

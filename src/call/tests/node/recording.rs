@@ -251,7 +251,8 @@ fn a_recorder_that_dies_in_the_middle_is_replaced_and_the_call_goes_on() {
         let options = desk.requests(FIRST, Method::Options).pop().expect("a question");
         desk.receive(FIRST, &talk::reply(&options, "481 Unknown", "", ""));
     };
-    let ways: [(fn(&mut Desk), &str); 3] = [(dead, "no-answer"), (leaves, "released-by-recorder"), (forgot, "forgotten")];
+    type Way = fn(&mut Desk);
+    let ways: [(Way, &str); 3] = [(dead, "no-answer"), (leaves, "released-by-recorder"), (forgot, "forgotten")];
     for (way, cause) in ways {
         let (mut desk, phone, _) = standing("");
         way(&mut desk);
