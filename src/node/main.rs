@@ -4,6 +4,7 @@
 
 mod backend;
 mod banner;
+mod calls;
 mod capacity;
 mod clock;
 mod configuration;
@@ -51,6 +52,8 @@ enum Command {
     /// Ask where calls go.
     #[command(subcommand)]
     Route(route::RouteCommand),
+    /// Show the calls of the node that runs here.
+    Calls(calls::Options),
     /// Find out what this machine can carry; admission control takes its default limit from it.
     Capacity(capacity::Options),
     /// Give the administrator `admin` a new one-time password.
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
             Ok(route::Verdict::Changed) => return ExitCode::FAILURE,
             done => done.map(|_| ()),
         },
+        Command::Calls(options) => calls::run(options),
         Command::Capacity(options) => capacity::run(options, &mut SystemEntropy::new()),
         Command::ResetAdmin(place) => reset_admin(&place.source()),
     };

@@ -166,7 +166,7 @@ impl Started {
             std::thread::Builder::new().name("core".into()).spawn(move || core::run_or_end_process(node, queue, performer))?;
         let backend = Arc::new(NodeBackend {
             core: core.clone(),
-            status,
+            status: status.clone(),
             first: snapshot.clone(),
             snapshot: ArcSwap::new(snapshot.clone()),
             source,
@@ -187,6 +187,10 @@ impl Started {
         serve::serve(listeners.web, router, signalling.clone())?;
         for listener in listeners.sip {
             listener.serve(signalling.clone())?;
+        }
+        if let Err(error) = crate::calls::serve(&snapshot.node.run_dir, move || status.load_full()) {
+            let reason = format!("`ringfort calls` cannot ask: {error}");
+            observers.publish(crate::clock::wall(), Event::Impaired { part: "status".into(), reason });
         }
         banner::write_addresses(&snapshot.node.run_dir, &own, web_address);
         println!("{}", banner::text(loaded, &own, web_address, first.as_ref(), tls.is_self_signed()));

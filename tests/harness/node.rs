@@ -212,6 +212,18 @@ impl Launch {
     }
 }
 
+impl Node {
+    /// What `ringfort calls` prints beside this node.
+    pub fn calls(&self) -> Outcome<String> {
+        let output =
+            Command::new(ringfort()?).arg("calls").arg("--run-dir").arg(&self.run).output().during("running ringfort calls")?;
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            false => Err(Failure::new(String::from_utf8_lossy(&output.stderr))),
+        }
+    }
+}
+
 /// `ringfort check` of a file with this text.
 pub fn check(scene: &Scene, text: &str) -> Outcome<Output> {
     let file = scene.write("checked.toml", text)?;

@@ -71,6 +71,13 @@ fn an_administrator_sees_the_node() -> Outcome<()> {
     })
 }
 
+/// The port of the node that the browser's audio goes to.
+const NODE_AT: &str = "(async () => {
+    const stats = [...(await window.ringfortPhone.peerConnection().getStats()).values()];
+    const pair = stats.find(({ type, nominated }) => type === 'candidate-pair' && nominated);
+    return stats.find(({ id }) => id === pair.remoteCandidateId).port;
+})()";
+
 #[test]
 fn two_tabs_talk_and_hang_up() -> Outcome<()> {
     play("browser-two-tabs", |scene| {
@@ -85,6 +92,11 @@ fn two_tabs_talk_and_hang_up() -> Outcome<()> {
         browser.await_call("ada", "connected", seconds(5))?;
         browser.await_tone("ada", 1_000.0, seconds(5))?;
         browser.await_tone("grace", 440.0, seconds(5))?;
+        let [ada, grace] = [browser.evaluate("ada", NODE_AT)?, browser.evaluate("grace", NODE_AT)?];
+        ensure!(ada.is_u64() && ada == grace, "browsers share one port of the node: {ada}, {grace}");
+        let calls = node.calls()?;
+        ensure!(calls.contains("101 to 102") && calls.contains("dtls-srtp"), "what `ringfort calls` shows: {calls}");
+        ensure!(calls.matches("by sockets (secure)").count() == 2, "what carries both parties' audio: {calls}");
         browser.click("grace", "hangup")?;
         browser.await_call("ada", "ended", seconds(3))?;
         let cause = browser.attribute("ada", "call-state", "data-cause")?;
