@@ -467,7 +467,9 @@ impl Worker {
 
     fn open_port(&mut self, port: PortId, sockets: Sockets) {
         let Some(slot) = self.flows.open(port, sockets.of(Component::Rtcp).is_some()) else { return };
-        let obstacle = self.parts.descent.as_ref().err().copied().unwrap_or(Obstacle::Settling);
+        // Who shares a port speaks SRTP.
+        let first = if matches!(sockets, Sockets::Shared(_)) { Obstacle::Secure } else { Obstacle::Settling };
+        let obstacle = self.parts.descent.as_ref().err().copied().unwrap_or(first);
         self.flows.set_tier(slot, Tier::Sockets(obstacle));
         self.watch(port, slot, sockets);
     }

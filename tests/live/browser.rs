@@ -6,7 +6,7 @@ use ringfort_tests::harness::node::{ADMIN_PASSWORD, Node};
 use ringfort_tests::harness::sip_client::SipClient;
 use ringfort_tests::harness::site::{DOMAIN, Site, password_of};
 use ringfort_tests::harness::stream::Wire;
-use ringfort_tests::harness::wait::seconds;
+use ringfort_tests::harness::wait::{await_until, seconds};
 use ringfort_tests::harness::{Context, Outcome, Scene, play};
 
 fn node(scene: &Scene) -> Outcome<Node> {
@@ -94,9 +94,11 @@ fn two_tabs_talk_and_hang_up() -> Outcome<()> {
         browser.await_tone("grace", 440.0, seconds(5))?;
         let [ada, grace] = [browser.evaluate("ada", NODE_AT)?, browser.evaluate("grace", NODE_AT)?];
         ensure!(ada.is_u64() && ada == grace, "browsers share one port of the node: {ada}, {grace}");
-        let calls = node.calls()?;
-        ensure!(calls.contains("101 to 102") && calls.contains("dtls-srtp"), "what `ringfort calls` shows: {calls}");
-        ensure!(calls.matches("by sockets (secure)").count() == 2, "what carries both parties' audio: {calls}");
+        await_until("`ringfort calls` shows what carries both parties' audio", seconds(5), || {
+            let calls = node.calls()?;
+            let shown = calls.contains("101 to 102") && calls.matches("by sockets (SRTP begins or ends here)").count() == 2;
+            Ok(shown.then_some(()))
+        })?;
         browser.click("grace", "hangup")?;
         browser.await_call("ada", "ended", seconds(3))?;
         let cause = browser.attribute("ada", "call-state", "data-cause")?;
