@@ -47,6 +47,8 @@ pub(crate) struct Hop<'a> {
     pub version: u64,
     /// Addresses of the port.
     pub address: MediaAddress,
+    /// Addresses of the second port, for video that is not bundled.
+    pub aside: Option<MediaAddress>,
     /// Name of the audio track (RFC 8830).
     pub track: &'a str,
     /// For a browser.
@@ -127,7 +129,7 @@ pub(crate) fn audio_section(local: &Local, shape: &LineShape, hop: &Hop<'_>) -> 
     if let Some(mid) = &shape.mid {
         media.attribute("mid", Some(mid));
     }
-    write_rtcp(&mut media, local, hop);
+    write_rtcp(&mut media, local.rtcp_mux, hop.address);
     local.crypto.iter().for_each(|crypto| media.attribute("crypto", Some(&crypto.text())));
     if description.direction.sends() {
         write_track(&mut media, local, hop, "");
@@ -136,10 +138,12 @@ pub(crate) fn audio_section(local: &Local, shape: &LineShape, hop: &Hop<'_>) -> 
     media
 }
 
-/// On the transport of the audio. Every section says all of it: some browsers look at the first one only, some at each.
+/// On the transport of the audio, or on one of its own. In a bundle every section says all of it: some browsers look at the first one
+/// only, some at each.
 fn video_section(local: &Local, video: &Video, shape: &LineShape, hop: &Hop<'_>) -> Media {
+    let address = if video.bundled { hop.address } else { hop.aside.unwrap_or(hop.address) };
     let formats = video.formats.iter().map(|format| format.payload.to_string()).collect();
-    let (kind, proto, port) = (shape.kind.clone(), shape.proto.clone(), hop.address.rtp.port());
+    let (kind, proto, port) = (shape.kind.clone(), shape.proto.clone(), address.rtp.port());
     let mut media = Media::new(MediaLine { kind, port, ports: None, proto, formats });
     video.formats.iter().for_each(|format| write_format(&mut media, format));
     video.attributes.iter().for_each(|text| media.lines.push(Line::new('a', text)));
@@ -147,7 +151,10 @@ fn video_section(local: &Local, video: &Video, shape: &LineShape, hop: &Hop<'_>)
     if let Some(mid) = &shape.mid {
         media.attribute("mid", Some(mid));
     }
-    write_rtcp(&mut media, local, hop);
+    write_rtcp(&mut media, local.rtcp_mux && video.bundled, address);
+    if !video.bundled {
+        return media;
+    }
     if video.direction.sends() {
         write_track(&mut media, local, hop, "v");
         video.repeats.iter().for_each(|(one, other)| media.attribute("ssrc-group", Some(&format!("FID {one} {other}"))));
@@ -168,12 +175,12 @@ fn write_format(media: &mut Media, format: &Format) {
 }
 
 /// `a=rtcp` only where RTCP is not on the port behind RTP's (RFC 3605 2.1).
-fn write_rtcp(media: &mut Media, local: &Local, hop: &Hop<'_>) {
-    if local.rtcp_mux {
+fn write_rtcp(media: &mut Media, mux: bool, address: MediaAddress) {
+    if mux {
         media.attribute("rtcp-mux", None);
     }
-    match hop.address.rtcp {
-        Some(rtcp) if !local.rtcp_mux && Some(rtcp.port()) != hop.address.rtp.port().checked_add(1) => {
+    match address.rtcp {
+        Some(rtcp) if !mux && Some(rtcp.port()) != address.rtp.port().checked_add(1) => {
             media.attribute("rtcp", Some(&rtcp.port().to_string()));
         }
         _ => {}

@@ -35,9 +35,9 @@ pub struct Policy {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Pending {
     /// The peer's.
-    Received(Remote),
+    Received(Box<Remote>),
     /// The node's.
-    Sent(Local),
+    Sent(Box<Local>),
 }
 
 /// What both sides agreed on last.
@@ -101,14 +101,24 @@ impl Agreed {
         Some((self.local.description.video.as_ref()?, self.remote.description.video.as_ref()?))
     }
 
-    /// Payload types by which the peer may send video.
+    /// The same where it comes on the transport of the audio.
+    fn bundled_videos(&self) -> Option<(&Video, &Video)> {
+        self.videos().filter(|(local, remote)| local.bundled && remote.bundled)
+    }
+
+    /// The same where it comes by a port of its own.
+    pub fn plain_videos(&self) -> Option<(&Video, &Video)> {
+        self.videos().filter(|(local, remote)| !local.bundled && !remote.bundled)
+    }
+
+    /// Payload types by which the peer may send video on the transport of the audio.
     pub fn video(&self) -> Vec<u8> {
-        self.videos().map(|(local, _)| local.formats.iter().map(|format| format.payload).collect()).unwrap_or_default()
+        self.bundled_videos().map(|(local, _)| local.formats.iter().map(|format| format.payload).collect()).unwrap_or_default()
     }
 
     /// The peer may send, and be sent, anything at all.
     pub fn flows(&self) -> (bool, bool) {
-        let (comes, goes) = self.videos().map_or((false, false), |(local, remote)| {
+        let (comes, goes) = self.bundled_videos().map_or((false, false), |(local, remote)| {
             let (ours, theirs) = (local.direction, remote.direction);
             (theirs.sends() && ours.receives(), ours.sends() && theirs.receives())
         });
@@ -128,17 +138,33 @@ impl Agreed {
     }
 }
 
+/// What a leg is of its own.
+#[derive(Clone, Copy)]
+pub(crate) struct Own {
+    /// How its peer transports media.
+    pub kind: LegKind,
+    /// RTCP has no way but the port of RTP.
+    pub mux: bool,
+    /// It has a second port.
+    pub aside: bool,
+}
+
+impl Own {
+    /// Whether the leg carries this video: a browser's in its bundle, a phone's without keys by a second port.
+    fn carries(self, video: &Video, security: &Security, bundled: bool) -> bool {
+        let fits = match self.kind {
+            LegKind::Webrtc => video.bundled && bundled,
+            LegKind::Rtp => !video.bundled && self.aside && security.srtp != Srtp::Required,
+        };
+        fits && video.has_picture()
+    }
+}
+
 /// An offer that tells what the other leg's peer said. `before`: what is agreed with this peer, whose media lines all have to be
 /// offered again (RFC 3264 8).
-pub(crate) fn offer(
-    kind: LegKind,
-    description: &Description,
-    before: Option<&Local>,
-    mux: bool,
-    policy: &Policy,
-) -> Result<Local, MediaError> {
+pub(crate) fn offer(leg: Own, description: &Description, before: Option<&Local>, policy: &Policy) -> Result<Local, MediaError> {
     let mut description = cleaned(description);
-    let webrtc = kind == LegKind::Webrtc;
+    let (webrtc, mux) = (leg.kind == LegKind::Webrtc, leg.mux);
     let (mut lines, audio, bundled) = match before {
         Some(local) => (local.lines.clone(), local.audio, local.bundled),
         None => (vec![first_line(webrtc, &policy.security)], 0, webrtc),
@@ -157,8 +183,8 @@ pub(crate) fn offer(
     let audio = place(&mut lines, audio, own, false);
     let dtls = webrtc || before.map_or(policy.security.asks_for_dtls(), |local| local.setup.is_some());
     let setup = dtls.then_some(Setup::Actpass);
-    description.video = description.video.filter(|video| webrtc && bundled && video.bundled && video.has_picture());
-    let video = description.video.as_ref().map(|_| video_place(&mut lines, audio)).unwrap_or_default();
+    description.video = description.video.filter(|video| (webrtc || !dtls) && leg.carries(video, &policy.security, bundled));
+    let video = description.video.as_ref().map(|video| video_place(&mut lines, audio, video.bundled)).unwrap_or_default();
     if video.is_none() {
         description.video = None;
     }
@@ -182,13 +208,16 @@ fn fax_line() -> LineShape {
 }
 
 /// Place of the video line: the one that was there before, or a new one behind all others. `None`: there is no room.
-fn video_place(lines: &mut Vec<LineShape>, audio: usize) -> Option<usize> {
+fn video_place(lines: &mut Vec<LineShape>, audio: usize, bundled: bool) -> Option<usize> {
     if let Some(at) = lines.iter().position(|line| line.kind == "video") {
         return Some(at);
     }
-    let proto = lines.get(audio).filter(|_| lines.len() < limits::SDP_MEDIA_MAX)?.proto.clone();
+    let beside = lines.get(audio).filter(|_| lines.len() < limits::SDP_MEDIA_MAX)?;
+    // Keys of the audio are none of a line on a transport of its own.
+    let proto = if beside.proto.starts_with("RTP/") && !bundled { "RTP/AVP" } else { &beside.proto }.to_owned();
+    let named = beside.mid.is_some();
     let free = |mid: &String| lines.iter().all(|line| line.mid.as_ref() != Some(mid));
-    let mid = (lines.len()..=2 * limits::SDP_MEDIA_MAX).map(|number| number.to_string()).find(free);
+    let mid = (lines.len()..=2 * limits::SDP_MEDIA_MAX).map(|number| number.to_string()).find(free).filter(|_| named);
     lines.push(LineShape { kind: "video".to_owned(), proto, format: "0".to_owned(), mid });
     Some(lines.len() - 1)
 }
@@ -231,6 +260,7 @@ pub(crate) fn answer(
     description: &Description,
     setup: Option<Setup>,
     policy: &Policy,
+    aside: bool,
 ) -> Result<Local, MediaError> {
     let mut description = cleaned(description);
     if remote.description.is_fax() {
@@ -251,7 +281,9 @@ pub(crate) fn answer(
         return Err(MediaError::NoCommonFormat);
     }
     description.direction = description.direction.and(remote.description.direction.reversed());
-    description.video = common_video(description.video.as_ref(), remote.description.video.as_ref());
+    let plain = aside && policy.security.srtp != Srtp::Required;
+    let offered = remote.description.video.as_ref().filter(|video| video.bundled || plain);
+    description.video = common_video(description.video.as_ref(), offered);
     Ok(Local {
         lines: remote.lines.clone(),
         audio: remote.audio,

@@ -86,7 +86,7 @@ impl RecordingSession {
         let section = |(index, stream): (usize, &Stream)| {
             let local = stream.offered.as_ref()?;
             let (session_id, version) = (self.id, self.version);
-            let hop = Hop { session_id, version, address: stream.address, track: "", ice: None, fingerprint: None };
+            let hop = Hop { session_id, version, address: stream.address, aside: None, track: "", ice: None, fingerprint: None };
             Some(audio_section(local, local.lines.get(index)?, &hop))
         };
         Sdp { session, media: self.streams.iter().enumerate().filter_map(section).collect() }.write()

@@ -6,7 +6,7 @@ use crate::fax::{Fax, is_fax};
 use crate::hiding::Secrets;
 use crate::sdes::{self, Crypto};
 use crate::sdp::{Connection, Direction, Fingerprint, MediaLine, Rule, Sdp, SdpError, Section, Setup, payload_type};
-use crate::session::LegKind;
+use crate::session::{LegKind, Place};
 use crate::video::Video;
 use crate::webrtc::IceCredentials;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,9 @@ pub(crate) struct Remote {
     pub rtcp_mux: bool,
     /// The audio line is in a BUNDLE group (RFC 9143 7).
     pub bundled: bool,
+    /// Where it takes the video.
+    #[serde(default)]
+    pub place: Option<Place>,
     /// Keys of the peer, one set for each `a=crypto` that can be used (RFC 4568).
     #[serde(default)]
     pub crypto: Vec<Crypto>,
@@ -155,6 +158,7 @@ impl Remote {
             rtcp: None,
             rtcp_mux: section.has("rtcp-mux"),
             bundled: is_bundled(sdp, section)?,
+            place: None,
             crypto: Vec::new(),
             dtls: None,
         };
@@ -168,6 +172,9 @@ impl Remote {
                 remote.dtls = read_phone_dtls(sdp, section, &line.proto)?;
                 // One of both (RFC 8643 4): keys that DTLS agrees on are no secret of whoever carries the signalling.
                 remote.crypto = if remote.dtls.is_none() { crypto_of(section) } else { Vec::new() };
+                if remote.dtls.is_none() {
+                    remote.read_plain_video(sdp)?;
+                }
             }
             LegKind::Webrtc => {
                 remote.dtls = Some(read_webrtc(sdp, section)?);
@@ -202,24 +209,51 @@ impl Remote {
         Ok(())
     }
 
+    /// The first video line without keys. One whose address cannot be used is none to us.
+    fn read_plain_video(&mut self, sdp: &Sdp) -> Result<(), MediaError> {
+        let plain = |index: &usize| {
+            let line = sdp.media.get(*index).map(|media| media.line());
+            line.is_some_and(|line| {
+                line.kind == "video" && line.port != 0 && matches!(line.proto.as_str(), "RTP/AVP" | "RTP/AVPF")
+            })
+        };
+        let Some(index) = (0..sdp.media.len()).find(plain) else { return Ok(()) };
+        let Some((media, section)) = sdp.media.get(index).zip(sdp.media_section(index)) else { return Ok(()) };
+        let (line, head) = (media.line(), sdp.media_line_number(index));
+        let Ok((place, held)) = place_of(sdp, section, line.port, head) else { return Ok(()) };
+        let secrets = Secrets::of(sdp);
+        let mut video = Video::read(section, &secrets, read_formats(line, section, head, &secrets)?, false);
+        video.direction = if held { video.direction.and(Direction::SendOnly) } else { video.direction };
+        (self.video, self.place, self.description.video) = (Some(index), Some(place), Some(video));
+        Ok(())
+    }
+
     /// `c=`, port and `a=rtcp` of a plain RTP peer.
     fn read_addresses(&mut self, sdp: &Sdp, section: Section<'_>, port: u16, head: usize) -> Result<(), MediaError> {
-        let connection = section.connection()?.map_or_else(|| sdp.session_section().connection(), |own| Ok(Some(own)))?;
-        // RFC 8866 5.7: a c= in every media section or in the session.
-        let ip = address_of(connection.ok_or(SdpError { line: head, rule: Rule::Connection })?)?;
-        if ip.is_some_and(|ip| ip.is_unspecified()) {
+        let (place, held) = place_of(sdp, section, port, head)?;
+        if held {
             // RFC 3264 8.4: the hold of RFC 2543. The peer can be sent nothing; what it sends is another matter.
             self.description.direction = self.description.direction.and(Direction::SendOnly);
         }
-        let ip = ip.filter(|ip| !ip.is_unspecified());
-        self.rtp = ip.map(|ip| SocketAddr::new(ip, port));
-        self.rtcp = self.rtp.and_then(|rtp| Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?)));
-        if let Some(rtcp) = section.rtcp()? {
-            let own = rtcp.address.map(address_of).transpose()?.flatten().filter(|ip| !ip.is_unspecified());
-            self.rtcp = own.or(ip).filter(|_| rtcp.port != 0).map(|ip| SocketAddr::new(ip, rtcp.port));
-        }
+        (self.rtp, self.rtcp) = (place.rtp, place.rtcp);
         Ok(())
     }
+}
+
+/// Where a section's media goes, and whether it is held by an unspecified address.
+fn place_of(sdp: &Sdp, section: Section<'_>, port: u16, head: usize) -> Result<(Place, bool), MediaError> {
+    let connection = section.connection()?.map_or_else(|| sdp.session_section().connection(), |own| Ok(Some(own)))?;
+    // RFC 8866 5.7: a c= in every media section or in the session.
+    let ip = address_of(connection.ok_or(SdpError { line: head, rule: Rule::Connection })?)?;
+    let held = ip.is_some_and(|ip| ip.is_unspecified());
+    let ip = ip.filter(|ip| !ip.is_unspecified());
+    let rtp = ip.map(|ip| SocketAddr::new(ip, port));
+    let mut rtcp = rtp.and_then(|rtp| Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?)));
+    if let Some(told) = section.rtcp()? {
+        let own = told.address.map(address_of).transpose()?.flatten().filter(|ip| !ip.is_unspecified());
+        rtcp = own.or(ip).filter(|_| told.port != 0).map(|ip| SocketAddr::new(ip, told.port));
+    }
+    Ok((Place { rtp, rtcp }, held))
 }
 
 /// `None` for a host name: the peer is then found by what it sends (RFC 4961).

@@ -3,6 +3,7 @@
 //! Read `negotiation.rs` for the rules, `remote.rs` for what is read from a peer, `compose.rs` for what is told to it, `webrtc/` for
 //! the transport of browsers.
 
+mod aside;
 mod compile;
 mod settle;
 
@@ -16,6 +17,7 @@ use crate::reserve::Reserve;
 use crate::sdp::{Direction, Sdp, Setup};
 use crate::security::Security;
 use crate::webrtc::{DtlsIdentity, DtlsTransport, IceCredentials};
+pub(crate) use aside::{Aside, Place};
 use ringfort_base::{Entropy, PortId, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -103,6 +105,9 @@ pub struct LegSession {
     pending: Option<Pending>,
     transport: Option<Box<DtlsTransport>>,
     latched: Latched,
+    /// A second port, for video of a phone.
+    #[serde(default)]
+    aside: Option<Aside>,
     /// Built in this process: the relay holds the latches itself.
     #[serde(skip)]
     live: bool,
@@ -143,6 +148,7 @@ impl LegSession {
             pending: None,
             transport: None,
             latched: Latched::default(),
+            aside: None,
             live: true,
             identity: None,
             outputs: VecDeque::new(),
@@ -194,7 +200,7 @@ impl LegSession {
         self.turn_digits(&mut remote);
         negotiation::admit_security(&self.policy.security, &remote)?;
         let description = remote.description.clone();
-        self.pending = Some(Pending::Received(remote));
+        self.pending = Some(Pending::Received(Box::new(remote)));
         Ok(description)
     }
 
@@ -205,7 +211,7 @@ impl LegSession {
     /// [`MediaError::NoCommonFormat`]; the offer stays pending then.
     pub fn make_answer(&mut self, now: Time, from_other_leg: &Description) -> Result<Vec<u8>, MediaError> {
         let remote = match (&self.pending, &self.agreed) {
-            (Some(Pending::Received(remote)), _) => remote.clone(),
+            (Some(Pending::Received(remote)), _) => (**remote).clone(),
             (None, Some(agreed)) if agreed.peer_offered => agreed.remote.clone(),
             _ => return Err(MediaError::OutOfOrder { wanted: "answer", needed: "an offer of the peer" }),
         };
@@ -214,7 +220,8 @@ impl LegSession {
             negotiation::answer_setup(dtls.setup, before.map(DtlsTransport::is_client))
         });
         let role = role.transpose()?;
-        let mut local = negotiation::answer(&remote, from_other_leg, role.map(|(setup, _)| setup), &self.policy)?;
+        let role_told = role.map(|(setup, _)| setup);
+        let mut local = negotiation::answer(&remote, from_other_leg, role_told, &self.policy, self.aside.is_some())?;
         local.crypto = negotiation::answer_crypto(&remote, self.agreed.as_ref(), &mut self.reserve);
         self.renew_credentials(remote.dtls.as_ref());
         let body = self.write(&local, remote.dtls.as_ref())?;
@@ -233,12 +240,13 @@ impl LegSession {
         }
         let before = self.agreed.as_ref().map(|agreed| &agreed.local);
         // Many phones take rtcp-mux for an error; it is offered only where there is no other way for RTCP.
-        let mut local = negotiation::offer(self.kind, from_other_leg, before, self.address.rtcp.is_none(), &self.policy)?;
+        let own = negotiation::Own { kind: self.kind, mux: self.address.rtcp.is_none(), aside: self.aside.is_some() };
+        let mut local = negotiation::offer(own, from_other_leg, before, &self.policy)?;
         if self.kind == LegKind::Rtp && !local.description.is_fax() {
             local.crypto = negotiation::offer_crypto(&self.policy.security, self.agreed.as_ref(), &mut self.reserve);
         }
         let body = self.write(&local, None)?;
-        self.pending = Some(Pending::Sent(local));
+        self.pending = Some(Pending::Sent(Box::new(local)));
         Ok(body)
     }
 
@@ -256,7 +264,7 @@ impl LegSession {
         // What the peer refused is not asked for again.
         local.video = local.video.filter(|_| agreed.remote.video.is_some());
         let body = self.write(&local, None)?;
-        self.pending = Some(Pending::Sent(local));
+        self.pending = Some(Pending::Sent(Box::new(local)));
         Ok(body)
     }
 
@@ -266,7 +274,7 @@ impl LegSession {
     /// The offer stays pending, so that another answer may come.
     pub fn receive_answer(&mut self, now: Time, sdp: &[u8]) -> Result<Description, MediaError> {
         let mut local = match (&self.pending, &self.agreed) {
-            (Some(Pending::Sent(local)), _) => local.clone(),
+            (Some(Pending::Sent(local)), _) => (**local).clone(),
             (None, Some(agreed)) if !agreed.peer_offered => agreed.local.clone(),
             _ => return Err(MediaError::OutOfOrder { wanted: "the peer's answer", needed: "an offer" }),
         };

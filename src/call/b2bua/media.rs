@@ -7,6 +7,7 @@ use crate::wake::Wake;
 use ringfort_base::{CallId, Event, Hop, PortId, Time, limits};
 use ringfort_media::audio::Speaking;
 use ringfort_media::bridge;
+use ringfort_media::description::Description;
 use ringfort_media::plan::{AudioPlan, Destination, DiscardReason, PortCounters, RelayCommand, RelayEvent, Source, Speech};
 use ringfort_media::sdp::{Connection, Sdp};
 use ringfort_media::session::{LegKind, LegOutput, LegSession, MediaAddress};
@@ -70,8 +71,32 @@ pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, kind: L
     })
 }
 
-/// Closes a leg's port; its number comes back after a rest.
+/// A second port for a leg that is told of a phone's video, or tells of its own. Where every port is in use the call goes on without.
+pub(super) fn open_aside(env: &mut Env<'_>, tables: &mut Tables, call: CallId, media: &mut Media, described: &Description) {
+    if !media.session.wants_aside(described) {
+        return;
+    }
+    let Some(number) = tables.allocator.take(env.cx.now.mono) else { return };
+    let port = PortId(tables.fresh_id().0);
+    let own = media.session.address();
+    let at = |number| SocketAddr::new(own.rtp.ip(), number);
+    let (rtp, rtcp) = (at(number), Some(at(number + 1)));
+    media.session.set_aside(port, MediaAddress { rtp, rtcp, ..own });
+    tables.ports.insert(port, call);
+    env.cx.relay(RelayCommand::Open { port, call, rtp, rtcp, shared: false });
+}
+
+fn close_aside(env: &mut Env<'_>, tables: &mut Tables, (port, address): (PortId, MediaAddress)) {
+    tables.allocator.give_back(env.cx.now.mono, address.rtp.port());
+    tables.ports.remove(&port);
+    env.cx.relay(RelayCommand::Close { port });
+}
+
+/// Closes a leg's ports; their numbers come back after a rest.
 pub(super) fn close(env: &mut Env<'_>, tables: &mut Tables, media: &Media) {
+    if let Some(aside) = media.session.aside() {
+        close_aside(env, tables, aside);
+    }
     give_back(env, tables, media);
     env.cx.relay(RelayCommand::Close { port: media.port });
 }
@@ -157,6 +182,11 @@ impl Call {
             plan.audio = audio.map(Box::new);
             plan.copy = self.copied(seat.side()).map(Box::new);
             env.cx.relay(RelayCommand::Plan { port: media.port, plan });
+            let far = self.opposite(seat).and_then(|other| self.media_ref(other));
+            let far = far.filter(|far| far.session.has_plain_video()).and_then(|far| far.session.aside());
+            if let Some((port, plan)) = media.session.aside_plan(far.map(|(port, _)| port)) {
+                env.cx.relay(RelayCommand::Plan { port, plan: Box::new(plan) });
+            }
         }
     }
 
@@ -184,6 +214,34 @@ impl Call {
         let speak = own.or(crossed);
         let silent = there.hearing.payloads.is_empty() && speak.is_none();
         (destination, (!silent).then_some(AudioPlan { hear: there.hearing, speak }))
+    }
+
+    /// Second ports go whose video was refused, or is over.
+    pub(super) fn close_idle_asides(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
+        for seat in self.seats() {
+            if let Some(aside) = self.media_at(seat).and_then(|media| media.session.take_idle_aside()) {
+                close_aside(env, tables, aside);
+            }
+        }
+    }
+
+    /// The relay told something about a leg's second port.
+    fn relayed_aside(&mut self, env: &mut Env<'_>, event: &RelayEvent) {
+        let is_its = |media: &Media| media.session.aside().is_some_and(|(port, _)| port == event.port());
+        let Some(seat) = self.seats().into_iter().find(|seat| self.media_ref(*seat).is_some_and(is_its)) else { return };
+        match event {
+            RelayEvent::Latched { component, source, .. } => {
+                if let Some(media) = self.media_at(seat) {
+                    media.session.aside_latched(*component, *source);
+                }
+                self.write_down(env);
+            }
+            // The call goes on without pictures.
+            RelayEvent::OpenFailed { error, .. } => {
+                env.cx.event(Event::Impaired { part: "relay".into(), reason: format!("video port: {error}") });
+            }
+            _ => {}
+        }
     }
 
     /// Performs what the legs' sessions want.
@@ -258,7 +316,9 @@ impl Call {
             return;
         }
         let seat = self.seats().into_iter().find(|seat| self.media_at(*seat).is_some_and(|media| media.port == port));
-        let Some((seat, media)) = seat.and_then(|seat| Some((seat, self.media_at(seat)?))) else { return };
+        let Some((seat, media)) = seat.and_then(|seat| Some((seat, self.media_at(seat)?))) else {
+            return self.relayed_aside(env, &event);
+        };
         match event {
             RelayEvent::Control { from, datagram, .. } => media.session.handle_datagram(now, from, &datagram),
             RelayEvent::Latched { component, source, .. } => {

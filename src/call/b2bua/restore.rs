@@ -5,6 +5,7 @@ use super::ending::{self, Cause};
 use super::{Calls, Env, Tables};
 use ringfort_base::{CallId, PortId};
 use ringfort_media::plan::RelayCommand;
+use ringfort_media::session::MediaAddress;
 
 /// More requests than a process sends within one dialog between two entries of the journal.
 const CSEQ_GAP: u32 = 1_000;
@@ -43,6 +44,11 @@ impl Call {
                 lost |= media.number.is_some_and(|number| !tables.allocator.reserve(number));
                 let (address, shared) = (media.session.address(), media.number.is_none());
                 env.cx.relay(RelayCommand::Open { port: media.port, call: id, rtp: address.rtp, rtcp: address.rtcp, shared });
+                if let Some((port, MediaAddress { rtp, rtcp, .. })) = media.session.aside() {
+                    tables.ports.insert(port, id);
+                    lost |= !tables.allocator.reserve(rtp.port());
+                    env.cx.relay(RelayCommand::Open { port, call: id, rtp, rtcp, shared: false });
+                }
             }
         }
         match lost {
@@ -95,7 +101,7 @@ fn highest_id(call: &Call) -> u64 {
     let port = |media: Option<&Media>| {
         media.map_or(0, |m| {
             let PortId(id) = m.port;
-            id
+            id.max(m.session.aside().map_or(0, |(PortId(id), _)| id))
         })
     };
     let CallId(id) = call.id;

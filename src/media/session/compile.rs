@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// How long the address in a peer's SDP is preferred over others before a port latches. Long enough for the first packets of a peer
 /// that is where it says; short enough that one behind a NAT is not missed.
-const LATCH_GRACE_MS: u32 = 300;
+pub(super) const LATCH_GRACE_MS: u32 = 300;
 /// The latch of a browser's port before a pair is nominated: nobody.
 const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
@@ -101,7 +101,7 @@ impl LegSession {
 }
 
 /// Nothing comes in and nothing goes out.
-fn closed(reason: DiscardReason) -> FlowPlan {
+pub(super) fn closed(reason: DiscardReason) -> FlowPlan {
     FlowPlan {
         receive: Receive {
             latch: Latch::Exact(NOBODY),

@@ -28,6 +28,7 @@ impl LegSession {
             session_id: self.origin.id,
             version,
             address: self.address,
+            aside: self.aside().map(|(_, address)| address),
             track: &self.track,
             ice: (self.kind == LegKind::Webrtc).then_some(&self.ice),
             fingerprint: fingerprint.as_ref(),
@@ -64,7 +65,7 @@ impl LegSession {
 
     /// Makes an answered offer the state of the leg.
     pub(super) fn commit(&mut self, now: Time, mut agreed: Agreed, client: bool) -> Result<(), MediaError> {
-        let before = self.plan(Destination::Port(self.port));
+        let before = (self.plan(Destination::Port(self.port)), self.aside_plan(None));
         if self.kind == LegKind::Rtp {
             self.commit_rtp(&mut agreed);
         }
@@ -73,13 +74,17 @@ impl LegSession {
             None => self.transport = None,
         }
         (self.agreed, self.pending) = (Some(agreed), None);
-        if self.plan(Destination::Port(self.port)) != before {
+        if (self.plan(Destination::Port(self.port)), self.aside_plan(None)) != before {
             self.outputs.push_back(LegOutput::PlanChanged);
         }
         Ok(())
     }
 
     fn commit_rtp(&mut self, agreed: &mut Agreed) {
+        let place = self.agreed.as_ref().and_then(|old| old.remote.place);
+        if let Some(aside) = self.aside.as_mut().filter(|_| place != agreed.remote.place) {
+            aside.latched = Latched::default();
+        }
         let old = self.agreed.as_ref().map(|old| (old.remote.rtp, old.remote.rtcp));
         let new = &mut agreed.remote;
         if let (None, false, Some((rtp, rtcp))) = (new.rtp, new.description.direction.receives(), old) {

@@ -189,6 +189,9 @@ fn take_offer(env: &mut Env<'_>, tables: &mut Tables, call: &mut Call) {
     };
     let offer = media.session.receive_offer(env.cx.now.mono, &body);
     media.described = offer.as_ref().ok().cloned();
+    if let Ok(described) = &offer {
+        media::open_aside(env, tables, call.id, &mut media, described);
+    }
     call.caller.media = Some(media);
     if let Err(error) = offer {
         let warning = write::warning(env.cx, &error);

@@ -151,6 +151,9 @@ impl Call {
         let media = media::open(env, tables, self.id, destination.kind, At { hop: &destination.hop, audio: None });
         let mut media = media.ok_or(Failure::new(503, "No Media Port"))?;
         media.session.set_policy(destination.policy.clone());
+        if let Some(described) = self.caller.media.as_ref().and_then(|caller| caller.described.as_ref()) {
+            media::open_aside(env, tables, self.id, &mut media, described);
+        }
         leg.media = Some(media);
         leg.connected = Connected::of_target(&snapshot, &target);
         tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (self.id, Side::Callee));

@@ -271,6 +271,7 @@ impl Call {
         self.answered = Some(env.cx.now.wall);
         env.cx.totals.calls_answered += 1;
         env.cx.event(Event::CallAnswered { call: self.id, target: self.target_name() });
+        self.close_idle_asides(env, tables);
         self.replan(env);
         self.pump(env, tables);
         self.ask_later(env);

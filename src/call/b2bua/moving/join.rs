@@ -140,7 +140,9 @@ impl Calls {
             if let Some(media) = &mut leg.media {
                 media.elsewhere = media.counters.rtp_in;
                 // Packets do not pass from one worker of the relay to another.
-                env.cx.relay(RelayCommand::Move { port: media.port, call: into.0 });
+                for port in std::iter::once(media.port).chain(media.session.aside().map(|(port, _)| port)) {
+                    env.cx.relay(RelayCommand::Move { port, call: into.0 });
+                }
             }
             leg.outbound = Some(left.is_ours_with(side, leg.outbound));
             entered.replace_leg(env, &mut self.tables, place, leg);
@@ -218,7 +220,8 @@ impl Call {
         let id = self.id;
         tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (id, side));
         if let Some(media) = &leg.media {
-            tables.ports.insert(media.port, id);
+            let ports = std::iter::once(media.port).chain(media.session.aside().map(|(port, _)| port));
+            tables.ports.extend(ports.map(|port| (port, id)));
         }
         let awaited = |a: &&crate::b2bua::call::Awaited| a.side == side && !a.id.is_internal();
         let unacknowledged = self.invites.iter().find(awaited).map(|a| a.id);

@@ -26,6 +26,7 @@ impl Call {
 
     /// Something was agreed: the relay follows, and it is written down.
     pub(in crate::b2bua) fn agreed(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
+        self.close_idle_asides(env, tables);
         self.replan(env);
         self.pump(env, tables);
         self.write_down(env);

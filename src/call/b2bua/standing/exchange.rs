@@ -4,7 +4,7 @@
 
 use crate::b2bua::call::{Awaited, Call, Phase, Side};
 use crate::b2bua::within::Asked;
-use crate::b2bua::{Env, Tables, connected, ending, progress, service, session_timer, write};
+use crate::b2bua::{Env, Tables, connected, ending, media, progress, service, session_timer, write};
 use crate::context::Owner;
 use crate::wake::Wake;
 use ringfort_sip::message::{HeaderName, Message, Method};
@@ -126,6 +126,12 @@ impl Call {
             return self.answer_exchange(env, tables, side, &before);
         }
         let told = service::told_of_hold(env, &described);
+        let id = self.id;
+        for side in [side, side.other()] {
+            if let Some(media) = self.media(side) {
+                media::open_aside(env, tables, id, media, &described);
+            }
+        }
         match self.media(side.other()).map(|m| m.session.make_offer(now, &told)) {
             // What the node says and hears itself is audio.
             None if described.is_fax() => self.reject_exchange(env, 488),

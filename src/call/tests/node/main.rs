@@ -49,4 +49,5 @@ mod transfer_flows;
 mod transports;
 mod trunk_registration;
 mod trunks;
+mod video;
 mod watching;

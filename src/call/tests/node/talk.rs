@@ -50,23 +50,33 @@ pub fn call(desk: &mut Desk, caller: (&'static str, &str, &str), number: &str, c
     desk.reply(to, "200 OK", "t", &format!("{}{more}", contact("gw", to)), &sdp(to, 1, "sendrecv"));
     let (ok, invite) =
         (desk.last_of(from, |m| m.status() == Some(200)), desk.last_of(to, |m| m.method() == Method::Invite && m.is_request()));
+    let (mut one, other) = ends_at(&ok, from, &invite, to);
+    one.ack(desk, "");
+    (one, other)
+}
+
+/// The ends of the call of 101's phone by the trunk: its 200 to the phone, and its INVITE to the trunk.
+pub fn ends(ok: &Message, invite: &Message) -> (End, End) {
+    ends_at(ok, PHONE, invite, TRUNK)
+}
+
+fn ends_at(ok: &Message, from: &'static str, invite: &Message, to: &'static str) -> (End, End) {
     let field = |m: &Message, name| m.header(name).expect("a field").to_string();
     let call_id = |m: &Message| m.call_id().expect("one").to_string();
-    let mut one = End {
+    let one = End {
         address: from,
-        call_id: call_id(&ok),
-        local: field(&ok, HeaderName::From),
-        remote: field(&ok, HeaderName::To),
+        call_id: call_id(ok),
+        local: field(ok, HeaderName::From),
+        remote: field(ok, HeaderName::To),
         cseq: ok.cseq().expect("one").0,
     };
     let other = End {
         address: to,
-        call_id: call_id(&invite),
-        local: format!("{};tag=t", field(&invite, HeaderName::To)),
-        remote: field(&invite, HeaderName::From),
+        call_id: call_id(invite),
+        local: format!("{};tag=t", field(invite, HeaderName::To)),
+        remote: field(invite, HeaderName::From),
         cseq: 0,
     };
-    one.ack(desk, "");
     (one, other)
 }
 

@@ -349,7 +349,12 @@ fn the_browser_changes_its_network() {
 fn ice_restart_keeps_the_keys() {
     let mut net = Net::answering(14, 0);
     net.run_until_ready();
-    let (plan, keys) = (net.plan(), net.browser.keys.clone());
+    // The node's own credentials change with the browser's, and with them what its checks are known by.
+    let but_fragment = |mut plan: FlowPlan| {
+        plan.receive.fragment = None;
+        plan
+    };
+    let (plan, keys) = (but_fragment(net.plan()), net.browser.keys.clone());
     let before = net.node.make_offer(net.now, &Description::g711()).map(text).unwrap();
     net.node.reject_offer();
     net.browser.restart_ice(99);
@@ -357,7 +362,7 @@ fn ice_restart_keeps_the_keys() {
     let ufrag = |body: &str| body.lines().find(|line| line.starts_with("a=ice-ufrag:")).unwrap().to_owned();
     assert_ne!(ufrag(&before), ufrag(&answer), "RFC 8839 4.4.3.1.1");
     net.run_for(Duration::from_secs(60));
-    assert_eq!((net.plan(), net.browser.keys.clone(), net.failure()), (plan, keys, None));
+    assert_eq!((but_fragment(net.plan()), net.browser.keys.clone(), net.failure()), (plan, keys, None));
     assert!(net.browser.is_connected());
 }
 

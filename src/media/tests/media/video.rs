@@ -1,8 +1,10 @@
 //! Video between browsers: relayed as it is where both have it, refused with port 0 where not.
 
 use crate::peers::{BARESIP, CHROMIUM, PHONE_ANSWER, T0, lines, rtp, text, webrtc};
+use ringfort_base::PortId;
 use ringfort_media::plan::Destination;
-use ringfort_media::{Description, LegSession};
+use ringfort_media::{Description, LegSession, MediaAddress};
+use std::net::SocketAddr;
 
 /// The video section of Chromium, with simulcast, its line's name and its streams' names.
 const VIDEO: &str = "m=video 9 UDP/TLS/RTP/SAVPF 96 97 103 104\r\n\
@@ -202,4 +204,38 @@ fn a_service_has_no_pictures() {
     assert!(described.clone().spoken().video.is_none() && Description::g711().video.is_none());
     let answer = text(leg.make_answer(T0, &described.without_video()).unwrap());
     assert_eq!(lines(&answer, "m=video")[0].split(' ').nth(1), Some("0"));
+}
+
+/// A phone's video has a port of its own, and an RTCP port beside it.
+#[test]
+fn phones_have_a_second_port_for_video() {
+    let aside = |leg: &mut LegSession, number: u16| {
+        let address = leg.address();
+        let at = |number| SocketAddr::new(address.rtp.ip(), number);
+        leg.set_aside(PortId(9), MediaAddress { rtp: at(number), rtcp: Some(at(number + 1)), ..address });
+    };
+    let camera = "m=video 7000 RTP/AVPF 96\r\na=rtpmap:96 H264/90000\r\na=rtcp-fb:* ccm fir\r\na=rtcp:7009\r\na=content:main\r\n";
+    let (mut one, mut other) = (rtp(40_000), rtp(40_002));
+    let described = one.receive_offer(T0, format!("{BARESIP}{camera}").as_bytes()).unwrap();
+    assert!(one.wants_aside(&described) && other.wants_aside(&described));
+    aside(&mut one, 41_000);
+    // Without one the line is not offered.
+    assert_eq!(lines(&text(other.make_offer(T0, &described).unwrap()), "m=").len(), 1);
+    aside(&mut other, 41_002);
+    let offer = text(other.make_offer(T0, &described).unwrap());
+    assert_eq!(lines(&offer, "m=video"), ["m=video 41002 RTP/AVP 96"]);
+    assert!(offer.contains("a=rtcp-fb:* ccm fir\r\na=content:main\r\na=sendrecv\r\n") && !offer.contains("10.7.0.9"), "{offer}");
+    let described =
+        other.receive_answer(T0, format!("{PHONE_ANSWER}m=video 7002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n").as_bytes());
+    let answer = text(one.make_answer(T0, &described.unwrap()).unwrap());
+    assert_eq!(lines(&answer, "m=video"), ["m=video 41000 RTP/AVPF 96"]);
+    let (port, plan) = one.aside_plan(Some(PortId(8))).unwrap();
+    assert_eq!((port, plan.destination), (PortId(9), Destination::Port(PortId(8))));
+    let told = |to: Option<SocketAddr>| to.map(|to| to.to_string());
+    assert_eq!((told(plan.transmit.rtp), told(plan.transmit.rtcp)), (Some("10.7.0.9:7000".into()), Some("10.7.0.9:7009".into())));
+    assert_eq!((plan.receive.speech, one.take_idle_aside()), (vec![(96, 90_000)], None));
+    // Over with it: the port is idle.
+    one.receive_offer(T0, format!("{BARESIP}m=video 0 RTP/AVPF 96\r\n").as_bytes()).unwrap();
+    one.make_answer(T0, &Description::g711()).unwrap();
+    assert!(one.take_idle_aside().is_some() && one.aside_plan(None).is_none());
 }

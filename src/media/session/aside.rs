@@ -1,0 +1,107 @@
+//! A second port of a plain RTP leg, for video: phones do not bundle.
+
+use super::compile::{LATCH_GRACE_MS, closed};
+use super::{Latched, LegKind, LegSession, MediaAddress};
+use crate::description::Description;
+use crate::plan::{Component, Destination, DiscardReason, FlowPlan, Latch, Receive, Transmit};
+use ringfort_base::PortId;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// A port beside the leg's own.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Aside {
+    pub(crate) port: PortId,
+    pub(crate) address: MediaAddress,
+    pub(super) latched: Latched,
+}
+
+/// Where a peer takes the video that it does not bundle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// RTP; `None` for a host name and for `0.0.0.0`.
+    pub rtp: Option<SocketAddr>,
+    /// RTCP.
+    pub rtcp: Option<SocketAddr>,
+}
+
+impl LegSession {
+    /// Whether the leg needs a second port before it is told this, or answers it.
+    pub fn wants_aside(&self, description: &Description) -> bool {
+        let plain = description.video.as_ref().is_some_and(|video| !video.bundled);
+        self.kind == LegKind::Rtp && self.aside.is_none() && plain && !description.is_fax()
+    }
+
+    /// Gives the leg its second port.
+    pub fn set_aside(&mut self, port: PortId, address: MediaAddress) {
+        self.aside = Some(Aside { port, address, latched: Latched::default() });
+    }
+
+    /// The second port, and its addresses.
+    pub fn aside(&self) -> Option<(PortId, MediaAddress)> {
+        self.aside.map(|aside| (aside.port, aside.address))
+    }
+
+    /// Takes the second port away where nothing was agreed on or is being asked for that needs it.
+    pub fn take_idle_aside(&mut self) -> Option<(PortId, MediaAddress)> {
+        let idle = self.pending.is_none() && !self.has_plain_video();
+        self.aside.take_if(|_| idle).map(|aside| (aside.port, aside.address))
+    }
+
+    /// Video passes between this leg and its peer by the second port.
+    pub fn has_plain_video(&self) -> bool {
+        self.agreed.as_ref().is_some_and(|agreed| agreed.plain_videos().is_some())
+    }
+
+    /// What the relay does with packets of the second port, when accepted ones go to that port. `None`: there is no second port.
+    pub fn aside_plan(&self, to: Option<PortId>) -> Option<(PortId, FlowPlan)> {
+        let aside = self.aside?;
+        let plan = || {
+            let agreed = self.agreed.as_ref()?;
+            let (local, remote) = agreed.plain_videos()?;
+            let place = agreed.remote.place.unwrap_or_default();
+            let latch = match aside.latched.rtp.filter(|_| !self.live) {
+                Some(source) => Latch::Exact(source),
+                None => Latch::Symmetric { expected: place.rtp, grace_ms: LATCH_GRACE_MS },
+            };
+            let rtcp = aside.latched.rtcp.filter(|_| !self.live).or(place.rtcp);
+            let may_send = remote.direction.sends() && local.direction.receives();
+            let destination = match to.filter(|_| may_send) {
+                Some(to) => Destination::Port(to),
+                None => Destination::Discard(DiscardReason::OnHold),
+            };
+            // What is measured of the pictures is not shown; what passes by the list may pass in the kernel.
+            let speech = local.formats.iter().map(|format| (format.payload, format.clock_hz().unwrap_or(VIDEO_HZ))).collect();
+            let muted = !(local.direction.sends() && remote.direction.receives());
+            Some(FlowPlan {
+                receive: Receive {
+                    latch,
+                    srtp: None,
+                    speech,
+                    signals: Vec::new(),
+                    video: Vec::new(),
+                    udptl: false,
+                    fragment: None,
+                },
+                destination,
+                transmit: Transmit { rtp: place.rtp, rtcp, rtcp_mux: false, srtp: None, muted },
+                audio: None,
+                copy: None,
+            })
+        };
+        Some((aside.port, plan().unwrap_or_else(|| closed(DiscardReason::NotConnected))))
+    }
+
+    /// The relay locked on a source of the second port.
+    pub fn aside_latched(&mut self, component: Component, source: SocketAddr) {
+        if let Some(aside) = &mut self.aside {
+            match component {
+                Component::Rtp => aside.latched.rtp = Some(source),
+                Component::Rtcp => aside.latched.rtcp = Some(source),
+            }
+        }
+    }
+}
+
+/// Clock of video whose format does not tell it (RFC 3551 5).
+const VIDEO_HZ: u32 = 90_000;
