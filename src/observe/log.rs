@@ -89,7 +89,7 @@ macro_rules! with_names {
                 queued lag_ms),
             About::Access => $then!($($args)*; aor user source transport expires_s local refresh rule reason status seconds),
             About::Call => $then!($($args)*; call from to route targets answered_by leg how cause status mode duration_ms reroutes
-                packets lost jitter_ms mos missing silent_s reason),
+                packets lost jitter_ms mos missing silent_s reason recorder state),
         }
     };
 }

@@ -151,6 +151,11 @@ impl Running {
         Ok(self.process.exited()?.is_none())
     }
 
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
     /// Waits until all its calls are done; every one of them must have gone as the scenario says.
     pub fn finish(&mut self, limit: Duration) -> Outcome<()> {
         let status = self.process.await_exit(limit).map_err(|failure| self.explain(&failure.to_string()))?;

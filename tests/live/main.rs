@@ -11,6 +11,7 @@ mod main_job;
 mod missing;
 mod networks;
 mod presence;
+mod recording;
 mod registrar;
 mod restart;
 mod supervision;

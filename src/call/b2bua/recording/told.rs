@@ -58,15 +58,17 @@ impl Call {
     /// Tells the recorder what it does not know yet, if its session stands and nothing is under way.
     pub(super) fn tell_recorder(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
         let now = env.cx.now.mono;
+        let stands = self.recorded.as_deref().is_some_and(|recorded| recorded.live_dialog().is_some());
+        let Some(scene) = stands.then(|| self.scene(env.cx)).flatten() else { return };
+        // Whoever came in hears it at once, whatever the recorder is busy with.
+        self.announce_recording(env, tables, &scene);
         let idle = |r: &Recorded| r.live_dialog().is_some_and(|(live, _)| live.asked.is_none() && live.quiet_until <= now);
         if !self.recorded.as_deref().is_some_and(idle) {
             return;
         }
-        let Some(scene) = self.scene(env.cx) else { return };
         if self.recorded.as_ref().and_then(|r| r.live.as_ref()).is_some_and(|live| live.told.as_ref() == Some(&scene)) {
             return;
         }
-        self.announce_recording(env, tables, &scene);
         self.send_change(env, tables, scene);
     }
 

@@ -3,7 +3,7 @@
 use crate::fixture::Desk;
 use crate::talk::{self, End, PHONE, TRUNK, body, contact};
 use ringfort_base::event::CallRecord;
-use ringfort_base::{Event, PortId};
+use ringfort_base::{Event, Hop, PortId, Transport};
 use ringfort_call::Input;
 use ringfort_media::plan::{CopyPlan, Destination, FlowPlan, RelayCommand, RelayEvent, Source};
 use ringfort_sip::message::{HeaderName, Message, Method};
@@ -40,7 +40,8 @@ fn standing(rule: &str) -> (Desk, End, End) {
 
 fn accept(desk: &mut Desk, recorder: &str, sdp: &str) {
     let invite = invite_to(desk, recorder);
-    desk.reply_to(recorder, &invite, "200 OK", "rec", &contact("rec", recorder), sdp);
+    let contact = contact("rec", recorder).replace(">", ">;+sip.srs");
+    desk.reply_to(recorder, &invite, "200 OK", "rec", &contact, sdp);
 }
 
 fn invite_to(desk: &Desk, recorder: &str) -> Message {
@@ -477,6 +478,19 @@ fn after_a_restart_another_session_begins() {
     assert_eq!(id(&next), id(&desk));
     phone.cseq += 10;
     assert_eq!(causes(&ends(next, phone)), [("first", "restart", true), ("first", "call-ended", true)]);
+}
+
+/// Its INVITE is larger than a datagram should be.
+#[test]
+fn a_recorder_without_tcp_gets_datagrams() {
+    let (mut desk, phone, _) = talk::connected(&config("").replace("large_by_tcp = \"none\"\n", ""), "", "");
+    let via = |desk: &Desk| invite_to(desk, FIRST).header(HeaderName::Via).unwrap_or_default().to_string();
+    assert!(via(&desk).starts_with("SIP/2.0/TCP"));
+    desk.input(Input::SendFailed(Hop::to(Transport::Tcp, FIRST.parse().expect("an address"))));
+    assert!(via(&desk).starts_with("SIP/2.0/UDP"));
+    accept(&mut desk, FIRST, ANSWER);
+    assert_eq!(told(&desk), [state("first", "begun", "")]);
+    ends(desk, phone);
 }
 
 #[test]

@@ -82,6 +82,16 @@ export interface LiveCall {
   tier: [string, string];
   tier_reason: [string, string];
   missing: [MissingAudio | null, MissingAudio | null];
+  /** How its recording stands, in words; empty: it is not to be recorded. */
+  recording: string;
+}
+
+/** A recording session of a call, or the try of one. */
+export interface Recording {
+  recorder: string;
+  began: number | null;
+  ended: number;
+  cause: string;
 }
 
 export interface CallRecord {
@@ -100,6 +110,7 @@ export interface CallRecord {
   packets: [number, number];
   quality: [Quality, Quality];
   missing: [MissingAudio | null, MissingAudio | null];
+  recordings: Recording[];
 }
 
 export interface Totals {

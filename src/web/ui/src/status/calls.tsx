@@ -69,6 +69,7 @@ function Route({ call }: { call: LiveCall }) {
       <span class="second-line">
         <code>{call.target}</code>
       </span>
+      {call.recording && <span class="second-line">{t("calls.recording", { how: call.recording })}</span>}
     </>
   );
 }

@@ -47,13 +47,18 @@ function Route({ record }: { record: CallRecord }) {
   );
 }
 
-/** Why the call ended, and whose audio was missing in it. */
+/** Why the call ended, whose audio was missing in it, and who recorded it. */
 function Cause({ record }: { record: CallRecord }) {
   return (
     <>
       <Badge tone={tone(record)}>{record.cause}</Badge>
       {record.missing.map((missing, leg) => (
         <Missing key={leg} missing={missing} />
+      ))}
+      {record.recordings.map(({ recorder, began, cause }) => (
+        <span key={recorder + cause} class="second-line">
+          {t(began === null ? "recent.unrecorded" : "recent.recorded", { recorder, cause })}
+        </span>
       ))}
     </>
   );
