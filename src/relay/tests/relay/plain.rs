@@ -195,3 +195,28 @@ fn datagrams_of_a_fax_pass_as_they_are() {
     b.rtp.send_to(&rtp(2, 1), pb.rtp).unwrap();
     assert_eq!((world.counters(B, |c| c.discarded == 1).rtp_out, world.counters(A, |c| c.discarded == 1).rtp_out), (6, 6));
 }
+
+/// Pictures on the transport of the audio pass both ways, and nothing that is measured of the audio counts them.
+#[test]
+fn video_beside_the_audio_passes_and_is_not_measured_as_speech() {
+    let world = World::new();
+    let (a, b) = (Peer::new(), Peer::new());
+    let (pa, _) = world.call();
+    let both = |to, peer: &Peer| {
+        let mut plan = plan(to, peer);
+        (plan.receive.speech, plan.receive.video) = (vec![(0, 8_000)], vec![96]);
+        plan
+    };
+    world.plan(A, &both(B, &a));
+    world.plan(B, &both(A, &b));
+    for n in 0..20 {
+        let mut picture = rtp(7, n * 100);
+        picture[1] = 96;
+        for packet in [rtp(1, n), picture] {
+            a.rtp.send_to(&packet, pa.rtp).unwrap();
+            assert_eq!(receive(&b.rtp), packet);
+        }
+    }
+    let counters = world.counters(A, |c| c.rtp_in == 40);
+    assert_eq!((counters.signals_in, counters.unknown_payload, counters.rtp_lost, counters.speech_in()), (20, 0, 0, 20));
+}
