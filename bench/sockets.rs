@@ -4,7 +4,7 @@ use crate::allocations;
 use crate::media::{BUFFER, CASES, Case, Stream, plan};
 use crate::report::{Row, Table};
 use ringfort_base::{CallId, PortId};
-use ringfort_media::plan::{RelayCommand, RelayEvent};
+use ringfort_media::plan::{Latch, RelayCommand, RelayEvent};
 use ringfort_relay::{Relay, RelayConfig};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -27,6 +27,12 @@ pub struct Load {
     pub seconds: u64,
 }
 
+/// Calls, and whether all their browsers' legs are at one port.
+struct Setting {
+    case: Case,
+    shared: bool,
+}
+
 /// What one run found.
 struct Finding {
     cpu_us_a_packet: f64,
@@ -38,10 +44,17 @@ struct Finding {
 /// Measures the cases that a call between a browser or secure phone and a plain one has. The cases take turns, so that what else
 /// runs on the machine meets all of them.
 pub fn run(load: Load, rounds: usize) -> io::Result<Table> {
-    let cases = &CASES[..3];
-    let mut findings: Vec<Vec<Finding>> = cases.iter().map(|_| Vec::new()).collect();
+    let [plain, phones, browsers, ..] = CASES;
+    let between = Case { name: "SRTP AES-GCM to SRTP AES-GCM", to: browsers.from, ..browsers };
+    let own = [plain, phones, browsers, between].map(|case| Setting { case, shared: false });
+    let shared = [
+        Case { name: "SRTP AES-GCM to RTP, browsers at one port", ..browsers },
+        Case { name: "SRTP AES-GCM to SRTP AES-GCM, browsers at one port", ..between },
+    ];
+    let settings = own.into_iter().chain(shared.map(|case| Setting { case, shared: true })).collect::<Vec<_>>();
+    let mut findings: Vec<Vec<Finding>> = settings.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
-        for (case, findings) in cases.iter().zip(&mut findings) {
+        for (case, findings) in settings.iter().zip(&mut findings) {
             findings.push(measure(case, load)?);
         }
     }
@@ -57,7 +70,7 @@ pub fn run(load: Load, rounds: usize) -> io::Result<Table> {
         columns: ["CPU, µs a packet, median", "lowest", "highest", "packets relayed", "lost", "allocations"]
             .map(String::from)
             .to_vec(),
-        rows: cases.iter().zip(findings).map(|(case, findings)| row(case, &findings)).collect(),
+        rows: settings.iter().zip(findings).map(|(setting, findings)| row(&setting.case, &findings)).collect(),
     })
 }
 
@@ -70,7 +83,7 @@ fn row(case: &Case, findings: &[Finding]) -> Row {
     Row { case: case.name.into(), values }
 }
 
-fn measure(case: &Case, load: Load) -> io::Result<Finding> {
+fn measure(case: &Setting, load: Load) -> io::Result<Finding> {
     let mut bench = Bench::new(case, load)?;
     bench.send(Duration::from_millis(500));
     bench.settle();
@@ -87,7 +100,8 @@ fn measure(case: &Case, load: Load) -> io::Result<Finding> {
 struct Bench {
     relay: Relay,
     events: Receiver<RelayEvent>,
-    sender: UdpSocket,
+    /// One for each stream where a stream is known by it, else one for all.
+    senders: Vec<UdpSocket>,
     /// Where to send each stream.
     streams: Vec<(SocketAddr, Stream)>,
     next: usize,
@@ -97,17 +111,26 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(case: &Case, load: Load) -> io::Result<Bench> {
+    fn new(setting: &Setting, load: Load) -> io::Result<Bench> {
         let (events_in, events) = sync_channel(4 * load.streams);
         let events_in = Mutex::new(events_in);
         let sink = move |event| events_in.lock().is_ok_and(|events| events.try_send(event).is_ok());
         let relay = Relay::start(RelayConfig { workers: 1, ..RelayConfig::default() }, Arc::new(sink))?;
-        let sender = UdpSocket::bind("127.0.0.1:0")?;
+        let count = if setting.shared { load.streams } else { 1 };
+        let senders = (0..count).map(|_| UdpSocket::bind("127.0.0.1:0")).collect::<io::Result<Vec<_>>>()?;
         let receiver = Sink::new()?;
-        let (from, to) = (sender.local_addr()?, receiver.address);
-        let streams = (0..load.streams).map(|n| open(&relay, case, n, from, to)).collect::<io::Result<_>>()?;
+        let mut at = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut streams = Vec::with_capacity(load.streams);
+        for n in 0..load.streams {
+            let ends = [senders[n % count].local_addr()?, receiver.address];
+            let stream = open(&relay, setting, n, ends, at)?;
+            if setting.shared {
+                at = stream.0;
+            }
+            streams.push(stream);
+        }
         let schedstat = schedstat_of("relay-0")?;
-        Ok(Bench { relay, events, sender, streams, next: 0, load, schedstat, receiver })
+        Ok(Bench { relay, events, senders, streams, next: 0, load, schedstat, receiver })
     }
 
     /// Sends at the rate for `time`, streams in turn. Returns how many packets. Allocates nothing.
@@ -122,7 +145,7 @@ impl Bench {
                 let (to, stream) = &mut self.streams[place];
                 let len = stream.next(&mut buffer);
                 // A full buffer shows as a lost packet.
-                let _ = self.sender.send_to(&buffer[..len], *to);
+                let _ = self.senders[place % self.senders.len()].send_to(&buffer[..len], *to);
                 self.next += 1;
                 sent += 1;
             }
@@ -167,13 +190,26 @@ impl Bench {
     }
 }
 
-/// Opens the two ports of a call and returns where its caller sends.
-fn open(relay: &Relay, case: &Case, n: usize, from: SocketAddr, to: SocketAddr) -> io::Result<(SocketAddr, Stream)> {
+/// Opens the two ports of a call, shared ones at `at`, and returns where its caller sends.
+fn open(
+    relay: &Relay,
+    setting: &Setting,
+    n: usize,
+    [from, to]: [SocketAddr; 2],
+    at: SocketAddr,
+) -> io::Result<(SocketAddr, Stream)> {
+    let case = &setting.case;
     let (a, b, call) = (PortId(2 * n as u64), PortId(2 * n as u64 + 1), CallId(n as u64));
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     for (port, peer, profile, other) in [(a, from, case.from, b), (b, to, case.to, a)] {
-        relay.command(RelayCommand::Open { port, call, rtp: any, rtcp: None, shared: false });
-        relay.command(RelayCommand::Plan { port, plan: plan(peer, profile, other) });
+        let shared = setting.shared && profile.is_some();
+        let at = relay.local(a).map_or(at, |local| local.rtp);
+        relay.command(RelayCommand::Open { port, call, rtp: if shared { at } else { any }, rtcp: None, shared });
+        let mut plan = plan(peer, profile, other);
+        if shared {
+            plan.receive.latch = Latch::Exact(peer);
+        }
+        relay.command(RelayCommand::Plan { port, plan });
     }
     let local = relay.local(a).ok_or_else(|| io::Error::other("no socket; is the limit of open files too low?"))?;
     Ok((local.rtp, Stream::new(n, case.from)))
