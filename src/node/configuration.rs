@@ -177,11 +177,13 @@ pub fn needs_restart(first: &Snapshot, new: &Snapshot) -> Vec<&'static str> {
         ("sip.listen", sip.listen != new.sip.listen),
         ("sip.advertise", sip.advertise != new.sip.advertise),
         ("sip.t1_ms", sip.t1_ms != new.sip.t1_ms),
+        ("sip.dscp", sip.dscp != new.sip.dscp),
         ("realm", realms_moved),
         ("web.listen", web.listen != new.web.listen),
         ("media.bind", media.bind != new.media.bind),
         ("media.advertise", media.advertise != new.media.advertise),
         ("media.workers", media.workers != new.media.workers),
+        ("media.dscp", media.dscp != new.media.dscp),
         ("media.tier", media.tier != new.media.tier),
     ];
     changed.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()

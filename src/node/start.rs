@@ -135,6 +135,7 @@ impl Started {
             door: Arc::default(),
             names: Arc::default(),
             tls: tls.clone(),
+            dscp: snapshot.sip.dscp,
         };
         let clock = Clock::start();
         let status = Arc::new(ArcSwap::from_pointee(Status::default()));
@@ -245,7 +246,7 @@ impl Listeners {
     fn bind(snapshot: &Snapshot) -> Result<Listeners, StartError> {
         let bind = |wanted: &ListenAddress| {
             let what = || format!("{} {}", wanted.transport, wanted.address);
-            Bound::bind(wanted).map_err(|source| StartError::Listen { what: what(), source })
+            Bound::bind(wanted, snapshot.sip.dscp).map_err(|source| StartError::Listen { what: what(), source })
         };
         let mut sip: Vec<Bound> = snapshot.sip.listen.iter().map(bind).collect::<Result<_, _>>()?;
         let mut realms = Vec::new();
@@ -254,7 +255,7 @@ impl Listeners {
             realms.push(bound.iter().map(Bound::address).collect());
             sip.extend(bound);
         }
-        let web = crate::io::bind_stream(snapshot.web.listen)
+        let web = crate::io::bind_stream(snapshot.web.listen, 0)
             .map_err(|source| StartError::Listen { what: format!("HTTPS {}", snapshot.web.listen), source })?;
         let mut udp = Vec::new();
         for listener in &sip {

@@ -66,6 +66,8 @@ pub struct SipSection {
     pub serial_ring_s: u32,
     /// What is done with a device's 3xx.
     pub device_redirect: Redirect,
+    /// Differentiated services code point of signalling, 0 to 63 (RFC 4594 4.2: 40, CS5).
+    pub dscp: u8,
 }
 
 impl Default for SipSection {
@@ -85,6 +87,7 @@ impl Default for SipSection {
             progress_timeout_ms: 12_000,
             serial_ring_s: 15,
             device_redirect: Redirect::Follow,
+            dscp: 40,
         }
     }
 }

@@ -244,8 +244,10 @@ impl Check<'_> {
         if media.webrtc_port.is_some_and(|port| (1..1024).contains(&port)) {
             return self.fail("media", 0, "`webrtc_port` must be 0 or at least 1024".into());
         }
-        if media.dscp > 63 {
-            return self.fail("media", 0, "`dscp` must lie between 0 and 63".into());
+        for (section, dscp) in [("media", media.dscp), ("sip", sip.dscp)] {
+            if dscp > 63 {
+                return self.fail(section, 0, "`dscp` must lie between 0 and 63".into());
+            }
         }
         if let Some(fault) = self.config.shield.fault() {
             return self.fail("shield", 0, fault.into());

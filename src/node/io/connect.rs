@@ -2,7 +2,7 @@
 
 use super::flows::Queued;
 use super::stream::Patience;
-use super::{Signalling, stream};
+use super::{Signalling, mark, stream};
 use crate::tls;
 use bytes::Bytes;
 use ringfort_base::{Hop, Transport, limits};
@@ -49,7 +49,7 @@ impl Signalling {
 
     /// Opens the connection and has it served.
     async fn connect(&self, hop: Hop) -> io::Result<()> {
-        let stream = timeout(limits::CONNECTION_OPEN, dial(hop)).await.map_err(io::Error::from)??;
+        let stream = timeout(limits::CONNECTION_OPEN, dial(hop, self.dscp)).await.map_err(io::Error::from)??;
         // Without it a request may wait for the peer's delayed acknowledgement.
         let _ = stream.set_nodelay(true);
         match hop.transport {
@@ -89,11 +89,38 @@ impl Signalling {
 }
 
 /// Connects, from the address of the listener that the hop names: that of the peer's realm.
-async fn dial(hop: Hop) -> io::Result<TcpStream> {
+async fn dial(hop: Hop, dscp: u8) -> io::Result<TcpStream> {
     let socket = if hop.remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    mark((&socket).into(), hop.remote, dscp);
     let own = hop.local.map(|local| local.ip()).filter(|ip| !ip.is_unspecified() && ip.is_ipv4() == hop.remote.is_ipv4());
     if let Some(ip) = own {
         socket.bind(SocketAddr::new(ip, 0))?;
     }
     socket.connect(hop.remote).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringfort_base::Transport;
+    use socket2::SockRef;
+
+    fn mark_of(socket: SockRef<'_>, at: SocketAddr) -> u32 {
+        if at.is_ipv6() { socket.tclass_v6().unwrap() } else { socket.tos_v4().unwrap() }
+    }
+
+    #[tokio::test]
+    async fn signalling_is_marked() {
+        for (host, dscp) in [("127.0.0.1:0", 40), ("[::1]:0", 40), ("127.0.0.1:0", 0)] {
+            let at: SocketAddr = host.parse().unwrap();
+            let tos = u32::from(dscp) << 2;
+            let udp = crate::io::udp::bind(at, dscp).unwrap();
+            assert_eq!(mark_of((&udp).into(), at), tos, "{host} by UDP");
+            let listener = tokio::net::TcpListener::from_std(stream::bind(at, dscp).unwrap()).unwrap();
+            let hop = Hop { transport: Transport::Tcp, remote: listener.local_addr().unwrap(), local: None, flow: None };
+            let (dialled, accepted) = tokio::join!(dial(hop, dscp), listener.accept());
+            assert_eq!(mark_of((&dialled.unwrap()).into(), at), tos, "{host}, a connection that the node opens");
+            assert_eq!(mark_of((&accepted.unwrap().0).into(), at), tos, "{host}, a connection that a peer opens");
+        }
+    }
 }

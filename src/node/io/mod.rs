@@ -35,6 +35,17 @@ pub struct Signalling {
     pub names: Arc<Names>,
     /// Certificates.
     pub tls: Tls,
+    /// Code point of what leaves by connections that the node opens.
+    pub dscp: u8,
+}
+
+/// Marks what a socket sends (RFC 2474). Accepted connections have the mark of their listener. A system that refuses it sends unmarked.
+fn mark(socket: socket2::SockRef<'_>, at: SocketAddr, dscp: u8) {
+    let tos = u32::from(dscp) << 2;
+    let marked = if at.is_ipv6() { socket.set_tclass_v6(tos) } else { socket.set_tos_v4(tos) };
+    if let Err(error) = marked {
+        tracing::debug!(%error, "signalling goes unmarked");
+    }
 }
 
 /// A listener that is bound but not served yet.
@@ -51,15 +62,16 @@ enum Socket {
 
 impl Bound {
     /// Binds a listener; port 0 asks the system for one.
-    pub fn bind(wanted: &ListenAddress) -> io::Result<Bound> {
+    /// What leaves by it has the code point `dscp`.
+    pub fn bind(wanted: &ListenAddress, dscp: u8) -> io::Result<Bound> {
         let (socket, address) = match wanted.transport {
             Transport::Udp => {
-                let socket = udp::bind(wanted.address)?;
+                let socket = udp::bind(wanted.address, dscp)?;
                 let address = socket.local_addr()?;
                 (Socket::Udp(socket), address)
             }
             _ => {
-                let listener = stream::bind(wanted.address)?;
+                let listener = stream::bind(wanted.address, dscp)?;
                 let address = listener.local_addr()?;
                 (Socket::Stream(listener), address)
             }

@@ -1,7 +1,7 @@
 //! SIP over TCP and TLS: accepting, framing, writing. WebSocket listeners are accepted here too and served by [`super::websocket`].
 
 use super::door::{Place, Room};
-use super::{Signalling, websocket};
+use super::{Signalling, mark, websocket};
 use crate::tls;
 use bytes::Bytes;
 use ringfort_base::{FlowId, Hop, Transport, limits};
@@ -26,13 +26,14 @@ const BACKLOG: i32 = 1024;
 /// Octets read at once.
 const CHUNK: usize = 16_384;
 
-pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+pub(crate) fn bind(address: SocketAddr, dscp: u8) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     // A restarted process takes its port over while old connections linger in TIME_WAIT.
     socket.set_reuse_address(true)?;
+    mark((&socket).into(), address, dscp);
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

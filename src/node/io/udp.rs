@@ -1,6 +1,6 @@
 //! SIP over UDP. A datagram needs no framing, so the core reads these sockets itself (see `poller.rs`).
 
-use super::{Door, stun};
+use super::{Door, mark, stun};
 use bytes::Bytes;
 use ringfort_base::{Hop, Transport};
 use ringfort_call::Input;
@@ -12,13 +12,14 @@ use std::net::SocketAddr;
 /// Datagrams that wait in the kernel while the core is busy: about half a second of a registration storm.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-pub(super) fn bind(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+pub(super) fn bind(address: SocketAddr, dscp: u8) -> io::Result<std::net::UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     // The kernel grants what net.core.rmem_max allows; less is no failure.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    mark((&socket).into(), address, dscp);
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
