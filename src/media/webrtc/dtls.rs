@@ -8,7 +8,7 @@ use ringfort_base::Time;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use str0m::crypto::dtls::{DtlsCert, DtlsImplError, DtlsInstance, DtlsOutput, DtlsVersion, KeyingMaterial, SrtpProfile};
+use str0m::crypto::dtls::{DtlsCert, DtlsImplError, DtlsOutput, KeyingMaterial, SrtpProfile};
 
 /// Largest handshake datagram: below the IPv6 minimum MTU with headers, so that no flight is fragmented.
 const DTLS_MTU: usize = 1_200;
@@ -57,11 +57,19 @@ fn sha256_fingerprint(certificate: &[u8]) -> Fingerprint {
     Fingerprint { hash: "sha-256".to_owned(), digest: provider().sha256_provider.sha256(certificate).to_vec() }
 }
 
+/// What all associations have in common, as str0m's provider makes it for each of them anew. Making it tries all algorithms on known answers,
+/// which costs three times a handshake, so it is made once.
+fn settings() -> Option<Arc<dimpl::Config>> {
+    static SETTINGS: OnceLock<Option<Arc<dimpl::Config>>> = OnceLock::new();
+    let make = || dimpl::Config::builder().use_server_cookie(false).mtu(DTLS_MTU).build().ok().map(Arc::new);
+    SETTINGS.get_or_init(make).clone()
+}
+
 /// One DTLS association. Feed it with [`Association::handle`] and [`Association::handle_timeout`], then drain
 /// [`Association::poll_send`] and [`Association::take_keying`].
 #[derive(Debug)]
 pub(super) struct Association {
-    instance: Box<dyn DtlsInstance>,
+    instance: Box<dimpl::Dtls>,
     client: bool,
     buffer: Vec<u8>,
     outgoing: std::collections::VecDeque<Vec<u8>>,
@@ -73,10 +81,8 @@ pub(super) struct Association {
 impl Association {
     /// `client`: the node opens the handshake. The version is the highest that both sides have: 1.3 or 1.2.
     pub fn new(identity: &DtlsIdentity, now: Time, client: bool) -> Result<Association, MediaCause> {
-        let mut instance = provider()
-            .dtls_provider
-            .new_dtls(&identity.certificate, clock::instant(now), DtlsVersion::Auto, Some(DTLS_MTU))
-            .map_err(|_| MediaCause::DtlsFailed)?;
+        let config = settings().ok_or(MediaCause::DtlsFailed)?;
+        let mut instance = Box::new(dimpl::Dtls::new_auto(config, identity.certificate.clone(), clock::instant(now)));
         instance.set_active(client);
         let outgoing = std::collections::VecDeque::new();
         let buffer = vec![0; 2 * 1024];
@@ -121,8 +127,8 @@ impl Association {
         self.client
     }
 
-    fn check(&mut self, act: impl FnOnce(&mut dyn DtlsInstance) -> Result<(), DtlsImplError>) -> Result<(), MediaCause> {
-        match act(self.instance.as_mut()) {
+    fn check(&mut self, act: impl FnOnce(&mut dimpl::Dtls) -> Result<(), DtlsImplError>) -> Result<(), MediaCause> {
+        match act(&mut self.instance) {
             Err(error) if is_fatal(&error) => Err(MediaCause::DtlsFailed),
             _ => Ok(()),
         }
