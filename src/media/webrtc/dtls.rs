@@ -59,10 +59,14 @@ fn sha256_fingerprint(certificate: &[u8]) -> Fingerprint {
 
 /// What all associations have in common, as str0m's provider makes it for each of them anew. Making it tries all algorithms on known answers,
 /// which costs three times a handshake, so it is made once.
-fn settings() -> Option<Arc<dimpl::Config>> {
-    static SETTINGS: OnceLock<Option<Arc<dimpl::Config>>> = OnceLock::new();
-    let make = || dimpl::Config::builder().use_server_cookie(false).mtu(DTLS_MTU).build().ok().map(Arc::new);
-    SETTINGS.get_or_init(make).clone()
+///
+/// A peer that ICE has not vouched for has to show that it hears the node before it gets the certificate (RFC 6347 4.2.1), so that nobody
+/// is flooded by hellos in his name.
+fn settings(vouched: bool) -> Option<Arc<dimpl::Config>> {
+    static SETTINGS: [OnceLock<Option<Arc<dimpl::Config>>>; 2] = [OnceLock::new(), OnceLock::new()];
+    let make = || dimpl::Config::builder().use_server_cookie(!vouched).mtu(DTLS_MTU).build().ok().map(Arc::new);
+    let [others, browsers] = &SETTINGS;
+    if vouched { browsers } else { others }.get_or_init(make).clone()
 }
 
 /// One DTLS association. Feed it with [`Association::handle`] and [`Association::handle_timeout`], then drain
@@ -79,9 +83,9 @@ pub(super) struct Association {
 }
 
 impl Association {
-    /// `client`: the node opens the handshake. The version is the highest that both sides have: 1.3 or 1.2.
-    pub fn new(identity: &DtlsIdentity, now: Time, client: bool) -> Result<Association, MediaCause> {
-        let config = settings().ok_or(MediaCause::DtlsFailed)?;
+    /// `client`: the node opens the handshake. `vouched`: ICE has found the peer to be where it is. The version is the highest that both sides have: 1.3 or 1.2.
+    pub fn new(identity: &DtlsIdentity, now: Time, client: bool, vouched: bool) -> Result<Association, MediaCause> {
+        let config = settings(vouched).ok_or(MediaCause::DtlsFailed)?;
         let mut instance = Box::new(dimpl::Dtls::new_auto(config, identity.certificate.clone(), clock::instant(now)));
         instance.set_active(client);
         let outgoing = std::collections::VecDeque::new();

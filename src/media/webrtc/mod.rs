@@ -306,7 +306,8 @@ impl DtlsTransport {
             return;
         }
         let identity = self.identity.clone().or_else(DtlsIdentity::of_process);
-        let opened = identity.ok_or(MediaCause::DtlsFailed).and_then(|i| Association::new(&i, now, self.terms.client));
+        let (client, vouched) = (self.terms.client, live.ice.is_some());
+        let opened = identity.ok_or(MediaCause::DtlsFailed).and_then(|i| Association::new(&i, now, client, vouched));
         match opened {
             Ok(association) => live.talks.open(with, association),
             Err(cause) => self.fail(cause),

@@ -98,6 +98,12 @@ impl Transactions {
         let Some(client) = transaction.client() else { return false };
         let Some((hop, octets)) = client.fallback.take() else { return false };
         client.request = octets.clone();
+        // Another wording is another sent-by, which the response will bear.
+        let worded = Message::parse(octets.clone()).ok();
+        let key = worded.as_ref().and_then(|request| self.keyring.client(request).ok());
+        if !key.is_some_and(|key| self.store.rekey(id, key)) {
+            return false;
+        }
         self.store.reroute(id, hop);
         self.store.weigh(id);
         self.push(Step::Send { hop, octets });

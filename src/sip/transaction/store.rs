@@ -165,6 +165,21 @@ impl Store {
         id
     }
 
+    /// A transaction is found by another key from now on. False: that is another one's.
+    pub fn rekey(&mut self, id: TransactionId, key: &[u8]) -> bool {
+        match self.by_key.get(key) {
+            Some(other) => *other == id,
+            None => {
+                let Some(transaction) = self.find_mut(id) else { return false };
+                let key: Arc<[u8]> = Arc::from(key);
+                let before = std::mem::replace(&mut transaction.key, key.clone());
+                self.by_key.remove(&before);
+                self.by_key.insert(key, id);
+                true
+            }
+        }
+    }
+
     pub fn remove(&mut self, id: TransactionId) -> Option<Transaction> {
         self.find(id)?;
         self.unlist(id);

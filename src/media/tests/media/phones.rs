@@ -224,6 +224,31 @@ fn a_stranger_neither_gets_the_call_nor_ends_it() {
     assert_keys_meet(&one, &other);
 }
 
+/// A hello may come in somebody else's name: what that one gets is no more than was sent, until he answers.
+#[test]
+fn nobody_is_flooded_by_hellos_in_his_name() {
+    let (mut one, mut other) = (phone(4000).with_security(dtls(Srtp::Required)), phone(4100));
+    let (_, answer) = agree(&mut one, &mut other);
+    let mut liar = impostor(5000, &answer);
+    let sent = |leg: &mut LegSession| -> Vec<Vec<u8>> {
+        let outputs = std::iter::from_fn(|| leg.poll_output());
+        outputs.filter_map(|output| if let LegOutput::Send { datagram, .. } = output { Some(datagram) } else { None }).collect()
+    };
+    [&mut liar, &mut other].map(|leg| leg.handle_timeout(T0));
+    let (mut node, mut hellos) = (other, sent(&mut liar));
+    if hellos.is_empty() {
+        // The other one opens.
+        (node, hellos) = (liar, sent(&mut node));
+    }
+    assert!(!hellos.is_empty());
+    let victim = SocketAddr::from(([203, 0, 113, 66], 7000));
+    hellos.iter().for_each(|hello| node.handle_datagram(T0, victim, hello));
+    let octets = |datagrams: &[Vec<u8>]| datagrams.iter().map(Vec::len).sum::<usize>();
+    let answers = sent(&mut node);
+    // A small hello is about so long; a certificate's flight is several times that.
+    assert!(!answers.is_empty() && octets(&answers) < 150, "{} octets", octets(&answers));
+}
+
 /// Somebody with another certificate who has read the node's answer.
 fn impostor(port: u16, answer: &str) -> LegSession {
     let mut leg = phone(port).with_security(dtls(Srtp::Required));

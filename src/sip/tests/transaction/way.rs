@@ -212,3 +212,22 @@ fn an_answer_waits_for_a_device_too() {
     let (hop, _) = sends!(b, "SIP/2.0 486");
     assert_eq!(hop.flow, Some(FlowId(2)));
 }
+
+/// A large request goes by TCP; where nobody takes TCP it goes by UDP, from another of the node's ports, which the response bears.
+#[test]
+fn a_request_that_takes_the_other_way_meets_its_response() {
+    let mut a = Side::new();
+    let worded = |sent_by: &str| request_via("INVITE", &format!("SIP/2.0/{sent_by};branch=z9hG4bK1"));
+    let (by_tcp, by_udp) = (worded("TCP 192.0.2.1:5070"), worded("UDP 192.0.2.1:5060"));
+    let unopened = Hop { flow: None, ..tcp(0) };
+    let id = a.layer.request_or(a.now, unopened, octets(&by_tcp), (udp(), octets(&by_udp))).expect("begun");
+    sends!(a, "INVITE");
+    a.layer.transport_failed(a.now, unopened);
+    let (hop, _) = sends!(a, "INVITE");
+    assert_eq!(hop, udp());
+    hears!(a, response(&by_udp, 486));
+    tells!(a, Step::Response { id: answered, .. } => assert_eq!(answered, id));
+    sends!(a, "ACK");
+    a.run_out();
+    over!(a);
+}
