@@ -47,8 +47,9 @@ struct Port {
     place: Option<Place>,
     /// What of that is in the port's counters.
     counted: Seen,
-    /// It came up just now from there: a packet that was on its way then is counted when the next one comes.
-    left: Option<Slot>,
+    /// It came up just now from there: a packet that was on its way then is counted when the next one comes, beside so many that the
+    /// kernel had not seen.
+    left: Option<(Slot, u64)>,
     /// The port whose packets the kernel sends by this one.
     fed_by: Option<Slot>,
 }
@@ -94,8 +95,8 @@ impl Descent {
         flows: &mut Flows,
     ) -> bool {
         let port = self.port(slot);
-        if let Some(exit) = port.left.take() {
-            self.fold(slot, exit, packets, flows);
+        if let Some((exit, aside)) = port.left.take() {
+            self.fold(slot, exit, aside + packets, flows);
         }
         match &mut self.port(slot).standing {
             Standing::Up { again } if now < *again => false,
@@ -254,7 +255,7 @@ impl Descent {
         let Some(port) = self.known(slot).filter(|port| matches!(port.standing, Standing::Down(_))) else { return };
         let again = if why == Obstacle::Unseen { Time::NEVER } else { Time::ZERO };
         let Standing::Down(down) = std::mem::replace(&mut port.standing, Standing::Up { again }) else { return };
-        port.left = Some(down.exit);
+        port.left = Some((down.exit, down.aside));
         self.down -= 1;
         self.kernel.raise(&down.passage);
         self.fold(slot, down.exit, down.aside, flows);

@@ -234,7 +234,8 @@ fn nobody_is_flooded_by_hellos_in_his_name() {
         let outputs = std::iter::from_fn(|| leg.poll_output());
         outputs.filter_map(|output| if let LegOutput::Send { datagram, .. } = output { Some(datagram) } else { None }).collect()
     };
-    [&mut liar, &mut other].map(|leg| leg.handle_timeout(T0));
+    liar.handle_timeout(T0);
+    other.handle_timeout(T0);
     let (mut node, mut hellos) = (other, sent(&mut liar));
     if hellos.is_empty() {
         // The other one opens.
