@@ -226,8 +226,8 @@ fn a_request_that_takes_the_other_way_meets_its_response() {
     let (hop, _) = sends!(a, "INVITE");
     assert_eq!(hop, udp());
     hears!(a, response(&by_udp, 486));
-    tells!(a, Step::Response { id: answered, .. } => assert_eq!(answered, id));
     sends!(a, "ACK");
+    tells!(a, Step::Response { id: answered, .. } => assert_eq!(answered, id));
     a.run_out();
     over!(a);
 }
