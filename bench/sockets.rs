@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// Packets between two pauses of the sender are what one such span asks for.
 const TICK: Duration = Duration::from_millis(1);
 
+/// How often the threads are listed.
+const LISTINGS: usize = 100;
+
 /// Load of one run.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
@@ -217,10 +220,16 @@ fn open(
 
 /// The schedstat file of the thread called `name`.
 fn schedstat_of(name: &str) -> io::Result<std::path::PathBuf> {
-    let mut threads = std::fs::read_dir("/proc/self/task")?.filter_map(|entry| Some(entry.ok()?.path()));
     let is_named = |path: &std::path::PathBuf| std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name);
-    let thread = threads.find(is_named).ok_or_else(|| io::Error::other("no worker thread"))?;
-    Ok(thread.join("schedstat"))
+    // A listing may leave one out while others end.
+    for _ in 0..LISTINGS {
+        let mut threads = std::fs::read_dir("/proc/self/task")?.filter_map(|entry| Some(entry.ok()?.path()));
+        if let Some(thread) = threads.find(is_named) {
+            return Ok(thread.join("schedstat"));
+        }
+        std::thread::sleep(TICK);
+    }
+    Err(io::Error::other("no worker thread"))
 }
 
 /// A socket that is read until the bench ends, so that the kernel does the work of a delivery and not of a drop.

@@ -33,9 +33,12 @@ pub fn table(link: &Link, options: &Options, subjects: &[Subject], folder: &Path
     flows.push(options.flows);
     // What the sender alone costs is the same beside all of them.
     let alone = flows.iter().map(|flows| figures(link, options, Subject::Nobody, *flows)).collect::<io::Result<Vec<_>>>()?;
-    let (mut rows, mut lines) = (Vec::new(), Vec::new());
+    let (mut rows, mut lines, mut ends) = (Vec::new(), Vec::new(), String::new());
     for subject in subjects {
-        let points = points(link, options, *subject, &flows, &alone)?;
+        let (points, end) = points(link, options, *subject, &flows, &alone);
+        if let Some(error) = end {
+            ends.push_str(&format!(" {} went no further: {error}.", subject.name()));
+        }
         for Point { flows, cores, lost, carried } in &points {
             let note = if *carried { "" } else { ", beyond the knee" };
             let values = vec![*cores, 100.0 * lost, cores * 1e6 / (*flows as f64 * PACE as f64)];
@@ -55,7 +58,7 @@ pub fn table(link: &Link, options: &Options, subjects: &[Subject], folder: &Path
         method: format!(
             "![CPU over flows]({FILE})\n\nFlows of {PACE} packets a second, plain, one direction, {} s each; the machine sends, too, and so has no more to \
              give beyond the knee. Cores: whole system, less what the sender alone costs. The knee: more than 1 packet in 1,000 lost, or the sender \
-             more than 2 % behind.",
+             more than 2 % behind.{ends}",
             options.seconds
         ),
         columns: ["cores", "lost, %", "µs a packet"].map(String::from).to_vec(),
@@ -63,15 +66,26 @@ pub fn table(link: &Link, options: &Options, subjects: &[Subject], folder: &Path
     })
 }
 
-fn points(link: &Link, options: &Options, subject: Subject, flows: &[usize], alone: &[Figures]) -> io::Result<Vec<Point>> {
+/// The points of one subject, and what kept it from going on.
+fn points(
+    link: &Link,
+    options: &Options,
+    subject: Subject,
+    flows: &[usize],
+    alone: &[Figures],
+) -> (Vec<Point>, Option<io::Error>) {
     let mut points = Vec::new();
     for (flows, alone) in flows.iter().zip(alone) {
         let judged = |found: &Figures| found.lost <= 0.001 && found.sent >= 0.98;
-        let mut found = figures(link, options, subject, *flows)?;
-        if !judged(&found) {
+        let measured = figures(link, options, subject, *flows).and_then(|found| match judged(&found) {
+            true => Ok(found),
             // Something else may have needed the machine just then.
-            found = figures(link, options, subject, *flows)?;
-        }
+            false => figures(link, options, subject, *flows),
+        });
+        let found = match measured {
+            Ok(found) => found,
+            Err(error) => return (points, Some(error)),
+        };
         let sent = *flows as f64 * PACE as f64 * found.sent;
         let cores = (found.whole_us - alone.whole_us).max(0.0) * sent / 1e6;
         let carried = judged(&found);
@@ -80,7 +94,7 @@ fn points(link: &Link, options: &Options, subject: Subject, flows: &[usize], alo
             break;
         }
     }
-    Ok(points)
+    (points, None)
 }
 
 fn figures(link: &Link, options: &Options, subject: Subject, flows: usize) -> io::Result<Figures> {
