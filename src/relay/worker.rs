@@ -266,6 +266,7 @@ impl Worker {
     /// How long to wait for the next packet.
     fn timeout(&self) -> i32 {
         let spins = !self.parts.spin.is_zero() && self.now.since(self.last_packet) < self.parts.spin;
+        let spins = spins || !self.parts.handed.is_empty();
         let reports = (!self.flows.is_empty()).then_some(self.next_reports);
         let due = self.next_frame.into_iter().chain(reports).min();
         let frame = due.map(|due| due.since(self.now).as_micros().div_ceil(1_000) as i32);

@@ -6,7 +6,7 @@ use crate::directory::Tenant;
 use crate::path::Slot;
 use crate::shared::{Handed, Shared};
 use crate::sys::Received;
-use ringfort_base::limits::SHARED_PORTS_MAX;
+use ringfort_base::limits::{RELAY_HANDED_MAX, SHARED_PORTS_MAX};
 use ringfort_media::plan::Component;
 use std::net::UdpSocket;
 use std::sync::Arc;
@@ -89,9 +89,12 @@ impl Worker {
         }
     }
 
-    /// Takes what other workers received for legs of this one.
+    /// Takes what other workers received for legs of this one: as much as fits the queue, so that its own sockets have their turn.
     pub(super) fn take_handed(&mut self) {
-        while !self.parts.handed.is_empty() {
+        for _ in 0..RELAY_HANDED_MAX.div_ceil(BATCH) {
+            if self.parts.handed.is_empty() {
+                return;
+            }
             self.last_packet = self.now;
             for n in 0..BATCH {
                 let Ok(handed) = self.parts.handed.try_recv() else { break };
