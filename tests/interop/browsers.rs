@@ -7,16 +7,22 @@ use ringfort_tests::harness::interface::{self, DefaultRoute};
 use ringfort_tests::harness::node::Node;
 use ringfort_tests::harness::site::{Site, password_of};
 use ringfort_tests::harness::wait::{await_until, seconds};
-use ringfort_tests::harness::{Outcome, play};
+use ringfort_tests::harness::{Outcome, Scene, play};
+
+/// Chromium, beside the interface that other tests of this process need: every test meets the same network, whichever ran first.
+fn chromium(scene: &Scene) -> Outcome<Browser> {
+    interface::raise()?;
+    Browser::start(scene)
+}
 
 #[test]
 fn chromium_and_firefox_call_each_other() -> Outcome<()> {
     play("interop-browsers", |scene| {
-        // Firefox does not look from an address of the network into loopback.
-        let _route = DefaultRoute::raise()?;
         let node = Node::start(scene, Site::new(scene)?.media_at(interface::ADDRESS).account("101").account("102"))?;
         let admin = node.admin()?;
-        let mut chromium = Browser::start(scene)?;
+        let mut chromium = chromium(scene)?;
+        // Firefox does not look from an address of the network into loopback. The route is there in this test's turn only.
+        let _route = DefaultRoute::raise()?;
         let mut firefox = chromium.firefox(scene)?;
         chromium.open_phone("101", &node.page(), "101", &password_of("101"), 440.0)?;
         firefox.open_phone("102", &node.page(), "102", &password_of("102"), 1_000.0)?;
@@ -44,9 +50,8 @@ fn chromium_and_firefox_call_each_other() -> Outcome<()> {
 #[test]
 fn a_browser_with_two_addresses_is_heard_wherever_it_sends_from() -> Outcome<()> {
     play("interop-two-addresses", |scene| {
-        interface::raise()?;
         let node = Node::start(scene, Site::new(scene)?.account("101").account("102"))?;
-        let mut chromium = Browser::start(scene)?;
+        let mut chromium = chromium(scene)?;
         chromium.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
         chromium.open_phone("grace", &node.page(), "102", &password_of("102"), 1_000.0)?;
         for _ in 0..3 {
@@ -81,7 +86,7 @@ const PATH: &str = "(async () => {
 fn a_browser_that_changes_its_network_goes_on() -> Outcome<()> {
     play("interop-network-change", |scene| {
         let node = Node::start(scene, Site::new(scene)?.account("101").account("102"))?;
-        let mut chromium = Browser::start(scene)?;
+        let mut chromium = chromium(scene)?;
         chromium.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
         chromium.open_phone("grace", &node.page(), "102", &password_of("102"), 1_000.0)?;
         chromium.dial("ada", "102")?;
@@ -129,7 +134,7 @@ const STOPWATCH: &str = "{
 fn the_first_audio_comes_soon_after_the_answer() -> Outcome<()> {
     play("interop-first-audio", |scene| {
         let node = Node::start(scene, Site::new(scene)?.account("101"))?;
-        let mut chromium = Browser::start(scene)?;
+        let mut chromium = chromium(scene)?;
         chromium.before_pages(STOPWATCH)?;
         chromium.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
         chromium.dial("ada", "*43")?;
@@ -177,7 +182,7 @@ const PICTURES: &str = "(async () => {
 fn two_chromium_tabs_see_each_other() -> Outcome<()> {
     play("interop-video", |scene| {
         let node = Node::start(scene, Site::new(scene)?.account("101").account("102"))?;
-        let mut chromium = Browser::start(scene)?;
+        let mut chromium = chromium(scene)?;
         chromium.before_pages(CAMERA)?;
         chromium.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
         chromium.open_phone("grace", &node.page(), "102", &password_of("102"), 1_000.0)?;
