@@ -280,9 +280,9 @@ pub enum Event {
         call: CallId,
         /// Recorder by name.
         recorder: String,
-        /// `begun`, `ended`, `lost`, `failed`.
+        /// `begun`, `paused` and `resumed` by the recorder, `ended`, `lost`, `failed`.
         state: String,
-        /// Named cause; empty for `begun`.
+        /// Named cause; empty for `begun`, `paused` and `resumed`.
         cause: String,
     },
     /// A call ended; the one record of it.

@@ -1,10 +1,10 @@
 //! What a recorder is told of the audio that it gets, and what it says to that (RFC 7866 8): one audio line for each party, which the
-//! node only sends. Each line has a port of its own, and the codecs are those that the party sends: packets are copied, not coded anew.
+//! node only sends. The recorder may offer anew where it takes them, by which numbers, and whether it takes them now. Each line has a port of its own, and the codecs are those that the party sends: packets are copied, not coded anew.
 
 use crate::compose::{Hop, Local, address_text, audio_section};
 use crate::description::{Description, Format};
 use crate::error::MediaError;
-use crate::negotiation::{Agreed, admit_answer, admit_security, first_line, offer_crypto};
+use crate::negotiation::{Agreed, admit_answer, admit_security, answer_crypto, first_line, offer_crypto};
 use crate::plan::{CopyPlan, Destination, DiscardReason, FlowPlan, Latch, Receive, Transmit};
 use crate::remote::{LineShape, Remote};
 use crate::sdp::{Direction, Line, Sdp};
@@ -65,16 +65,32 @@ impl RecordingSession {
             stream.offered =
                 Some(Local { lines, audio: index, video: None, description, rtcp_mux: false, bundled: false, setup, crypto });
         }
-        let mut body = self.write();
+        let locals: Vec<Local> = self.streams.iter().filter_map(|stream| stream.offered.clone()).collect();
+        self.tell(&locals)
+    }
+
+    /// The last offer once more: what a request without description is answered with (RFC 3261 14.2).
+    pub fn repeat_offer(&mut self, entropy: &mut dyn Entropy) -> Vec<u8> {
+        for stream in &mut self.streams {
+            let Some(local) = &mut stream.offered else { continue };
+            local.crypto = offer_crypto(&self.security, stream.agreed.as_ref(), entropy);
+        }
+        let locals: Vec<Local> = self.streams.iter().filter_map(|stream| stream.offered.clone()).collect();
+        self.tell(&locals)
+    }
+
+    /// Words these lines; the version grows when something is new (RFC 3264 8).
+    fn tell(&mut self, locals: &[Local]) -> Vec<u8> {
+        let mut body = self.write(locals);
         if self.told.as_ref().is_some_and(|told| *told != body) {
             self.version += 1;
-            body = self.write();
+            body = self.write(locals);
         }
         self.told = Some(body.clone());
         body
     }
 
-    fn write(&self) -> Vec<u8> {
+    fn write(&self, locals: &[Local]) -> Vec<u8> {
         let place = self.streams.first().map(|stream| address_text(stream.address.advertised)).unwrap_or_default();
         let session = vec![
             Line::new('v', "0"),
@@ -83,13 +99,12 @@ impl RecordingSession {
             Line::new('c', &place),
             Line::new('t', "0 0"),
         ];
-        let section = |(index, stream): (usize, &Stream)| {
-            let local = stream.offered.as_ref()?;
+        let section = |(stream, local): (&Stream, &Local)| {
             let (session_id, version) = (self.id, self.version);
             let hop = Hop { session_id, version, address: stream.address, aside: None, track: "", ice: None, fingerprint: None };
-            Some(audio_section(local, local.lines.get(index)?, &hop))
+            Some(audio_section(local, local.lines.get(local.audio)?, &hop))
         };
-        Sdp { session, media: self.streams.iter().enumerate().filter_map(section).collect() }.write()
+        Sdp { session, media: self.streams.iter().zip(locals).filter_map(section).collect() }.write()
     }
 
     /// Takes the recorder's answer to the last offer.
@@ -108,7 +123,12 @@ impl RecordingSession {
     fn admit(&self, stream: &Stream, sdp: &Sdp) -> Result<Agreed, MediaError> {
         let missing = MediaError::OutOfOrder { wanted: "the recorder's answer", needed: "an offer" };
         let local = stream.offered.clone().ok_or(missing)?;
-        let mut remote = admit_answer(Remote::of_answer(sdp, LegKind::Rtp, &local.lines, local.audio)?, &local)?;
+        let remote = admit_answer(Remote::of_answer(sdp, LegKind::Rtp, &local.lines, local.audio)?, &local)?;
+        Ok(Agreed { remote: self.admit_place(stream, remote, &local)?, local, peer_offered: false })
+    }
+
+    /// What holds for offers and answers of a recorder alike.
+    fn admit_place(&self, stream: &Stream, mut remote: Remote, local: &Local) -> Result<Remote, MediaError> {
         admit_security(&self.security, &remote)?;
         let speech = local.description.formats.iter().find(|format| format.is_speech());
         let taken = |format: &Format| remote.description.formats.iter().any(|other| format.same_codec(other));
@@ -123,7 +143,51 @@ impl RecordingSession {
         if remote.rtp.is_none() {
             return Err(MediaError::UnsupportedAddress);
         }
-        Ok(Agreed { local, remote, peer_offered: false })
+        Ok(remote)
+    }
+
+    /// Takes an offer of the recorder in a session that stands, and answers it: where it takes audio now, by which numbers, and
+    /// whether (RFC 7866 7.2). What is recorded stays: lines and codecs are those of the node's last offer.
+    ///
+    /// # Errors
+    /// Nothing has changed: the offer has other lines, leaves one out, or the codec that a party prefers.
+    pub fn receive_offer(&mut self, sdp: &[u8], entropy: &mut dyn Entropy) -> Result<Vec<u8>, MediaError> {
+        let sdp = Sdp::parse(sdp)?;
+        let mut taken = Vec::new();
+        for stream in &self.streams {
+            taken.push(self.admit_offer(stream, &sdp, entropy)?);
+        }
+        // In the answer the formats have the offer's numbers (RFC 3264 6.1); packets are renumbered as they are copied.
+        let worded = |agreed: &Agreed| {
+            let (mut local, theirs) = (agreed.local.clone(), agreed.remote.description.direction);
+            local.description.direction = local.description.direction.and(theirs.reversed());
+            local.description.formats = agreed.spoken().cloned().collect();
+            local
+        };
+        let locals: Vec<Local> = taken.iter().map(worded).collect();
+        for (stream, agreed) in self.streams.iter_mut().zip(taken) {
+            stream.agreed = Some(agreed);
+        }
+        Ok(self.tell(&locals))
+    }
+
+    fn admit_offer(&self, stream: &Stream, sdp: &Sdp, entropy: &mut dyn Entropy) -> Result<Agreed, MediaError> {
+        let missing = MediaError::OutOfOrder { wanted: "the recorder's offer", needed: "an answer" };
+        let before = stream.agreed.as_ref().ok_or(missing)?;
+        let own = stream.offered.as_ref().unwrap_or(&before.local);
+        let mut remote = Remote::of_answer(sdp, LegKind::Rtp, &own.lines, own.audio)?;
+        remote.dtls = None;
+        remote.crypto.retain(|crypto| self.security.suites.has(crypto.keys.profile));
+        let remote = self.admit_place(stream, remote, own)?;
+        let crypto = answer_crypto(&remote, Some(before), entropy);
+        let local = Local { lines: remote.lines.clone(), crypto, ..own.clone() };
+        Ok(Agreed { local, remote, peer_offered: true })
+    }
+
+    /// Whether the recorder takes nothing now of what it is offered.
+    pub fn is_paused(&self) -> bool {
+        let declines = |agreed: &Agreed| agreed.local.description.direction.sends() && !agreed.node_may_send();
+        self.streams.iter().any(|stream| stream.agreed.as_ref().is_some_and(declines))
     }
 
     /// What the relay does at the port of this stream. `None` before the first answer.
@@ -236,6 +300,31 @@ mod tests {
         let mut plain = self::session(Srtp::Required);
         offer(&mut plain, true);
         plain.receive_answer(&answer(TAKEN)).expect_err("not in plain");
+    }
+
+    #[test]
+    fn an_offer_of_the_recorder_moves_and_pauses() {
+        let mut session = session(Srtp::Off);
+        let early = session.receive_offer(&answer(TAKEN), &mut Seeded::new(3));
+        assert!(matches!(early, Err(MediaError::OutOfOrder { .. })), "nothing is agreed yet");
+        let first = offer(&mut session, true);
+        session.receive_answer(&answer(TAKEN)).expect("taken");
+        let moved = TAKEN.replace("6002", "6102").replace("100", "102").replace("recvonly", "sendrecv");
+        let text = String::from_utf8(session.receive_offer(&answer(&moved), &mut Seeded::new(3)).expect("fits")).unwrap();
+        assert!(text.contains("RTP/AVP 102 101\r\n") && text.matches("a=sendonly").count() == 2, "{text}");
+        assert_eq!(session.plan(1).expect("agreed").transmit.rtp, "192.0.2.7:6102".parse().ok());
+        assert_eq!(session.copy(1).expect("flows").payloads, [(8, 102), (101, 101)], "packets have the party's numbers");
+        let paused = session.receive_offer(&answer(&TAKEN.replace("recvonly", "inactive")), &mut Seeded::new(3)).expect("fits");
+        assert_eq!(String::from_utf8(paused).unwrap().matches("a=inactive").count(), 2);
+        assert!(session.is_paused() && session.copy(0).is_none());
+        let again = String::from_utf8(session.repeat_offer(&mut Seeded::new(3))).unwrap();
+        let lines = |text: &str| text.lines().filter(|line| !line.starts_with("o=")).map(str::to_string).collect::<Vec<_>>();
+        assert_eq!(lines(&again), lines(&first), "what the node offers is what it was");
+        session.receive_answer(&answer(TAKEN)).expect("taken");
+        for unfit in [TAKEN.replace("6002", "0"), TAKEN.replace("PCMA", "GSM"), format!("{TAKEN}{TAKEN}")] {
+            session.receive_offer(&answer(&unfit), &mut Seeded::new(3)).expect_err("does not fit");
+        }
+        assert!(!session.is_paused() && session.plan(1).expect("agreed").transmit.rtp == "192.0.2.7:6002".parse().ok());
     }
 
     #[test]

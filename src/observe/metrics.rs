@@ -263,7 +263,10 @@ fn describe(recorder: &PrometheusRecorder) {
         ("ringfort_auth_failures_total", "Requests that failed authentication, by reason"),
         ("ringfort_media_ready_total", "Legs whose media path stood, by kind"),
         ("ringfort_media_failures_total", "Legs whose media failed, by named cause"),
-        ("ringfort_recordings_total", "Recordings that began, ended, were lost or failed, by recorder and named cause"),
+        (
+            "ringfort_recordings_total",
+            "Recordings that began, were paused, ended, were lost or failed, by recorder and named cause",
+        ),
         ("ringfort_audio_missing_total", "Parties whose audio was missing in a call that ended, by named cause"),
         ("ringfort_messages_rejected_total", "SIP messages refused or dropped, by the rule they broke"),
         ("ringfort_bans_total", "Unknown sources banned, by reason"),

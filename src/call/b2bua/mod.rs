@@ -228,6 +228,8 @@ impl Calls {
         farewells.acknowledged(env.cx, &mut abandoned.byes, &dialog);
         if let Some((call, side)) = self.tables.dialogs.get(&dialog).copied() {
             self.with(env, call, |call, env, tables| call.acknowledged(env, tables, side, ack));
+        } else if let Some(call) = self.tables.recordings.get(&dialog).copied() {
+            self.with(env, call, |call, env, tables| call.recorder_acknowledged(env, tables, ack));
         }
     }
 

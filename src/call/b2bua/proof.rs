@@ -1,9 +1,10 @@
-//! A carrier's challenges and the credentials that answer them (RFC 3261 22.2, 22.3). What was asked once is answered in each request
-//! of the leg from then on; who asks again has the request again, unless it shows that the password is wrong.
+//! A carrier's or recorder's challenges and the credentials that answer them (RFC 3261 22.2, 22.3). What was asked once is answered in
+//! each request of the leg from then on; who asks again has the request again, unless it shows that the password is wrong.
 
 use super::abandoned::Unwanted;
 use super::again::{self, Anew};
 use super::call::{Call, Leg};
+use crate::config::Snapshot;
 use crate::context::{Context, Owner};
 use crate::route::Source;
 use crate::side::Side;
@@ -16,11 +17,14 @@ use ringfort_sip::transaction::TransactionId;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// What a leg to a carrier knows of its challenges. Those do not outlive the process: the next one is challenged anew.
+/// What a leg to a carrier, or a session with a recorder, knows of its challenges. Those do not outlive the process: the next one is challenged anew.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Proving {
     /// The trunk whose credentials are used; `None`: the peer is no trunk.
     trunk: Option<String>,
+    /// The recorder whose credentials are used; `None`: the peer is no recorder.
+    #[serde(skip)]
+    recorder: Option<String>,
     #[serde(skip)]
     proofs: Vec<Proof>,
     /// Challenges since a request was granted last.
@@ -53,9 +57,21 @@ impl Proving {
         Proving { trunk, ..Proving::default() }
     }
 
+    /// For a session with this recorder.
+    pub fn of_recorder(name: &str) -> Proving {
+        Proving { recorder: Some(name.to_string()), ..Proving::default() }
+    }
+
+    /// Name and password that answer challenges.
+    fn credentials<'a>(&self, snapshot: &'a Snapshot) -> Option<(&'a str, &'a str)> {
+        let of_trunk = || snapshot.trunk(self.trunk.as_ref()?)?.credentials();
+        let of_recorder = || snapshot.recorder(self.recorder.as_ref()?)?.credentials();
+        of_trunk().or_else(of_recorder)
+    }
+
     /// Whether it would answer a challenge.
     fn is_able(&self, cx: &Context) -> bool {
-        self.trunk.as_ref().and_then(|name| cx.snapshot.trunk(name)).is_some_and(|trunk| trunk.credentials().is_some())
+        self.credentials(&cx.snapshot).is_some()
     }
 
     /// Remembers a request, to send it again with credentials.
@@ -66,7 +82,7 @@ impl Proving {
     }
 
     /// A request has its final response, or will have none.
-    fn forget(&mut self, id: TransactionId) -> Option<(Hop, Bytes)> {
+    pub fn forget(&mut self, id: TransactionId) -> Option<(Hop, Bytes)> {
         let place = self.open.iter().position(|(open, ..)| *open == id)?;
         let (_, hop, octets) = self.open.swap_remove(place);
         Some((hop, octets))
@@ -80,7 +96,12 @@ impl Proving {
     }
 
     /// The challenged request within this dialog again, with credentials.
-    fn again(&mut self, cx: &mut Context, dialog: &mut Dialog, asked: (TransactionId, Owner, &Message)) -> Option<TransactionId> {
+    pub fn again(
+        &mut self,
+        cx: &mut Context,
+        dialog: &mut Dialog,
+        asked: (TransactionId, Owner, &Message),
+    ) -> Option<TransactionId> {
         let (id, owner, response) = asked;
         let (hop, octets) = self.forget(id)?;
         let before = Message::parse(octets).ok()?;
@@ -89,6 +110,10 @@ impl Proving {
         }
         dialog.local_cseq = dialog.local_cseq.saturating_add(1);
         let (cseq, via) = (dialog.local_cseq, cx.branch());
+        if before.method() == Method::Invite {
+            // Its ACK has the same number (RFC 3261 13.2.2.4).
+            dialog.invite_cseq = Some(cseq);
+        }
         let fields = self.fields(cx, &before.method(), before.request_uri()?);
         let octets = again::reworded(cx, &before, &Anew { hop: &hop, via: &via, cseq, fields: &fields });
         self.send(cx, hop, octets, owner)
@@ -131,9 +156,8 @@ impl Proving {
     /// The header fields that answer the peer's challenges in the next request.
     pub fn fields(&mut self, cx: &mut Context, method: &Method, uri: &str) -> Vec<(HeaderName, String)> {
         let snapshot = cx.snapshot.clone();
-        let trunk = self.trunk.as_ref().and_then(|name| snapshot.trunk(name));
         let mut fields = std::mem::take(&mut self.borrowed);
-        let Some((user, password)) = trunk.and_then(|trunk| trunk.credentials()) else { return fields };
+        let Some((user, password)) = self.credentials(&snapshot) else { return fields };
         for proof in &mut self.proofs {
             proof.count += 1;
             let ha1 = Ha1::new(user, &proof.challenge.realm, password);

@@ -219,7 +219,7 @@ pub struct RegisterSection {
     pub bulk: bool,
 }
 
-/// `[[trunk]] auth`: a name and its password.
+/// `auth` of a trunk or recorder: a name and its password.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuthSection {
@@ -227,6 +227,13 @@ pub struct AuthSection {
     pub user: String,
     /// Digest password.
     pub password: Zeroizing<String>,
+}
+
+impl AuthSection {
+    /// Name and password.
+    pub(super) fn pair(&self) -> (&str, &str) {
+        (&self.user, &self.password)
+    }
 }
 
 /// Never the password.
@@ -240,7 +247,7 @@ impl TrunkSection {
     /// Name and password that answer its challenges.
     pub fn credentials(&self) -> Option<(&str, &str)> {
         let register = || self.register.as_ref().map(|r| (r.auth_user(), r.password.as_str()));
-        self.auth.as_ref().map(|auth| (auth.user.as_str(), auth.password.as_str())).or_else(register)
+        self.auth.as_ref().map(AuthSection::pair).or_else(register)
     }
 
     /// Host and port of URIs that name it.

@@ -1,6 +1,6 @@
 //! `[[recorder]]` and `[[recording]]`: who records (RFC 7866), and which calls. Without a rule nothing is recorded.
 
-use super::peer::{PeerAddress, Supervision};
+use super::peer::{AuthSection, PeerAddress, Supervision};
 use super::route::Pattern;
 use super::snapshot::Check;
 use super::{ConfigError, Snapshot};
@@ -28,6 +28,8 @@ pub struct RecorderSection {
     /// User part of its URI; empty: none.
     #[serde(default)]
     pub user: String,
+    /// What its challenges are answered with; absent: they are refusals.
+    auth: Option<AuthSection>,
     /// Whether it gets SRTP, with keys in the description.
     #[serde(default)]
     pub srtp: Srtp,
@@ -70,6 +72,11 @@ impl RecorderSection {
     /// What it is called in requests.
     pub fn uri(&self) -> Uri {
         Uri::sip(Some(self.user.as_str()).filter(|user| !user.is_empty()), self.address.uri_host(), self.address.port)
+    }
+
+    /// Name and password that answer its challenges.
+    pub fn credentials(&self) -> Option<(&str, &str)> {
+        self.auth.as_ref().map(AuthSection::pair)
     }
 
     /// How what it gets is secured.

@@ -110,7 +110,9 @@ pub(in crate::b2bua) fn reworded(cx: &Context, before: &Message, anew: &Anew<'_>
     const OTHERS: [HeaderName; 5] =
         [HeaderName::Via, HeaderName::CSeq, HeaderName::Contact, HeaderName::ContentType, HeaderName::ContentLength];
     let (method, transport) = (before.method(), anew.hop.transport);
-    let contact = before.header(HeaderName::Contact).map(|_| write::contact(cx, anew.hop));
+    // What its Contact says of it beside the address stays (RFC 7866 6.1.1 has one such).
+    let said = |old: &str| old.rsplit_once('>').map(|(_, said)| said.to_string()).unwrap_or_default();
+    let contact = before.header(HeaderName::Contact).map(|old| format!("{}{}", write::contact(cx, anew.hop), said(old)));
     let request = Builder::request(&method, before.request_uri().unwrap_or_default());
     let request = request.via(transport, cx.own.sent_by(anew.hop), anew.via, true);
     let stays = |name: HeaderName| !OTHERS.contains(&name) && !anew.fields.iter().any(|(field, _)| *field == name);

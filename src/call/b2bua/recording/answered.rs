@@ -2,17 +2,14 @@
 
 use super::Question;
 use super::told::{Scene, next_hop};
-use crate::b2bua::abandoned::Unwanted;
 use crate::b2bua::call::Call;
-use crate::b2bua::proof::Proving;
 use crate::b2bua::{Env, Tables, progress, write};
 use crate::peers::PeerName;
 use crate::registration_client::retry_after;
 use crate::wake::Wake;
 use ringfort_base::{Event, Hop, limits};
-use ringfort_media::plan::RelayCommand;
 use ringfort_sip::dialog::{Dialog, DialogState};
-use ringfort_sip::message::{Message, Method};
+use ringfort_sip::message::Message;
 use ringfort_sip::transaction::TransactionId;
 use std::time::Duration;
 
@@ -20,7 +17,7 @@ use std::time::Duration;
 const GLARE: Duration = Duration::from_millis(2_100);
 
 /// Which of the node's requests to a recorder.
-enum Sent {
+pub(super) enum Sent {
     Invite,
     Change,
     Alive,
@@ -49,6 +46,12 @@ impl Call {
     ) -> bool {
         let Some(sent) = self.sent_to_recorder(id) else { return false };
         let status = response.status().unwrap_or(500);
+        if matches!(status, 401 | 407) && self.prove_to_recorder(env, id, &sent, response) {
+            return true;
+        }
+        if status >= 200 {
+            self.recorder_granted(id, status < 300);
+        }
         match sent {
             Sent::Invite if status < 200 => self.recorder_spoke(env),
             Sent::Invite if status < 300 => self.recorder_accepted(env, tables, id, hop, response),
@@ -115,13 +118,12 @@ impl Call {
     fn recorder_accepted(&mut self, env: &mut Env<'_>, tables: &mut Tables, id: TransactionId, hop: Hop, response: &Message) {
         let Some(recorded) = &mut self.recorded else { return };
         let Some(live) = &mut recorded.live else { return };
-        let unwanted = || Unwanted { hop, invite: live.invite.1.clone(), proving: Proving::default() };
         if let Some(dialog) = &recorded.dialog {
             let same = response.to().is_ok_and(|to| to.tag() == Some(dialog.id.remote_tag.as_str()));
             match live.ack.clone().filter(|(acked, ..)| same && *acked == id) {
                 Some((_, hop, ack)) => env.cx.send(hop, ack),
                 // Of another branch of a fork.
-                None if !same => tables.abandoned.acknowledge_and_release(env.cx, unwanted(), response),
+                None if !same => tables.abandoned.acknowledge_and_release(env.cx, live.unwanted(hop), response),
                 None => {}
             }
             return;
@@ -144,26 +146,22 @@ impl Call {
         let (Some(live), Some(dialog)) = (&mut recorded.live, &recorded.dialog) else { return };
         let hop = next_hop(live, dialog);
         if let Some(ack) = write::ack(env.cx, dialog) {
-            let ack = ack.build();
+            let ack = live.proving.acknowledging(ack).build();
             live.ack = Some((id, hop, ack.clone()));
             env.cx.send(hop, ack);
         }
     }
 
-    /// Takes the answer in a 2xx, and lets the relay know.
-    fn take_recorders_answer(&mut self, env: &mut Env<'_>, response: &Message) -> Result<(), &'static str> {
+    /// Takes the answer in a 2xx or ACK, and lets the relay know.
+    pub(super) fn take_recorders_answer(&mut self, env: &mut Env<'_>, response: &Message) -> Result<(), &'static str> {
         let sdp = progress::sdp_of(response).ok_or("no-sdp-in-answer")?;
         let Some(live) = self.recorded.as_mut().and_then(|recorded| recorded.live.as_mut()) else { return Err("no-rule") };
+        let was_paused = live.audio.is_paused();
         live.audio.receive_answer(sdp).map_err(|error| match error.status() {
             488 => "incompatible",
             _ => "bad-sdp-in-answer",
         })?;
-        for (index, port) in live.audio.ports().enumerate() {
-            if let Some(plan) = live.audio.plan(index) {
-                env.cx.relay(RelayCommand::Plan { port, plan: Box::new(plan) });
-            }
-        }
-        self.replan(env);
+        self.recorders_audio_changed(env, was_paused);
         Ok(())
     }
 
@@ -171,10 +169,13 @@ impl Call {
         let call = self.id;
         let Some(live) = self.recorded.as_mut().and_then(|recorded| recorded.live.as_mut()) else { return };
         live.began = Some(env.cx.now.wall);
-        let (recorder, scene) = (live.recorder.clone(), live.told.clone());
+        let (recorder, scene, paused) = (live.recorder.clone(), live.told.clone(), live.audio.is_paused());
         let stands = Some((recorder.clone(), env.cx.now.wall));
         self.recorded.iter_mut().for_each(|recorded| recorded.stands.clone_from(&stands));
-        env.cx.event(Event::Recording { call, recorder, state: "begun".into(), cause: String::new() });
+        env.cx.event(Event::Recording { call, recorder: recorder.clone(), state: "begun".into(), cause: String::new() });
+        if paused {
+            env.cx.event(Event::Recording { call, recorder, state: "paused".into(), cause: String::new() });
+        }
         self.watch_recorder(env);
         self.write_down(env);
         if let Some(scene) = scene {
@@ -229,7 +230,7 @@ impl Call {
     }
 
     /// What the recorder wants is not possible: it is released, and another one is tried.
-    fn refuse_recorder(&mut self, env: &mut Env<'_>, tables: &mut Tables, cause: &str) {
+    pub(super) fn refuse_recorder(&mut self, env: &mut Env<'_>, tables: &mut Tables, cause: &str) {
         self.next_recorder(env, tables, cause, false);
     }
 
@@ -237,9 +238,4 @@ impl Call {
     pub(super) fn lose_recorder(&mut self, env: &mut Env<'_>, tables: &mut Tables, cause: &str) {
         self.next_recorder(env, tables, cause, true);
     }
-}
-
-/// Whether a request may change what a recorder gets.
-pub(super) fn changes(request: &Message) -> bool {
-    matches!(request.method(), Method::Invite | Method::Update)
 }

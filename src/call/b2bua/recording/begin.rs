@@ -3,6 +3,7 @@
 use super::metadata::{self, Cast};
 use super::{Live, Recorded};
 use crate::b2bua::call::{Call, Phase, Side};
+use crate::b2bua::proof::Proving;
 use crate::b2bua::{Env, Tables, write};
 use crate::context::{Context, Owner};
 use crate::overload::Stage;
@@ -129,7 +130,24 @@ impl Call {
         tables.recordings.insert(key.clone(), self.id);
         let (recorder, invite, spoke, ack, began) = (name.to_string(), (id, octets), false, None, None);
         let (told, asked, quiet_until) = (Some(scene), None, Time::ZERO);
-        let live = Live { recorder, hop, key, invite, spoke, ack, audio, numbers, began, told, asked, quiet_until };
+        let proving = Proving::of_recorder(name);
+        let unacknowledged = None;
+        let live = Live {
+            recorder,
+            hop,
+            key,
+            invite,
+            spoke,
+            ack,
+            audio,
+            proving,
+            numbers,
+            began,
+            told,
+            asked,
+            quiet_until,
+            unacknowledged,
+        };
         if let Some(recorded) = &mut self.recorded {
             recorded.live = Some(live);
         }

@@ -3,7 +3,6 @@
 
 use super::begin::close_ports;
 use super::told::next_hop;
-use crate::b2bua::abandoned::Unwanted;
 use crate::b2bua::call::{Call, Phase};
 use crate::b2bua::proof::{Bye, Proving};
 use crate::b2bua::{Env, Tables, write};
@@ -55,9 +54,13 @@ impl Call {
     /// BYE to a session that stands, CANCEL to an INVITE; its ports close.
     fn release_recorder(&mut self, env: &mut Env<'_>, tables: &mut Tables, cause: &str, by_peer: bool) {
         let Some(recorded) = &mut self.recorded else { return };
-        let (Some(live), dialog) = (recorded.live.take(), recorded.dialog.take()) else { return };
+        let (Some(mut live), dialog) = (recorded.live.take(), recorded.dialog.take()) else { return };
         tables.recordings.remove(&live.key);
         recorded.stands = None;
+        if let Some(awaited) = &live.unacknowledged {
+            tables.invites.remove(&awaited.id);
+            env.cx.transactions.ack_received(env.cx.now.mono, awaited.id);
+        }
         if let Some((id, _)) = &live.asked {
             env.cx.owners.remove(id);
         }
@@ -66,13 +69,15 @@ impl Call {
                 env.cx.owners.remove(&live.invite.0);
                 if !by_peer {
                     let hop = next_hop(&live, &dialog);
-                    let octets = write::inside(env.cx, &mut dialog, &Method::Bye).build();
-                    tables.abandoned.byes.say(env.cx, Bye { hop, octets, proving: Proving::default() });
+                    let bye = write::inside(env.cx, &mut dialog, &Method::Bye);
+                    let fields = live.proving.fields(env.cx, &Method::Bye, &dialog.remote_target);
+                    let octets = fields.iter().fold(bye, |bye, (name, value)| bye.header(*name, value)).build();
+                    tables.abandoned.byes.say(env.cx, Bye { hop, octets, proving: std::mem::take(&mut live.proving) });
                 }
             }
             None if by_peer => drop(env.cx.owners.remove(&live.invite.0)),
             None => {
-                let unwanted = Unwanted { hop: live.hop, invite: live.invite.1.clone(), proving: Proving::default() };
+                let unwanted = live.unwanted(live.hop);
                 tables.abandoned.give_up(env.cx, live.invite.0, unwanted, None);
             }
         }
@@ -113,14 +118,14 @@ impl Call {
     pub(in crate::b2bua) fn release_old_recorder(&mut self, env: &mut Env<'_>, tables: &mut Tables, cseq_gap: u32) {
         let Some(recorded) = &mut self.recorded else { return };
         let (Some(mut dialog), Some((recorder, began))) = (recorded.dialog.take(), recorded.stands.take()) else { return };
-        let (began, ended) = (Some(began), env.cx.now.wall);
+        let (began, ended, proving) = (Some(began), env.cx.now.wall, Proving::of_recorder(&recorder));
         recorded.notes.push(RecordingNote { recorder, began, ended, cause: "restart".into() });
         dialog.local_cseq = dialog.local_cseq.saturating_add(cseq_gap);
         // A connection of the dead process is gone.
         dialog.hop.flow = dialog.hop.flow.filter(|_| !dialog.hop.transport.is_reliable());
         let hop = write::named_hop(&dialog, dialog.hop);
         let octets = write::inside(env.cx, &mut dialog, &Method::Bye).build();
-        tables.abandoned.byes.say(env.cx, Bye { hop, octets, proving: Proving::default() });
+        tables.abandoned.byes.say(env.cx, Bye { hop, octets, proving });
         self.write_down(env);
     }
 }

@@ -8,17 +8,20 @@ mod announce;
 mod answered;
 mod asked;
 mod begin;
+mod challenged;
 mod end;
 mod metadata;
 mod told;
 
 use super::call::{Call, Side};
+use super::proof::Proving;
 use crate::config::RecordingSection;
+use crate::context::Context;
 use bytes::Bytes;
 use metadata::Cast;
 use ringfort_base::event::RecordingNote;
 use ringfort_base::{Hop, PortId, Time, Wall};
-use ringfort_media::plan::CopyPlan;
+use ringfort_media::plan::{CopyPlan, RelayCommand};
 use ringfort_media::recording::RecordingSession;
 use ringfort_sip::dialog::Dialog;
 use ringfort_sip::transaction::TransactionId;
@@ -63,6 +66,8 @@ struct Live {
     /// ACK of the last 2xx, repeated when the 2xx is.
     ack: Option<(TransactionId, Hop, Bytes)>,
     audio: RecordingSession,
+    /// Its challenges, and what answers them.
+    proving: Proving,
     /// UDP port numbers, to be given back.
     numbers: Vec<u16>,
     began: Option<Wall>,
@@ -72,6 +77,28 @@ struct Live {
     asked: Option<(TransactionId, Question)>,
     /// It is told nothing before this time.
     quiet_until: Time,
+    /// A re-INVITE of its own that was answered and waits for its ACK.
+    unacknowledged: Option<Unacknowledged>,
+}
+
+/// The 2xx to a recorder's re-INVITE.
+struct Unacknowledged {
+    id: TransactionId,
+    /// Number of the re-INVITE, and of its ACK.
+    cseq: u32,
+    /// The 2xx has an offer, which the ACK answers.
+    offers: bool,
+}
+
+impl Live {
+    /// Tells the relay what it does at the ports of the session.
+    fn plan(&self, cx: &mut Context) {
+        for (index, port) in self.audio.ports().enumerate() {
+            if let Some(plan) = self.audio.plan(index) {
+                cx.relay(RelayCommand::Plan { port, plan: Box::new(plan) });
+            }
+        }
+    }
 }
 
 /// What the node asks a recorder within the dialog.
@@ -121,6 +148,7 @@ impl Call {
         let Some(recorded) = &self.recorded else { return String::new() };
         match (&recorded.live, &recorded.dialog) {
             (Some(live), Some(_)) if recorded.announcing.contains(&true) => format!("announced, then by {}", live.recorder),
+            (Some(live), Some(_)) if live.audio.is_paused() => format!("by {}, which pauses", live.recorder),
             (Some(live), Some(_)) => format!("by {}", live.recorder),
             (Some(live), None) => format!("{} is asked", live.recorder),
             (None, _) => recorded.notes.last().map(|note| format!("no: {}", note.cause)).unwrap_or_default(),

@@ -62,7 +62,10 @@ impl Call {
         let Some(scene) = stands.then(|| self.scene(env.cx)).flatten() else { return };
         // Whoever came in hears it at once, whatever the recorder is busy with.
         self.announce_recording(env, tables, &scene);
-        let idle = |r: &Recorded| r.live_dialog().is_some_and(|(live, _)| live.asked.is_none() && live.quiet_until <= now);
+        let idle = |r: &Recorded| {
+            r.live_dialog()
+                .is_some_and(|(live, _)| live.asked.is_none() && live.unacknowledged.is_none() && live.quiet_until <= now)
+        };
         if !self.recorded.as_deref().is_some_and(idle) {
             return;
         }
@@ -101,11 +104,13 @@ impl Call {
     fn ask_inside(&mut self, env: &mut Env<'_>, method: &Method, word: impl FnOnce(Builder) -> Builder) -> Option<TransactionId> {
         let id = self.id;
         let recorded = self.recorded.as_mut()?;
-        let (live, dialog) = (recorded.live.as_ref()?, recorded.dialog.as_mut()?);
+        let (live, dialog) = (recorded.live.as_mut()?, recorded.dialog.as_mut()?);
         let patience = env.peers.find(&PeerName::Recorder(live.recorder.clone())).map(|peer| peer.patience());
         let hop = next_hop(live, dialog);
-        let octets = word(write::inside(env.cx, dialog, method)).build();
-        let sent = env.cx.request(hop, octets, Some(Owner::Call(id)))?;
+        let (request, target) = (write::inside(env.cx, dialog, method), dialog.remote_target.clone());
+        let fields = live.proving.fields(env.cx, method, &target);
+        let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        let sent = live.proving.send(env.cx, hop, word(request).build(), Owner::Call(id))?;
         env.cx.timers.set(Wake::Recording(id), env.cx.now.mono + patience.unwrap_or(limits::RECORDER_ANSWER_MAX));
         Some(sent)
     }

@@ -155,6 +155,9 @@ impl Call {
 
     /// No ACK came (RFC 3261 13.3.1.4): a 2xx that nobody acknowledges ends the call.
     pub(in crate::b2bua) fn unacknowledged(&mut self, env: &mut Env<'_>, tables: &mut Tables, invite: TransactionId) {
+        if self.recorder_unacknowledged(env, tables, invite) {
+            return;
+        }
         let was_accepted = self.invites.extract_if(.., |awaited| awaited.id == invite).next().is_some();
         if self.answered.is_some() && was_accepted {
             self.end(env, tables, Cause::named(408, "no-ack"));
