@@ -9,7 +9,7 @@ use ringfort_base::limits::CONTROL_PER_SECOND_MAX;
 use ringfort_base::{PortId, Time};
 use ringfort_media::plan::{Component, Destination, DiscardReason, FlowPlan, PortCounters, PortPositions, Receive, Transmit};
 use ringfort_media::quality::making::{Heard, MADE_MAX, Reporter};
-use ringfort_media::quality::{Progress, Reception, RoundTrip};
+use ringfort_media::quality::{Audio, Progress, Reception, RoundTrip};
 use ringfort_media::srtp::{SrtpError, SrtpReceiver, SrtpSender};
 use ringfort_media::tier::{Obstacle, Tier};
 use std::net::SocketAddr;
@@ -223,7 +223,15 @@ impl Flow {
                 self.counters.signals_in += 1;
             }
             Media::Rtcp => {
-                self.round_trip.came(now, plain);
+                // Only a bundle has sources that are no audio; elsewhere a source may have changed unseen, in the kernel.
+                let audio = match active.plan.receive.video.is_empty() {
+                    true => Audio::default(),
+                    false => {
+                        let to = self.reporter.as_ref().and_then(|reporter| reporter.source());
+                        Audio { from: self.reception.source(), to }
+                    }
+                };
+                self.round_trip.came(now, plain, audio);
                 self.counters.rtcp_in += 1;
             }
         }

@@ -99,7 +99,7 @@ mod tests {
         let traffic = Traffic { to: None, ssrc: 7, sent: 50, heard: Some((9, 100, 3)) };
         let report = report(&traffic, Some((0xabcd, Instant::now())));
         let (mut times, mut blocks) = (0, Vec::new());
-        reports::read(&report, |_| times += 1, |block| blocks.push((block.ssrc, block.lost, block.last_report)));
+        reports::read(&report, |_, _| times += 1, |block| blocks.push((block.ssrc, block.lost, block.last_report)));
         assert_eq!((times, blocks, time_in(&report).is_some()), (1, vec![(9, 3, 0xabcd)], true));
     }
 }

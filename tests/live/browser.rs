@@ -107,6 +107,45 @@ fn two_tabs_talk_and_hang_up() -> Outcome<()> {
     })
 }
 
+/// The page's WebSockets meet nobody while `ringfortAway` is set.
+const AWAY: &str = "(() => {
+    const Real = window.WebSocket;
+    window.ringfortSockets = [];
+    window.WebSocket = class extends Real {
+        constructor(url, protocols) {
+            super(window.ringfortAway ? 'wss://127.0.0.1:1/' : url, protocols);
+            window.ringfortSockets.push(this);
+        }
+    };
+})()";
+const GO_AWAY: &str = "window.ringfortAway = true; window.ringfortSockets.forEach((socket) => socket.close())";
+
+#[test]
+fn a_hang_up_without_connection_is_said_when_it_is_back() -> Outcome<()> {
+    play("browser-hang-up-away", |scene| {
+        let node = node(scene)?;
+        let mut browser = Browser::start(scene)?;
+        browser.before_pages(AWAY)?;
+        browser.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
+        browser.open_phone("grace", &node.page(), "102", &password_of("102"), 1_000.0)?;
+        browser.dial("ada", "102")?;
+        browser.click("grace", "answer")?;
+        browser.await_tone("ada", 1_000.0, seconds(10))?;
+        browser.evaluate("ada", GO_AWAY)?;
+        browser.await_state("ada", "phone-state", "offline", seconds(10))?;
+        browser.click("ada", "hangup")?;
+        browser.await_call("ada", "ended", seconds(5))?;
+        browser.evaluate("ada", "window.ringfortAway = false")?;
+        browser.evaluate("ada", "window.dispatchEvent(new Event('online'))")?;
+        browser.await_call("grace", "ended", seconds(25))?;
+        node.await_metric("ringfort_calls", 0.0, seconds(10))?;
+        let status = node.admin()?.json("/api/v1/status")?;
+        let cause = status["recent"][0]["cause"].as_str().unwrap_or_default().to_string();
+        ensure!(cause == "normal", "the record names the cause `{cause}`");
+        Ok(())
+    })
+}
+
 #[test]
 fn a_call_may_be_held_and_taken_back() -> Outcome<()> {
     play("browser-hold", |scene| {

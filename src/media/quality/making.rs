@@ -98,6 +98,11 @@ impl Reporter {
             Some(Sent { ssrc, packets: packets.wrapping_add(1), octets: octets.wrapping_add(payload), stamp, clock_hz, at: now });
     }
 
+    /// The source of the audio that went to the peer last.
+    pub fn source(&self) -> Option<u32> {
+        self.sent.map(|sent| sent.ssrc)
+    }
+
     /// A report of the other party goes to the peer.
     pub fn passed(&mut self, now: Time) {
         self.passed = Some(now);
@@ -226,7 +231,7 @@ mod tests {
         let ntp = 0x1111_2222_3333_4444;
         let len = reporter.write(Time::from_millis(1_000), ntp, Some(heard()), false, &mut out).expect("a report");
         let (mut times, mut blocks) = (Vec::new(), Vec::new());
-        read(&out[..len], |time| times.push(time), |block| blocks.push(block));
+        read(&out[..len], |_, time| times.push(time), |block| blocks.push(block));
         assert_eq!(times, [0x2222_3333]);
         assert_eq!((blocks[0].ssrc, blocks[0].lost, blocks[0].jitter), (9, 10, 17));
         assert_eq!((blocks[0].last_report, blocks[0].since_report), (0xabcd_1234, 32_768));

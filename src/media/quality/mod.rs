@@ -10,4 +10,4 @@ mod reception;
 pub mod reports;
 
 pub use reception::{Progress, Reception};
-pub use reports::RoundTrip;
+pub use reports::{Audio, RoundTrip};

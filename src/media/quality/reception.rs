@@ -108,6 +108,11 @@ impl Stream {
 }
 
 impl Reception {
+    /// The source that was received last.
+    pub fn source(&self) -> Option<u32> {
+        self.stream.map(|stream| stream.ssrc)
+    }
+
     /// A packet that was taken, in plain. `clock_hz` is the clock of its payload type when it is speech: others, such as telephone
     /// events, keep the time of their beginning.
     pub fn packet(&mut self, now: Time, packet: &[u8], clock_hz: Option<u32>) {

@@ -31,8 +31,8 @@ pub struct Block {
     pub since_report: u32,
 }
 
-/// Times in sender reports and blocks of a compound packet, in order. What does not fit is left out.
-pub fn read(mut compound: &[u8], mut sender: impl FnMut(u32), mut block: impl FnMut(Block)) {
+/// Sources of sender reports with their times, and blocks, of a compound packet, in order. What does not fit is left out.
+pub fn read(mut compound: &[u8], mut sender: impl FnMut(u32, u32), mut block: impl FnMut(Block)) {
     while let Some(&[first, kind, high, low]) = compound.first_chunk::<4>() {
         let length = 4 + 4 * usize::from(u16::from_be_bytes([high, low]));
         let Some(packet) = compound.get(..length) else { return };
@@ -40,9 +40,9 @@ pub fn read(mut compound: &[u8], mut sender: impl FnMut(u32), mut block: impl Fn
             return;
         }
         if kind == SENDER
-            && let Some(time) = word(packet, 10)
+            && let (Some(source), Some(time)) = (word(packet, 4), word(packet, 10))
         {
-            sender(time);
+            sender(source, time);
         }
         if matches!(kind, SENDER | RECEIVER) {
             let blocks = packet.get(BEFORE_BLOCKS[usize::from(kind == RECEIVER)]..).unwrap_or_default();
@@ -65,6 +65,15 @@ fn block_of(octets: &[u8]) -> Option<Block> {
         last_report: word(octets, 16)?,
         since_report: word(octets, 20)?,
     })
+}
+
+/// Which sources are audio, where there are others in the same bundle. `None`: whatever is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Audio {
+    /// The source that the peer sends.
+    pub from: Option<u32>,
+    /// The source that goes to the peer.
+    pub to: Option<u32>,
 }
 
 /// Measures the way to one peer and back: by a sender report, or an extended one's time, that was passed on to it, and its next report.
@@ -90,7 +99,7 @@ impl RoundTrip {
     pub fn passed_on(&mut self, now: Time, compound: &[u8]) {
         read(
             compound,
-            |time| {
+            |_, time| {
                 self.sent.rotate_right(1);
                 self.sent[0] = Some((time, now));
             },
@@ -103,14 +112,20 @@ impl RoundTrip {
         });
     }
 
-    /// One comes from the peer, in plain.
-    pub fn came(&mut self, now: Time, compound: &[u8]) {
+    /// One comes from the peer, in plain. `audio` says of which sources more is kept than the way's length.
+    pub fn came(&mut self, now: Time, compound: &[u8], audio: Audio) {
         let (sent, mut last, mut lost, mut heard) = (self.sent, self.last, self.lost, self.heard);
         read(
             compound,
-            |time| heard = Some((time, now)),
+            |source, time| {
+                if audio.from.is_none_or(|audio| audio == source) {
+                    heard = Some((time, now));
+                }
+            },
             |block| {
-                lost = u32::try_from(block.lost).unwrap_or_default();
+                if audio.to.is_none_or(|audio| audio == block.ssrc) {
+                    lost = u32::try_from(block.lost).unwrap_or_default();
+                }
                 let trips = sent.iter().map(|sent| trip(now, *sent, block.last_report, block.since_report));
                 last = trips.flatten().next().or(last);
             },
@@ -191,12 +206,12 @@ mod tests {
             report(RECEIVER, 0, &blocks[..1]),
         ];
         let (mut times, mut read_blocks) = (Vec::new(), Vec::new());
-        read(&compound.concat(), |time| times.push(time), |block| read_blocks.push(block));
+        read(&compound.concat(), |_, time| times.push(time), |block| read_blocks.push(block));
         assert_eq!((times, read_blocks), (vec![0xabcd_1234], vec![blocks[0], blocks[1], blocks[0]]));
         for noise in
             [&[][..], &[0x80], &[0x9f, 200, 0, 1, 0, 0, 0, 0], &[0x80, 201, 0xff, 0xff, 0, 0], &[0, 201, 0, 1, 0, 0, 0, 0]]
         {
-            read(noise, |_| {}, |block| panic!("{block:?}"));
+            read(noise, |_, _| {}, |block| panic!("{block:?}"));
         }
     }
 
@@ -205,13 +220,13 @@ mod tests {
         let mut trip = RoundTrip::default();
         trip.passed_on(Time::from_micros(1_000_000), &report(SENDER, 77, &[]));
         // Half a second later, of which it held 0.4 s.
-        trip.came(Time::from_micros(1_500_000), &report(RECEIVER, 0, &[block(4, 77, 26_214)]));
+        trip.came(Time::from_micros(1_500_000), &report(RECEIVER, 0, &[block(4, 77, 26_214)]), Audio::default());
         let measured = trip.last().expect("measured").as_millis();
         assert!((99..=101).contains(&measured), "{measured} ms");
         assert_eq!(trip.peer_lost(), 4);
-        trip.came(Time::from_micros(2_000_000), &report(RECEIVER, 0, &[block(4, 78, 0)]));
+        trip.came(Time::from_micros(2_000_000), &report(RECEIVER, 0, &[block(4, 78, 0)]), Audio::default());
         assert_eq!(trip.last().expect("still").as_millis(), measured, "of another report");
-        trip.came(Time::from_micros(2_000_000), &report(RECEIVER, 0, &[block(-4, 77, u32::MAX)]));
+        trip.came(Time::from_micros(2_000_000), &report(RECEIVER, 0, &[block(-4, 77, u32::MAX)]), Audio::default());
         assert_eq!(
             (trip.last().expect("still").as_millis(), trip.peer_lost()),
             (measured, 0),
@@ -226,9 +241,9 @@ mod tests {
         for n in 1..=4u32 {
             trip.passed_on(Time::from_millis(u64::from(n) * 1_000), &report(SENDER, n, &[]));
         }
-        trip.came(Time::from_millis(4_100), &report(RECEIVER, 0, &[block(0, 3, 65_536)]));
+        trip.came(Time::from_millis(4_100), &report(RECEIVER, 0, &[block(0, 3, 65_536)]), Audio::default());
         assert_eq!(trip.last(), Some(Duration::from_millis(100)));
-        trip.came(Time::from_millis(4_200), &report(RECEIVER, 0, &[block(0, 1, 65_536)]));
+        trip.came(Time::from_millis(4_200), &report(RECEIVER, 0, &[block(0, 1, 65_536)]), Audio::default());
         assert_eq!(trip.last(), Some(Duration::from_millis(100)), "that one is forgotten");
     }
 
@@ -238,11 +253,11 @@ mod tests {
         let time = [&[0u8, 1][..], &77u32.to_be_bytes(), &[0, 0]].concat();
         trip.passed_on(Time::from_micros(1_000_000), &extended(&[(4, time)]));
         let delay = [7u32, 77, 26_214].map(u32::to_be_bytes).concat();
-        trip.came(Time::from_micros(1_500_000), &extended(&[(5, delay), voip(93, 42, 41)]));
+        trip.came(Time::from_micros(1_500_000), &extended(&[(5, delay), voip(93, 42, 41)]), Audio::default());
         let measured = trip.last().expect("measured").as_millis();
         assert!((99..=101).contains(&measured), "{measured} ms");
         assert_eq!(trip.mos_tenths(), Some(42));
-        trip.came(Time::from_micros(1_600_000), &extended(&[voip(93, 127, 127)]));
+        trip.came(Time::from_micros(1_600_000), &extended(&[voip(93, 127, 127)]), Audio::default());
         assert_eq!(trip.mos_tenths(), Some(42), "what it does not tell changes nothing");
     }
 }

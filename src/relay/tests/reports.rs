@@ -12,6 +12,9 @@ const A: PortId = PortId(1);
 const B: PortId = PortId(2);
 /// SSRC of A's party.
 const SSRC: u32 = 7;
+/// Payload type of video in the same bundle, and its SSRC.
+const VIDEO: u8 = 96;
+const VIDEO_SSRC: u32 = 70;
 
 fn address(port: PortId) -> SocketAddr {
     let PortId(id) = port;
@@ -25,7 +28,7 @@ fn plan(port: PortId, destination: Destination, srtp: Option<SrtpKeys>) -> Box<F
         srtp: srtp.clone(),
         speech: vec![(0, 8_000)],
         signals: vec![101],
-        video: Vec::new(),
+        video: vec![VIDEO],
         udptl: false,
         fragment: None,
     };
@@ -110,18 +113,52 @@ fn a_peer_that_gets_no_reports_gets_the_nodes() {
     // B hears A's source, so it is told of that; A's party is told how it is heard.
     assert!(to_b.iter().all(|packet| packet[1] == 200 && packet[4..8] == SSRC.to_be_bytes()));
     let mut blocks = Vec::new();
-    to_a.iter().for_each(|packet| read(packet, |_| panic!("nothing is sent to A"), |block| blocks.push(block)));
+    to_a.iter().for_each(|packet| read(packet, |_, _| panic!("nothing is sent to A"), |block| blocks.push(block)));
     assert!(blocks.iter().all(|block| (block.ssrc, block.lost) == (SSRC, 0)) && blocks.len() == to_a.len());
     assert_ne!(to_a[0][8 + 24 + 8..][..16], to_b[0][28 + 8..][..16], "names tell nothing of the other leg");
     // The node's own report measures the way: B answers half a second later, at once.
     let (at, _, last) = world.made.iter().rfind(|(_, to, _)| *to == address(B)).cloned().unwrap();
     let mut sent = 0;
-    read(&last, |time| sent = time, |_| {});
+    read(&last, |_, time| sent = time, |_| {});
     world.now_ms = at + 500;
     let block = [&SSRC.to_be_bytes()[..], &[0; 12], &sent.to_be_bytes(), &[0; 4]].concat();
     world.arrive(1, &[&[0x81, 201, 0, 7, 0, 0, 0, 8][..], &block].concat());
     let trip = world.flows.close(B).unwrap().1.round_trip_us.expect("measured");
     assert!((499_000..=501_000).contains(&trip), "{trip}");
+}
+
+/// One report of a browser speaks of each source of the bundle, in whatever order.
+#[test]
+fn what_a_peer_misses_of_the_video_is_no_loss_of_audio() {
+    let block = |ssrc: u32, lost: u32| [&ssrc.to_be_bytes()[..], &lost.to_be_bytes(), &[0; 16]].concat();
+    let (audio, video) = (block(SSRC, 3), block(VIDEO_SSRC, 900));
+    for blocks in [[&audio[..], &video].concat(), [&video[..], &audio].concat()] {
+        let mut world = World::call();
+        world.arrive(0, &rtp(1));
+        let mut frame = rtp(1);
+        frame[1] = VIDEO;
+        frame[8..12].copy_from_slice(&VIDEO_SSRC.to_be_bytes());
+        world.arrive(0, &frame);
+        world.arrive(1, &[&[0x82, 201, 0, 13, 0, 0, 0, 8][..], &blocks].concat());
+        // And one of the video alone.
+        world.arrive(1, &[&[0x81, 201, 0, 7, 0, 0, 0, 8][..], &video].concat());
+        assert_eq!(world.flows.close(B).unwrap().1.peer_lost, 3);
+    }
+}
+
+/// What the node reports of the audio names the time in the report of the audio's source.
+#[test]
+fn a_senders_report_of_its_video_is_not_taken_for_that_of_its_audio() {
+    let mut world = World::call();
+    let report =
+        |ssrc: u32, time: u32| [&[0x80, 200, 0, 6][..], &ssrc.to_be_bytes(), &[1, 2], &time.to_be_bytes(), &[0; 14]].concat();
+    world.arrive(0, &rtp(0));
+    let compound = [report(SSRC, 77), report(VIDEO_SSRC, 78)].concat();
+    world.arrive(0, &compound);
+    world.pass(30, same, |_| {});
+    let mut named = Vec::new();
+    world.made_for(A).iter().for_each(|packet| read(packet, |_, _| {}, |block| named.push(block.last_report)));
+    assert!(!named.is_empty() && named.iter().all(|time| *time == 77), "{named:?}");
 }
 
 #[test]

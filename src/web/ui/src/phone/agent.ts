@@ -6,6 +6,7 @@ import type { IncomingRTCSessionEvent, OutgoingRTCSessionEvent, UnRegisteredEven
 import type { PhoneAccount } from "../api/types";
 import { backoffSeconds } from "./backoff";
 import { ActiveCall } from "./call";
+import { Farewells, type ByeTransaction } from "./farewell";
 import { closeMicrophone, openMicrophone } from "./microphone";
 import { domainOf, sipUri } from "./number";
 import { SipSocket } from "./socket";
@@ -33,6 +34,7 @@ export class Agent {
   private readonly socket: SipSocket;
   private readonly ua: UA;
   private readonly domain: string;
+  private readonly farewells = new Farewells((text) => this.socket.send(text));
   private readonly tones = new Tones();
   private active: ActiveCall | null = null;
   private nextId = 1;
@@ -111,7 +113,11 @@ export class Agent {
 
   hangUp(): void {
     const { call } = this.state;
-    if (this.active !== null) this.active.terminate();
+    if (this.active !== null) {
+      this.active.terminate();
+      // The other party waits for this: a connection that is away, or silently dead, is looked after at once.
+      this.socket.wake();
+    }
     // Still waiting for the microphone: nothing was sent yet.
     else if (call !== null)
       this.dispatch({ type: "ended", id: call.id, at: Date.now(), cause: "hung-up", status: null });
@@ -131,6 +137,7 @@ export class Agent {
 
   private listen(): void {
     this.ua.on("connecting", () => this.dispatch({ type: "connecting" }));
+    transactionsOf(this.ua).on("newTransaction", ({ transaction }) => this.farewells.watch(transaction));
     this.ua.on("disconnected", () => this.disconnected());
     this.ua.on("registered", () => this.registered());
     this.ua.on("unregistered", (event) => this.refused(event));
@@ -144,6 +151,7 @@ export class Agent {
     this.registerAttempt = 0;
     window.clearTimeout(this.registerTimer);
     this.dispatch({ type: "registered" });
+    this.farewells.registered();
   }
 
   private disconnected(): void {
@@ -220,6 +228,15 @@ export class Agent {
     else if (call?.phase === "ringing" && !this.active?.hasEarlyMedia()) this.tones.ringBack();
     else this.tones.stop();
   }
+}
+
+/** An event that JsSIP has and its types do not name. */
+interface TransactionSource {
+  on(event: "newTransaction", listener: (event: { transaction: ByeTransaction }) => void): void;
+}
+
+function transactionsOf(ua: UA): TransactionSource {
+  return ua as unknown as TransactionSource;
 }
 
 function socketUrl(path: string): string {
