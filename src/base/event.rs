@@ -280,7 +280,7 @@ pub enum Event {
         call: CallId,
         /// Recorder by name.
         recorder: String,
-        /// `begun`, `paused` and `resumed` by the recorder, `ended`, `lost`, `failed`.
+        /// `begun`, `paused` and `resumed` by the recorder, `silent` where its audio does not arrive and no other recorder is left, `ended`, `lost`, `failed`.
         state: String,
         /// Named cause; empty for `begun`, `paused` and `resumed`.
         cause: String,
@@ -390,7 +390,7 @@ impl Event {
             | Event::SourceBanned { .. }
             | Event::Overload { .. }
             | Event::LimitReached { .. } => Severity::Warning,
-            Event::Recording { state, .. } if state == "lost" || state == "failed" => Severity::Warning,
+            Event::Recording { state, .. } if matches!(state.as_str(), "lost" | "failed" | "silent") => Severity::Warning,
             Event::MessageRejected { .. } | Event::CallRouted { .. } => Severity::Debug,
             _ => Severity::Info,
         }

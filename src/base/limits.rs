@@ -209,6 +209,9 @@ pub const RECORDED_PEOPLE_MAX: usize = 16;
 pub const RECORDER_ANSWER_MAX: Duration = Duration::from_secs(10);
 /// A recorder is asked within its dialog whether it still records, each time after this long.
 pub const RECORDER_ASKED: Duration = Duration::from_secs(15);
+/// A recorder that sent RTCP, and sends none for so long while it is sent audio, does not get that audio any more. RTCP comes each five
+/// seconds (RFC 3550 6.2).
+pub const RECORDER_SILENT: Duration = Duration::from_secs(25);
 /// When all recorders of a rule have failed a call, they are tried again after this time; it doubles.
 pub const RECORDER_WAIT: Duration = Duration::from_secs(5);
 /// A sound that tells parties of the recording is cut off after this time.

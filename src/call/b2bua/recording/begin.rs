@@ -147,6 +147,8 @@ impl Call {
             asked,
             quiet_until,
             unacknowledged,
+            ways: Default::default(),
+            silent: [false; 2],
         };
         if let Some(recorded) = &mut self.recorded {
             recorded.live = Some(live);

@@ -111,6 +111,11 @@ impl Call {
             env.cx.event(Event::Impaired { part: "relay".into(), reason: format!("media port of a recording: {error}") });
             self.next_recorder(env, tables, "media-port", false);
         }
+        if let RelayEvent::Counters { port, counters, last: false } = event
+            && known
+        {
+            self.recorder_counted(env, tables, *port, counters);
+        }
         known
     }
 

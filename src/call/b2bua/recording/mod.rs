@@ -1,8 +1,8 @@
 //! Recording (RFC 7866, RFC 7865): the node as the client of a recorder. A recorded call owns its recording session as it owns its legs,
 //! and waits for it in nothing: a recorder that is slow, wrong or dead costs the recording, never the call. Read on in the order of a
-//! recording's life: [`begin`] (which calls, by which recorder), [`answered`] (what the recorder says to the node's requests), [`told`]
-//! (what it is told when the call changes), [`asked`] (what it asks for itself), [`announce`] (parties are told), [`end`]. [`metadata`]
-//! words who is recorded.
+//! recording's life: [`begin`] (which calls, by which recorder), [`answered`] (what the recorder says to the node's requests),
+//! [`challenged`] (it asks who the node is), [`told`] (what it is told when the call changes), [`asked`] (what it asks for itself),
+//! [`silent`] (its audio does not arrive), [`announce`] (parties are told), [`end`]. [`metadata`] words who is recorded.
 
 mod announce;
 mod answered;
@@ -11,6 +11,7 @@ mod begin;
 mod challenged;
 mod end;
 mod metadata;
+mod silent;
 mod told;
 
 use super::call::{Call, Side};
@@ -26,6 +27,7 @@ use ringfort_media::recording::RecordingSession;
 use ringfort_sip::dialog::Dialog;
 use ringfort_sip::transaction::TransactionId;
 use serde::{Deserialize, Serialize};
+use silent::Way;
 use told::Scene;
 
 /// What a call knows of its recording. Of a session that stands a restarted process needs the dialog only: it ends that one and begins
@@ -79,6 +81,10 @@ struct Live {
     quiet_until: Time,
     /// A re-INVITE of its own that was answered and waits for its ACK.
     unacknowledged: Option<Unacknowledged>,
+    /// Whether the audio of each party arrives.
+    ways: [Way; 2],
+    /// It is known that it does not.
+    silent: [bool; 2],
 }
 
 /// The 2xx to a recorder's re-INVITE.

@@ -5,7 +5,7 @@ use crate::talk::{self, End, PHONE, TRUNK, body, contact};
 use ringfort_base::event::CallRecord;
 use ringfort_base::{Event, Hop, PortId, Transport};
 use ringfort_call::Input;
-use ringfort_media::plan::{CopyPlan, Destination, FlowPlan, RelayCommand, RelayEvent, Source};
+use ringfort_media::plan::{CopyPlan, Destination, FlowPlan, PortCounters, RelayCommand, RelayEvent, Source};
 use ringfort_sip::message::{HeaderName, Message, Method};
 use std::time::Duration;
 
@@ -482,16 +482,57 @@ fn a_recorder_may_not_be_ready_yet() {
     end.send(&mut desk, "INVITE", "", ANSWER);
     assert!(copies(&desk).iter().all(Option::is_some));
     // Its ACK never comes, though it lives.
-    for _ in 0..40 {
+    lives(&mut desk, 40, |_, _| {});
+    assert_eq!(told(&desk)[3], state("first", "lost", "no-ack"));
+    goes_on(&desk);
+    ends(desk, phone);
+}
+
+/// Seconds pass in which the first recorder answers what it is asked.
+fn lives(desk: &mut Desk, seconds: u64, mut each: impl FnMut(&mut Desk, u64)) {
+    for second in 1..=seconds {
         desk.pass(Duration::from_secs(1));
+        each(desk, second);
         let last = desk.last(FIRST);
         if last.is_request() && last.method() == Method::Options {
             desk.receive(FIRST, &talk::reply(&last, "200 OK", "", ""));
         }
     }
-    assert_eq!(told(&desk)[3], state("first", "lost", "no-ack"));
+}
+
+#[test]
+fn a_recorder_whose_audio_does_not_arrive_is_replaced() {
+    let count = |desk: &mut Desk, stream: usize, rtp_out: u64, rtcp_in: u64, send_failed: u64| {
+        let counters = PortCounters { rtp_out, rtcp_in, send_failed, ..PortCounters::default() };
+        let port = ports(desk)[2 + stream];
+        desk.input(Input::Relay(RelayEvent::Counters { port, counters: Box::new(counters), last: false }));
+    };
+    // One stream is reported on and the other is not, by a recorder that does not speak RTCP there: nothing is wrong.
+    let (mut desk, phone, _) = standing("");
+    lives(&mut desk, 90, |desk, n| {
+        count(desk, 0, n * 50, n / 5, 0);
+        count(desk, 1, n * 50, 0, 0);
+    });
+    assert_eq!(told(&desk), [state("first", "begun", "")]);
+    // Its reports end, and those of a party that says nothing at the same time are not missed.
+    lives(&mut desk, 24, |desk, _| count(desk, 0, 4_500, 18, 0));
+    assert_eq!(told(&desk), [state("first", "begun", "")]);
+    lives(&mut desk, 26, |desk, n| count(desk, 0, 4_500 + n, 18, 0));
+    assert_eq!(told(&desk)[1..], [state("first", "lost", "media-silent")]);
+    assert!(!desk.requests(FIRST, Method::Bye).is_empty());
+    accept(&mut desk, SECOND, ANSWER);
     goes_on(&desk);
-    ends(desk, phone);
+    assert_eq!(causes(&ends(desk, phone)), [("first", "media-silent", true), ("second", "call-ended", true)]);
+
+    // The system does not send; there is no other recorder.
+    let alone = config("").replace("to = [\"first\", \"second\"]", "to = [\"first\"]");
+    let (mut desk, phone, _) = talk::connected(&alone, "", "");
+    accept(&mut desk, FIRST, ANSWER);
+    lives(&mut desk, 40, |desk, n| count(desk, 1, 0, 0, n));
+    assert_eq!(told(&desk)[1..], [state("first", "silent", "media-refused")]);
+    lives(&mut desk, 2, |desk, n| count(desk, 1, n, 0, 40));
+    assert_eq!(told(&desk)[2..], [state("first", "resumed", "")]);
+    assert_eq!(causes(&ends(desk, phone)), [("first", "call-ended", true)]);
 }
 
 #[test]
