@@ -57,6 +57,7 @@ pub fn plan(peer: SocketAddr, profile: Option<SrtpProfile>, to: PortId) -> Box<F
         transmit: Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: profile.map(keys), muted: false },
         audio: None,
         copy: None,
+        apart: None,
     })
 }
 

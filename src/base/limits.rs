@@ -152,6 +152,10 @@ pub const SDP_FORMATS_MAX: usize = 64;
 pub const FAX_ATTRIBUTES_MAX: usize = 16;
 /// Attributes of video that pass from one leg to the other: feedback for each format, header extensions.
 pub const VIDEO_ATTRIBUTES_MAX: usize = 128;
+/// Formats of video that a leg with a port for each line is told of a browser's: all of a browser's would be more than a datagram holds.
+pub const VIDEO_APART_FORMATS_MAX: usize = 8;
+/// Streams of a bundle of which a relay remembers whether they are audio or video. The oldest is forgotten first.
+pub const BUNDLE_STREAMS_MAX: usize = 16;
 /// SSRCs of video that one leg is told of the other's.
 pub const VIDEO_SOURCES_MAX: usize = 4;
 

@@ -6,7 +6,9 @@ use crate::audio::{Heard, Hearing, Speaking};
 use crate::description::Format;
 use crate::digits::Digits;
 use crate::negotiation::Agreed;
-use crate::session::LegSession;
+use crate::plan::{ApartPlan, Destination, DiscardReason};
+use crate::session::{LegKind, LegSession};
+use crate::video::twin_of;
 
 /// How audio crosses from one leg's peer to the other's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +63,28 @@ fn heard_as(format: &Format) -> Option<Heard> {
         None if format.name().eq_ignore_ascii_case("CN") => Some(Heard::ComfortNoise),
         None => None,
     }
+}
+
+/// Where video goes that comes in a browser's bundle, where the other leg has a port for it. `None`: with the audio, or there is none.
+pub fn apart(near: &LegSession, far: &LegSession) -> Option<Box<ApartPlan>> {
+    let (local, remote) = near.agreed()?.bundled_videos()?;
+    if far.kind() == LegKind::Webrtc {
+        return None;
+    }
+    let Some(((ours, theirs), (port, _))) = far.agreed().and_then(Agreed::plain_videos).zip(far.aside()) else {
+        let to = Destination::Discard(DiscardReason::NotConnected);
+        return Some(Box::new(ApartPlan { to, there: Vec::new(), back: Vec::new() }));
+    };
+    let may_send = remote.direction.sends() && local.direction.receives();
+    let to = if may_send { Destination::Port(port) } else { Destination::Discard(DiscardReason::OnHold) };
+    // Each side sends by the numbers that the node told it.
+    let (there, back) = (renumbered(&local.formats, &theirs.formats), renumbered(&ours.formats, &remote.formats));
+    Some(Box::new(ApartPlan { to, there, back }))
+}
+
+fn renumbered(sent: &[Format], taken: &[Format]) -> Vec<(u8, u8)> {
+    let pairs = sent.iter().filter_map(|format| Some((format.payload, twin_of(format, taken)?.payload)));
+    pairs.filter(|(from, to)| from != to).collect()
 }
 
 /// All that a leg's peer may send and the node can hear.

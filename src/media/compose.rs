@@ -37,6 +37,17 @@ pub(crate) struct Local {
     /// Keys of the node: one set for each suite that it offers, or the one that it answers with (RFC 4568).
     #[serde(default)]
     pub crypto: Vec<Crypto>,
+    /// The same for video that has a port of its own.
+    #[serde(default)]
+    pub video_crypto: Vec<Crypto>,
+}
+
+impl Local {
+    /// A fax in the audio's place.
+    pub fn of_fax(lines: Vec<LineShape>, audio: usize, bundled: bool, description: Description) -> Local {
+        let (crypto, video_crypto) = (Vec::new(), Vec::new());
+        Local { lines, audio, video: None, description, rtcp_mux: false, bundled, setup: None, crypto, video_crypto }
+    }
 }
 
 /// The node's own identifiers and addresses towards one peer.
@@ -153,6 +164,7 @@ fn video_section(local: &Local, video: &Video, shape: &LineShape, hop: &Hop<'_>)
     }
     write_rtcp(&mut media, local.rtcp_mux && video.bundled, address);
     if !video.bundled {
+        local.video_crypto.iter().for_each(|crypto| media.attribute("crypto", Some(&crypto.text())));
         return media;
     }
     if video.direction.sends() {

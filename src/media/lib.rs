@@ -3,6 +3,7 @@
 
 pub mod audio;
 pub mod bridge;
+pub mod bundle;
 mod clock;
 mod compose;
 pub mod demux;

@@ -102,7 +102,7 @@ impl Agreed {
     }
 
     /// The same where it comes on the transport of the audio.
-    fn bundled_videos(&self) -> Option<(&Video, &Video)> {
+    pub fn bundled_videos(&self) -> Option<(&Video, &Video)> {
         self.videos().filter(|(local, remote)| local.bundled && remote.bundled)
     }
 
@@ -127,15 +127,24 @@ impl Agreed {
 
     /// Keys of the node and of the peer, where both told one for the same suite (RFC 4568 5.1.3).
     pub fn keys(&self) -> Option<(&SrtpKeys, &SrtpKeys)> {
-        let pair = |ours: &'_ Crypto| self.remote.crypto.iter().position(|theirs| theirs.answers(ours));
-        let (ours, theirs) = self.local.crypto.iter().find_map(|ours| Some((ours, pair(ours)?)))?;
-        Some((&ours.keys, &self.remote.crypto.get(theirs)?.keys))
+        pair(&self.local.crypto, &self.remote.crypto)
+    }
+
+    /// The same for video that has a port of its own.
+    pub fn video_keys(&self) -> Option<(&SrtpKeys, &SrtpKeys)> {
+        self.plain_videos()?;
+        pair(&self.local.video_crypto, &self.remote.video_crypto)
     }
 
     /// RTP and RTCP share a port (RFC 5761 5.1.1: both must say so).
     pub fn rtcp_mux(&self) -> bool {
         self.local.rtcp_mux && self.remote.rtcp_mux
     }
+}
+
+fn pair<'a>(ours: &'a [Crypto], theirs: &'a [Crypto]) -> Option<(&'a SrtpKeys, &'a SrtpKeys)> {
+    let answer = |one: &Crypto| theirs.iter().find(|other| other.answers(one));
+    ours.iter().find_map(|one| Some((&one.keys, &answer(one)?.keys)))
 }
 
 /// What a leg is of its own.
@@ -150,13 +159,14 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    /// Whether the leg carries this video: a browser's in its bundle, a phone's without keys by a second port.
-    fn carries(self, video: &Video, security: &Security, bundled: bool) -> bool {
-        let fits = match self.kind {
-            LegKind::Webrtc => video.bundled && bundled,
-            LegKind::Rtp => !video.bundled && self.aside && security.srtp != Srtp::Required,
+    /// A video as the leg carries it: a browser's in its bundle, a phone's by a second port. `None`: it has no place for it.
+    fn fitted(self, video: Video, description: &Description, bundled: bool) -> Option<Video> {
+        let video = match self.kind {
+            LegKind::Webrtc if bundled => video.fitted(true).beside(description),
+            LegKind::Rtp if self.aside => video.fitted(false),
+            LegKind::Webrtc | LegKind::Rtp => return None,
         };
-        fits && video.has_picture()
+        video.has_picture().then_some(video)
     }
 }
 
@@ -173,7 +183,7 @@ pub(crate) fn offer(leg: Own, description: &Description, before: Option<&Local>,
     if let Some(fax) = description.fax.clone().filter(|_| description.is_fax()) {
         admit_fax(&policy.security, webrtc || before.is_some_and(|local| local.setup.is_some() || !local.crypto.is_empty()))?;
         let audio = place(&mut lines, audio, fax_line(), !fax.alone && before.is_some());
-        return Ok(Local { lines, audio, video: None, description, rtcp_mux: false, bundled, setup: None, crypto: Vec::new() });
+        return Ok(Local::of_fax(lines, audio, bundled, description));
     }
     policy.repertoire.supplement(&mut description.formats, description.digits_turned);
     policy.digits.fit(&mut description.formats);
@@ -183,13 +193,15 @@ pub(crate) fn offer(leg: Own, description: &Description, before: Option<&Local>,
     let audio = place(&mut lines, audio, own, false);
     let dtls = webrtc || before.map_or(policy.security.asks_for_dtls(), |local| local.setup.is_some());
     let setup = dtls.then_some(Setup::Actpass);
-    description.video = description.video.filter(|video| (webrtc || !dtls) && leg.carries(video, &policy.security, bundled));
+    let pictures = description.video.take().filter(|_| webrtc || !dtls);
+    description.video = pictures.and_then(|video| leg.fitted(video, &description, bundled));
     let video = description.video.as_ref().map(|video| video_place(&mut lines, audio, video.bundled)).unwrap_or_default();
     if video.is_none() {
         description.video = None;
     }
     // A port of its own for RTCP would need a handshake of its own (RFC 5764 3).
-    Ok(Local { lines, audio, video, description, rtcp_mux: dtls || mux, bundled, setup, crypto: Vec::new() })
+    let rtcp_mux = dtls || mux;
+    Ok(Local { lines, audio, video, description, rtcp_mux, bundled, setup, crypto: Vec::new(), video_crypto: Vec::new() })
 }
 
 pub(crate) fn first_line(webrtc: bool, security: &Security) -> LineShape {
@@ -213,8 +225,8 @@ fn video_place(lines: &mut Vec<LineShape>, audio: usize, bundled: bool) -> Optio
         return Some(at);
     }
     let beside = lines.get(audio).filter(|_| lines.len() < limits::SDP_MEDIA_MAX)?;
-    // Keys of the audio are none of a line on a transport of its own.
-    let proto = if beside.proto.starts_with("RTP/") && !bundled { "RTP/AVP" } else { &beside.proto }.to_owned();
+    // Where it has a transport of its own, its keys say what it is.
+    let proto = if bundled { &beside.proto } else { "RTP/AVP" }.to_owned();
     let named = beside.mid.is_some();
     let free = |mid: &String| lines.iter().all(|line| line.mid.as_ref() != Some(mid));
     let mid = (lines.len()..=2 * limits::SDP_MEDIA_MAX).map(|number| number.to_string()).find(free).filter(|_| named);
@@ -249,8 +261,7 @@ fn fax_answer(remote: &Remote, description: Description) -> Result<Local, MediaE
     if !description.is_fax() {
         return Err(MediaError::NoCommonFormat);
     }
-    let (lines, audio, bundled) = (remote.lines.clone(), remote.audio, remote.bundled);
-    Ok(Local { lines, audio, video: None, description, rtcp_mux: false, bundled, setup: None, crypto: Vec::new() })
+    Ok(Local::of_fax(remote.lines.clone(), remote.audio, remote.bundled, description))
 }
 
 /// The answer to `remote` that tells what the other leg's peer said, cut to what was offered (RFC 3264 6.1). Where nothing of it was
@@ -281,9 +292,8 @@ pub(crate) fn answer(
         return Err(MediaError::NoCommonFormat);
     }
     description.direction = description.direction.and(remote.description.direction.reversed());
-    let plain = aside && policy.security.srtp != Srtp::Required;
-    let offered = remote.description.video.as_ref().filter(|video| video.bundled || plain);
-    description.video = common_video(description.video.as_ref(), offered);
+    let offered = remote.description.video.as_ref().filter(|video| video.bundled || aside);
+    description.video = offered.zip(description.video.take()).and_then(|(offered, video)| across(video, offered, &description));
     Ok(Local {
         lines: remote.lines.clone(),
         audio: remote.audio,
@@ -293,7 +303,18 @@ pub(crate) fn answer(
         bundled: remote.bundled,
         setup,
         crypto: Vec::new(),
+        video_crypto: Vec::new(),
     })
+}
+
+/// The other leg's answer about video, as an answer to this offer.
+fn across(video: Video, offered: &Video, audio: &Description) -> Option<Video> {
+    if video.bundled == offered.bundled {
+        return video.common(offered);
+    }
+    let video = video.fitted(offered.bundled);
+    let video = if offered.bundled { video.beside(audio) } else { video.numbered_as(offered) };
+    video.common(offered)
 }
 
 /// Holds an answer to the offer it answers: formats, keys and DTLS that were not offered and directions that do not fit are left out.
@@ -311,9 +332,40 @@ pub(crate) fn admit_answer(mut remote: Remote, offered: &Local) -> Result<Remote
     description.direction = description.direction.and(offered.description.direction.reversed());
     description.video = common_video(description.video.as_ref(), offered.description.video.as_ref());
     remote.video = remote.video.filter(|_| remote.description.video.is_some());
-    remote.crypto.retain(|theirs| offered.crypto.iter().any(|ours| theirs.answers(ours)));
-    remote.crypto.truncate(1);
+    for (theirs, ours) in [(&mut remote.crypto, &offered.crypto), (&mut remote.video_crypto, &offered.video_crypto)] {
+        theirs.retain(|theirs| ours.iter().any(|ours| theirs.answers(ours)));
+        theirs.truncate(1);
+    }
     Ok(remote)
+}
+
+/// The keys of an offer of the node for video with a port of its own, and the transport that they make of its line. What is in use goes
+/// on. Where the audio has keys, pictures are offered with keys too.
+pub(crate) fn offer_video_crypto(local: &mut Local, security: &Security, agreed: Option<&Agreed>, entropy: &mut dyn Entropy) {
+    let so_far = agreed.filter(|agreed| agreed.plain_videos().is_some());
+    local.video_crypto = match so_far.map(|agreed| (agreed, agreed.video_keys())) {
+        Some((agreed, Some((ours, _)))) => {
+            agreed.local.video_crypto.iter().filter(|crypto| crypto.keys == *ours).cloned().collect()
+        }
+        Some((_, None)) => Vec::new(),
+        None if security.srtp == Srtp::Off && local.crypto.is_empty() => Vec::new(),
+        None => Crypto::offer(&security.suites, entropy),
+    };
+    let audio = local.lines.get(local.audio).map(|line| line.proto.clone()).unwrap_or_default();
+    if let (None, Some(line)) = (so_far, local.video.and_then(|at| local.lines.get_mut(at))) {
+        let secured = audio.starts_with("RTP/SAVP") && !local.video_crypto.is_empty();
+        line.proto = if secured { &audio } else { "RTP/AVP" }.to_owned();
+    }
+}
+
+/// Video that the leg's policy or the transport of its line does not let pass without keys is none: where there must be keys, nothing
+/// goes in the clear.
+pub(crate) fn admit_video(security: &Security, remote: &mut Remote) {
+    let Some(at) = remote.video.filter(|_| remote.place.is_some()) else { return };
+    let secured = remote.lines.get(at).is_some_and(|line| line.proto.starts_with("RTP/SAVP"));
+    if remote.video_crypto.is_empty() && (secured || security.srtp == Srtp::Required) {
+        (remote.video, remote.place, remote.description.video) = (None, None, None);
+    }
 }
 
 /// The keys of an offer of the node (RFC 4568 5.1.1). What is in use goes on alone: another suite would begin a new stream for nothing.
@@ -334,10 +386,18 @@ pub(crate) fn offer_crypto(security: &Security, agreed: Option<&Agreed>, entropy
 /// The keys of an answer of the node: for the first line of the offer that can be used, with the key that is in use where the suite
 /// stays (RFC 4568 5.1.2, 7.1.2).
 pub(crate) fn answer_crypto(remote: &Remote, agreed: Option<&Agreed>, entropy: &mut dyn Entropy) -> Vec<Crypto> {
-    let Some(theirs) = remote.crypto.first() else { return Vec::new() };
+    crypto_for(&remote.crypto, agreed.and_then(Agreed::keys), entropy)
+}
+
+/// The same for video with a port of its own.
+pub(crate) fn answer_video_crypto(remote: &Remote, agreed: Option<&Agreed>, entropy: &mut dyn Entropy) -> Vec<Crypto> {
+    crypto_for(&remote.video_crypto, agreed.and_then(Agreed::video_keys), entropy)
+}
+
+fn crypto_for(theirs: &[Crypto], in_use: Option<(&SrtpKeys, &SrtpKeys)>, entropy: &mut dyn Entropy) -> Vec<Crypto> {
+    let Some(theirs) = theirs.first() else { return Vec::new() };
     let profile = theirs.keys.profile;
-    let in_use = agreed.and_then(Agreed::keys).map(|(ours, _)| ours.clone()).filter(|ours| ours.profile == profile);
-    vec![match in_use {
+    vec![match in_use.map(|(ours, _)| ours.clone()).filter(|ours| ours.profile == profile) {
         Some(keys) => Crypto { tag: theirs.tag, keys },
         None => Crypto::generate(theirs.tag, profile, entropy),
     }]

@@ -196,6 +196,23 @@ pub struct FlowPlan {
     /// A recorder gets a copy of what the peer sends.
     #[serde(default)]
     pub copy: Option<Box<CopyPlan>>,
+    /// Video of the same transport leaves the node by another way than the audio. `None`: by the same.
+    #[serde(default)]
+    pub apart: Option<Box<ApartPlan>>,
+}
+
+/// What is special of the video in a bundle whose other side has a port for each line (RFC 9143 9.2). Which packets are video say
+/// their payload types; whose RTCP is which say the SSRCs of those packets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApartPlan {
+    /// Where it goes. What comes from that port is video too.
+    pub to: Destination,
+    /// Payload types that have another number there: in the bundle, and there.
+    #[serde(default)]
+    pub there: Vec<(u8, u8)>,
+    /// The same on the way back: there, and in the bundle.
+    #[serde(default)]
+    pub back: Vec<(u8, u8)>,
 }
 
 /// Where a copy of a peer's RTP goes, beside where its packets go anyway.

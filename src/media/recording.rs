@@ -62,8 +62,17 @@ impl RecordingSession {
             let description = Description { formats: formats.clone(), direction, attributes, ..Description::default() };
             let crypto = offer_crypto(&self.security, stream.agreed.as_ref(), entropy);
             let (lines, setup) = (shapes.clone(), None);
-            stream.offered =
-                Some(Local { lines, audio: index, video: None, description, rtcp_mux: false, bundled: false, setup, crypto });
+            stream.offered = Some(Local {
+                lines,
+                audio: index,
+                video: None,
+                description,
+                rtcp_mux: false,
+                bundled: false,
+                setup,
+                crypto,
+                video_crypto: Vec::new(),
+            });
         }
         let locals: Vec<Local> = self.streams.iter().filter_map(|stream| stream.offered.clone()).collect();
         self.tell(&locals)
@@ -218,6 +227,7 @@ impl RecordingSession {
             },
             audio: None,
             copy: None,
+            apart: None,
         })
     }
 

@@ -51,6 +51,9 @@ pub(crate) struct Remote {
     /// Keys of the peer, one set for each `a=crypto` that can be used (RFC 4568).
     #[serde(default)]
     pub crypto: Vec<Crypto>,
+    /// The same for video that has a port of its own.
+    #[serde(default)]
+    pub video_crypto: Vec<Crypto>,
     /// Keys are agreed by DTLS. Where a peer offers that and keys in the description, this is taken (RFC 8643 4).
     pub dtls: Option<RemoteDtls>,
 }
@@ -160,6 +163,7 @@ impl Remote {
             bundled: is_bundled(sdp, section)?,
             place: None,
             crypto: Vec::new(),
+            video_crypto: Vec::new(),
             dtls: None,
         };
         match kind {
@@ -173,7 +177,7 @@ impl Remote {
                 // One of both (RFC 8643 4): keys that DTLS agrees on are no secret of whoever carries the signalling.
                 remote.crypto = if remote.dtls.is_none() { crypto_of(section) } else { Vec::new() };
                 if remote.dtls.is_none() {
-                    remote.read_plain_video(sdp)?;
+                    remote.read_own_video(sdp)?;
                 }
             }
             LegKind::Webrtc => {
@@ -209,15 +213,20 @@ impl Remote {
         Ok(())
     }
 
-    /// The first video line without keys. One whose address cannot be used is none to us.
-    fn read_plain_video(&mut self, sdp: &Sdp) -> Result<(), MediaError> {
-        let plain = |index: &usize| {
-            let line = sdp.media.get(*index).map(|media| media.line());
-            line.is_some_and(|line| {
-                line.kind == "video" && line.port != 0 && matches!(line.proto.as_str(), "RTP/AVP" | "RTP/AVPF")
-            })
+    /// The first video line without keys, or with keys in the description. One whose address cannot be used is none to us.
+    fn read_own_video(&mut self, sdp: &Sdp) -> Result<(), MediaError> {
+        let usable = |index: &usize| {
+            let Some((line, section)) = sdp.media.get(*index).map(|media| media.line()).zip(sdp.media_section(*index)) else {
+                return false;
+            };
+            let fits = match line.proto.as_str() {
+                "RTP/AVP" | "RTP/AVPF" => true,
+                "RTP/SAVP" | "RTP/SAVPF" => !crypto_of(section).is_empty(),
+                _ => false,
+            };
+            line.kind == "video" && line.port != 0 && fits
         };
-        let Some(index) = (0..sdp.media.len()).find(plain) else { return Ok(()) };
+        let Some(index) = (0..sdp.media.len()).find(usable) else { return Ok(()) };
         let Some((media, section)) = sdp.media.get(index).zip(sdp.media_section(index)) else { return Ok(()) };
         let (line, head) = (media.line(), sdp.media_line_number(index));
         let Ok((place, held)) = place_of(sdp, section, line.port, head) else { return Ok(()) };
@@ -225,6 +234,7 @@ impl Remote {
         let mut video = Video::read(section, &secrets, read_formats(line, section, head, &secrets)?, false);
         video.direction = if held { video.direction.and(Direction::SendOnly) } else { video.direction };
         (self.video, self.place, self.description.video) = (Some(index), Some(place), Some(video));
+        self.video_crypto = crypto_of(section);
         Ok(())
     }
 

@@ -196,9 +196,12 @@ impl LegSession {
         if remote.description.is_fax() {
             negotiation::admit_fax(&self.policy.security, self.is_protected())?;
         }
-        remote.crypto.retain(|crypto| self.policy.security.suites.has(crypto.keys.profile));
+        for crypto in [&mut remote.crypto, &mut remote.video_crypto] {
+            crypto.retain(|crypto| self.policy.security.suites.has(crypto.keys.profile));
+        }
         self.turn_digits(&mut remote);
         negotiation::admit_security(&self.policy.security, &remote)?;
+        negotiation::admit_video(&self.policy.security, &mut remote);
         let description = remote.description.clone();
         self.pending = Some(Pending::Received(Box::new(remote)));
         Ok(description)
@@ -223,6 +226,9 @@ impl LegSession {
         let role_told = role.map(|(setup, _)| setup);
         let mut local = negotiation::answer(&remote, from_other_leg, role_told, &self.policy, self.aside.is_some())?;
         local.crypto = negotiation::answer_crypto(&remote, self.agreed.as_ref(), &mut self.reserve);
+        if local.video.is_some() {
+            local.video_crypto = negotiation::answer_video_crypto(&remote, self.agreed.as_ref(), &mut self.reserve);
+        }
         self.renew_credentials(remote.dtls.as_ref());
         let body = self.write(&local, remote.dtls.as_ref())?;
         self.commit(now, Agreed { local, remote, peer_offered: true }, role.is_some_and(|(_, client)| client))?;
@@ -244,6 +250,9 @@ impl LegSession {
         let mut local = negotiation::offer(own, from_other_leg, before, &self.policy)?;
         if self.kind == LegKind::Rtp && !local.description.is_fax() {
             local.crypto = negotiation::offer_crypto(&self.policy.security, self.agreed.as_ref(), &mut self.reserve);
+            if local.video.is_some() {
+                negotiation::offer_video_crypto(&mut local, &self.policy.security, self.agreed.as_ref(), &mut self.reserve);
+            }
         }
         let body = self.write(&local, None)?;
         self.pending = Some(Pending::Sent(Box::new(local)));
@@ -282,6 +291,7 @@ impl LegSession {
         let mut remote = negotiation::admit_answer(remote, &local)?;
         self.turn_digits(&mut remote);
         negotiation::admit_security(&self.policy.security, &remote)?;
+        negotiation::admit_video(&self.policy.security, &mut remote);
         let client = remote.dtls.as_ref().map(|dtls| negotiation::role_by_answer(dtls.setup)).transpose()?;
         if remote.dtls.is_none() {
             // Plain RTP or keys in the description will do; the next offer does not ask for another way.

@@ -1,10 +1,10 @@
 //! Video as data: what one leg tells the other of its peer's `m=video` line. The node passes the packets and reads nothing of them, so
 //! codecs, feedback and header extensions are the two peers' own; each of them passes by a list.
 
-use crate::description::Format;
+use crate::description::{Description, Format};
 use crate::hiding::{Secrets, names_a_place};
 use crate::sdp::{Direction, Section};
-use ringfort_base::limits::{VIDEO_ATTRIBUTES_MAX, VIDEO_SOURCES_MAX};
+use ringfort_base::limits::{VIDEO_APART_FORMATS_MAX, VIDEO_ATTRIBUTES_MAX, VIDEO_SOURCES_MAX};
 use serde::{Deserialize, Serialize};
 
 /// Header extensions that say nothing of a line's or a stream's name, which end at this node (RFC 8285).
@@ -27,6 +27,13 @@ const FEEDBACK: [&str; 9] =
     ["nack", "nack pli", "nack sli", "nack rpsi", "ccm fir", "ccm tmmbr", "ccm tstr", "goog-remb", "transport-cc"];
 /// Formats that only help others.
 const HELPERS: [&str; 4] = ["rtx", "red", "ulpfec", "flexfec-03"];
+
+/// Names of header extensions that mean the same to phones as to browsers begin so; others are one vendor's.
+const COMMON_EXTENSIONS: &str = "urn:";
+/// Feedback about all packets of a transport, of which a port for each line has no more than a part.
+const OF_TRANSPORT: &str = "transport-cc";
+/// Numbers that are given to formats (RFC 3551 3).
+const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;
 
 /// A peer's video, as the other leg needs to know it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +80,68 @@ impl Video {
         clean
     }
 
+    /// The same for a leg that has its video on the transport of the audio, or that has not. Where the two sides differ, what speaks of
+    /// a transport as a whole, and formats that only help others, pass no more.
+    pub(crate) fn fitted(mut self, bundled: bool) -> Video {
+        if self.bundled == bundled {
+            return self;
+        }
+        self.bundled = bundled;
+        (self.sources, self.repeats) = Default::default();
+        self.formats.retain(is_picture);
+        self.formats.truncate(VIDEO_APART_FORMATS_MAX);
+        self.attributes.retain(|text| match text.strip_prefix("extmap:") {
+            Some(value) => extension_of(value).is_some_and(|(_, name)| name.starts_with(COMMON_EXTENSIONS)),
+            None => !text.ends_with(OF_TRANSPORT),
+        });
+        self.cleaned()
+    }
+
+    /// The same in a bundle with this audio. Two phones' lines may give one number to two formats, the lines of a bundle may not
+    /// (RFC 9143 9.1): who is second gets another one. What has no place is left out.
+    pub(crate) fn beside(mut self, audio: &Description) -> Video {
+        let taken = |payload: u8| audio.formats.iter().any(|format| format.payload == payload);
+        for at in 0..self.formats.len() {
+            let Some(old) = self.formats.get(at).map(|format| format.payload).filter(|payload| taken(*payload)) else { continue };
+            let free = |number: &u8| !taken(*number) && self.formats.iter().all(|format| format.payload != *number);
+            if let Some(number) = DYNAMIC.into_iter().find(free) {
+                self.renumber(at, old, number);
+            }
+        }
+        self.formats.retain(|format| !taken(format.payload));
+        let extensions: Vec<&str> = audio.attributes.iter().filter_map(|text| text.strip_prefix("extmap:")).collect();
+        let number = |value: &str| value.split([' ', '/']).next().map(str::to_owned);
+        self.attributes.retain(|text| match text.strip_prefix("extmap:") {
+            Some(value) => extensions.iter().all(|other| number(other) != number(value) || same_extension(other, value)),
+            None => true,
+        });
+        self.cleaned()
+    }
+
+    /// The same with the numbers that the peer gave its formats in its offer.
+    pub(crate) fn numbered_as(mut self, offered: &Video) -> Video {
+        for at in 0..self.formats.len() {
+            let Some(format) = self.formats.get(at) else { continue };
+            let (old, twin) = (format.payload, twin_of(format, &offered.formats).map(|twin| twin.payload));
+            if let Some(number) = twin.filter(|number| *number != old) {
+                self.renumber(at, old, number);
+            }
+        }
+        self
+    }
+
+    fn renumber(&mut self, at: usize, old: u8, number: u8) {
+        if let Some(format) = self.formats.get_mut(at) {
+            format.payload = number;
+        }
+        let (before, now) = (format!("rtcp-fb:{old} "), format!("rtcp-fb:{number} "));
+        for text in &mut self.attributes {
+            if let Some(rest) = text.strip_prefix(&before) {
+                *text = format!("{now}{rest}");
+            }
+        }
+    }
+
     /// What both sides have of it: formats that were offered, and feedback that speaks of them. `None`: no picture is left.
     pub(crate) fn common(&self, offered: &Video) -> Option<Video> {
         let mut video = self.cleaned();
@@ -90,8 +159,32 @@ impl Video {
 
     /// Whether a format carries pictures, not only repetitions.
     pub(crate) fn has_picture(&self) -> bool {
-        self.formats.iter().any(|format| !HELPERS.iter().any(|helper| format.name().eq_ignore_ascii_case(helper)))
+        self.formats.iter().any(is_picture)
     }
+}
+
+/// Whether a format carries pictures itself.
+fn is_picture(format: &Format) -> bool {
+    !HELPERS.iter().any(|helper| format.name().eq_ignore_ascii_case(helper))
+}
+
+/// The same format among others: under the same number, else the first of the same codec that is put into packets in the same way.
+pub(crate) fn twin_of<'a>(format: &Format, others: &'a [Format]) -> Option<&'a Format> {
+    let same = |other: &&Format| format.same_codec(other);
+    let way = |format: &Format| PACKETS.map(|(name, unsaid)| parameter(format, name).unwrap_or(unsaid).to_owned());
+    let mut twins = others.iter().filter(same);
+    let by_number = twins.clone().find(|other| other.payload == format.payload);
+    by_number.or_else(|| twins.find(|other| way(other) == way(format)))
+}
+
+/// Parameters that have to be equal, with what counts where they are not told: RFC 6184 8.1, RFC 9628 6.
+const PACKETS: [(&str, &str); 2] = [("packetization-mode", "0"), ("profile-id", "0")];
+
+fn parameter<'a>(format: &'a Format, name: &str) -> Option<&'a str> {
+    let all = format.parameters.iter().flat_map(|text| text.split(';'));
+    all.filter_map(|parameter| parameter.trim().split_once('='))
+        .find(|(of, _)| of.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
 }
 
 fn same_extension(one: &str, other: &str) -> bool {

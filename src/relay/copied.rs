@@ -1,4 +1,5 @@
-//! Copies of packets, for recorders. A copy is made of what a party sends, before the packet itself goes on; it leaves by a port of its
+//! A second packet beside the one that is relayed: a copy for a recorder, or the other part of RTCP that is taken apart.
+//! A copy is made of what a party sends, before the packet itself goes on; it leaves by a port of its
 //! own, protected as that port's plan says. Nothing of the packet's own way depends on what becomes of the copy.
 
 use crate::flow::{Exit, Media};
@@ -18,6 +19,16 @@ pub(crate) struct Copied {
 impl Default for Copied {
     fn default() -> Copied {
         Copied { room: vec![0; MEDIA_DATAGRAM_MAX + SRTP_TRAILER_MAX].into(), departure: None }
+    }
+}
+
+impl Copied {
+    /// Keeps a packet that is ready to be sent beside the one at hand.
+    pub(crate) fn hold(&mut self, departure: Departure, packet: &[u8]) {
+        if let Some(room) = self.room.get_mut(..packet.len()) {
+            room.copy_from_slice(packet);
+            self.departure = Some(departure);
+        }
     }
 }
 
@@ -41,7 +52,7 @@ impl Flows {
         Some(Departure { slot, component, media: Media::Rtp, to, len })
     }
 
-    /// The copy of the packet that was relayed last, to be sent; [`Flows::sent`] is told what became of it.
+    /// What leaves beside the packet that was relayed last; [`Flows::sent`] is told what became of it.
     pub fn take_copy(&mut self) -> Option<(Departure, &[u8])> {
         let departure = self.copied.departure.take()?;
         Some((departure, self.copied.room.get(..departure.len)?))

@@ -1,5 +1,6 @@
 //! One port's packets: its plan with the SRTP contexts that belong to it, its latch, its counters.
 
+use crate::apart::Apart;
 use crate::latch::{LatchState, Standing};
 use crate::path::Slot;
 use crate::plausible::is_plausible;
@@ -77,6 +78,8 @@ pub(crate) struct Flow {
     control: Allowance,
     /// What the node hears and says itself on this port.
     pub(crate) voice: Option<Box<Voice>>,
+    /// Video of a bundle that goes another way than the audio.
+    pub(crate) apart: Option<Box<Apart>>,
     /// When the positions were told last, and whether they should be told again.
     told: Option<Time>,
     turned: bool,
@@ -120,6 +123,7 @@ impl Flow {
             active: None,
             control: Allowance::default(),
             voice: None,
+            apart: None,
             told: None,
             turned: false,
         }
@@ -146,6 +150,7 @@ impl Flow {
     /// Installs or replaces the plan.
     pub(crate) fn plan(&mut self, now: Time, plan: Box<FlowPlan>) {
         Voice::renew(&mut self.voice, plan.audio.as_deref());
+        Apart::renew(&mut self.apart, plan.apart.as_deref());
         match &mut self.active {
             Some(active) => active.replace(now, plan),
             None => self.active = Some(Active::new(now, plan)),
@@ -275,6 +280,12 @@ impl Flow {
         Some((copy.port, *as_sent))
     }
 
+    /// Whether an RTP packet that came in is video, which goes by the plan.
+    pub(crate) fn is_video(&self, packet: &[u8]) -> bool {
+        let payload = packet.get(1).map_or(0, |octet| octet & 0x7f);
+        self.active.as_ref().is_some_and(|active| active.plan.receive.video.contains(&payload))
+    }
+
     /// Where accepted packets go, and the slot where that port was last found.
     pub(crate) fn destination(&self) -> Option<(Destination, Option<Slot>)> {
         self.active.as_ref().map(|active| (active.plan.destination, active.across))
@@ -368,12 +379,12 @@ impl Flow {
     /// says here whether that needs user space.
     pub(crate) fn plain_in(&self) -> Result<PlainIn, Obstacle> {
         let active = self.active.as_ref().ok_or(Obstacle::Stopped)?;
-        let FlowPlan { receive, destination, transmit: _, audio, copy } = &*active.plan;
+        let FlowPlan { receive, destination, transmit: _, audio, copy, apart } = &*active.plan;
         let Receive { latch: _, srtp, speech, signals: _, video, udptl, fragment: _ } = receive;
         if copy.is_some() {
             return Err(Obstacle::Recorded);
         }
-        if *udptl || !video.is_empty() {
+        if *udptl || !video.is_empty() || apart.is_some() {
             return Err(Obstacle::NotSpeech);
         }
         if audio.as_ref().is_some_and(|audio| !audio.hear.payloads.is_empty()) {

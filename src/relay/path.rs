@@ -247,9 +247,34 @@ impl Flows {
 
     /// From the port that accepted a packet to the port that sends it, and out there.
     fn across(&mut self, now: Time, from: Slot, media: Media, buffer: &mut [u8], len: usize) -> Option<Departure> {
-        let slot = self.exit_of(from, media, buffer)?;
+        let parted = self.flow(from)?.apart.is_some();
+        if parted && media == Media::Rtcp {
+            return self.part_reports(now, from, buffer, len);
+        }
+        let slot = match parted.then(|| self.exit_apart(from, buffer)).flatten() {
+            Some(exit) => exit?,
+            None => self.exit_of(from, media, buffer)?,
+        };
+        if media == Media::Rtp && self.flow(slot)?.apart.is_some() {
+            let port = self.flow(from)?.port;
+            self.flow(slot)?.together(port, buffer);
+        }
         let Exit { component, to, len } = self.flow(slot)?.depart(now, media, buffer, len)?;
         Some(Departure { slot, component, media, to, len })
+    }
+
+    /// The port by which video of a bundle leaves, if there is any: counted where not. `None`: it is no such packet.
+    fn exit_apart(&mut self, from: Slot, buffer: &mut [u8]) -> Option<Option<Slot>> {
+        let flow = self.flow(from)?;
+        let video = flow.is_video(buffer);
+        let exit = match flow.apart(video, buffer)? {
+            Destination::Port(port) => self.slot(port),
+            Destination::Echo { .. } | Destination::Discard(_) => None,
+        };
+        if exit.is_none() {
+            self.flow(from)?.discard();
+        }
+        Some(exit)
     }
 
     /// The port by which a packet leaves. Counts the packet where there is none.
@@ -400,6 +425,7 @@ mod tests {
             transmit: Transmit { rtp: "192.0.2.1:4000".parse().ok(), rtcp: None, rtcp_mux: true, srtp: keys, muted: false },
             audio: None,
             copy: None,
+            apart: None,
         })
     }
 

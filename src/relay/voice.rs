@@ -379,6 +379,7 @@ mod tests {
             transmit: Transmit { rtp: "192.0.2.1:4000".parse().ok(), rtcp: None, rtcp_mux: true, srtp: None, muted: false },
             audio: Some(Box::new(AudioPlan { hear, speak: Some(Speech { how, what, digits: true, pauses: false }) })),
             copy: None,
+            apart: None,
         }
     }
 

@@ -136,6 +136,16 @@ impl Seat {
     }
 }
 
+impl Media {
+    /// The port by which the leg's peer is sent pictures: its second one, or that of its bundle.
+    fn picture_port(&self) -> Option<PortId> {
+        match self.session.has_video() {
+            true => Some(self.port),
+            false => self.session.aside().filter(|_| self.session.has_plain_video()).map(|(port, _)| port),
+        }
+    }
+}
+
 impl Call {
     /// Where every leg with media sits.
     fn seats(&self) -> Vec<Seat> {
@@ -181,10 +191,10 @@ impl Call {
             let mut plan = Box::new(media.session.plan(destination));
             plan.audio = audio.map(Box::new);
             plan.copy = self.copied(seat.side()).map(Box::new);
-            env.cx.relay(RelayCommand::Plan { port: media.port, plan });
             let far = self.opposite(seat).and_then(|other| self.media_ref(other));
-            let far = far.filter(|far| far.session.has_plain_video()).and_then(|far| far.session.aside());
-            if let Some((port, plan)) = media.session.aside_plan(far.map(|(port, _)| port)) {
+            plan.apart = far.and_then(|far| bridge::apart(&media.session, &far.session));
+            env.cx.relay(RelayCommand::Plan { port: media.port, plan });
+            if let Some((port, plan)) = media.session.aside_plan(far.and_then(Media::picture_port)) {
                 env.cx.relay(RelayCommand::Plan { port, plan: Box::new(plan) });
             }
         }
@@ -233,6 +243,12 @@ impl Call {
             RelayEvent::Latched { component, source, .. } => {
                 if let Some(media) = self.media_at(seat) {
                     media.session.aside_latched(*component, *source);
+                }
+                self.write_down(env);
+            }
+            RelayEvent::Positions { positions, .. } => {
+                if let Some(media) = self.media_at(seat) {
+                    media.session.aside_positions(positions.clone());
                 }
                 self.write_down(env);
             }

@@ -73,6 +73,9 @@ impl Call {
             if media.session.is_protected() {
                 env.cx.relay(RelayCommand::Restore { port: media.port, positions: media.positions.clone().unwrap_or_default() });
             }
+            if let Some((port, positions)) = media.session.protected_aside() {
+                env.cx.relay(RelayCommand::Restore { port, positions });
+            }
         }
     }
 }

@@ -3,17 +3,21 @@
 use super::compile::{LATCH_GRACE_MS, closed};
 use super::{Latched, LegKind, LegSession, MediaAddress};
 use crate::description::Description;
-use crate::plan::{Component, Destination, DiscardReason, FlowPlan, Latch, Receive, Transmit};
+use crate::plan::{Component, Destination, DiscardReason, FlowPlan, Latch, PortPositions, Receive, Transmit};
+use crate::video::Video;
 use ringfort_base::PortId;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
 /// A port beside the leg's own.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Aside {
     pub(crate) port: PortId,
     pub(crate) address: MediaAddress,
     pub(super) latched: Latched,
+    /// Where its SRTP contexts stand, as the relay told last.
+    #[serde(default)]
+    positions: Option<Box<PortPositions>>,
 }
 
 /// Where a peer takes the video that it does not bundle.
@@ -28,18 +32,20 @@ pub(crate) struct Place {
 impl LegSession {
     /// Whether the leg needs a second port before it is told this, or answers it.
     pub fn wants_aside(&self, description: &Description) -> bool {
-        let plain = description.video.as_ref().is_some_and(|video| !video.bundled);
-        self.kind == LegKind::Rtp && self.aside.is_none() && plain && !description.is_fax()
+        let pictures = description.video.as_ref().is_some_and(Video::has_picture);
+        // With DTLS it would need a handshake of its own.
+        let bare = self.kind == LegKind::Rtp && self.transport.is_none();
+        bare && self.aside.is_none() && pictures && !description.is_fax()
     }
 
     /// Gives the leg its second port.
     pub fn set_aside(&mut self, port: PortId, address: MediaAddress) {
-        self.aside = Some(Aside { port, address, latched: Latched::default() });
+        self.aside = Some(Aside { port, address, latched: Latched::default(), positions: None });
     }
 
     /// The second port, and its addresses.
     pub fn aside(&self) -> Option<(PortId, MediaAddress)> {
-        self.aside.map(|aside| (aside.port, aside.address))
+        self.aside.as_ref().map(|aside| (aside.port, aside.address))
     }
 
     /// Takes the second port away where nothing was agreed on or is being asked for that needs it.
@@ -55,7 +61,7 @@ impl LegSession {
 
     /// What the relay does with packets of the second port, when accepted ones go to that port. `None`: there is no second port.
     pub fn aside_plan(&self, to: Option<PortId>) -> Option<(PortId, FlowPlan)> {
-        let aside = self.aside?;
+        let aside = self.aside.as_ref()?;
         let plan = || {
             let agreed = self.agreed.as_ref()?;
             let (local, remote) = agreed.plain_videos()?;
@@ -72,11 +78,12 @@ impl LegSession {
             };
             // What is measured of the pictures is not shown; what passes by the list may pass in the kernel.
             let speech = local.formats.iter().map(|format| (format.payload, format.clock_hz().unwrap_or(VIDEO_HZ))).collect();
+            let (ours, theirs) = agreed.video_keys().map(|(ours, theirs)| (ours.clone(), theirs.clone())).unzip();
             let muted = !(local.direction.sends() && remote.direction.receives());
             Some(FlowPlan {
                 receive: Receive {
                     latch,
-                    srtp: None,
+                    srtp: theirs,
                     speech,
                     signals: Vec::new(),
                     video: Vec::new(),
@@ -84,12 +91,26 @@ impl LegSession {
                     fragment: None,
                 },
                 destination,
-                transmit: Transmit { rtp: place.rtp, rtcp, rtcp_mux: false, srtp: None, muted },
+                transmit: Transmit { rtp: place.rtp, rtcp, rtcp_mux: false, srtp: ours, muted },
                 audio: None,
                 copy: None,
+                apart: None,
             })
         };
         Some((aside.port, plan().unwrap_or_else(|| closed(DiscardReason::NotConnected))))
+    }
+
+    /// The SRTP contexts of the second port have gone on.
+    pub fn aside_positions(&mut self, positions: Box<PortPositions>) {
+        if let Some(aside) = &mut self.aside {
+            aside.positions = Some(positions);
+        }
+    }
+
+    /// The second port and where its SRTP contexts stood last, if it has any.
+    pub fn protected_aside(&self) -> Option<(PortId, Box<PortPositions>)> {
+        self.agreed.as_ref()?.video_keys()?;
+        self.aside.as_ref().map(|aside| (aside.port, aside.positions.clone().unwrap_or_default()))
     }
 
     /// The relay locked on a source of the second port.

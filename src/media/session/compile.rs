@@ -48,6 +48,7 @@ impl LegSession {
             transmit: Transmit { rtp: remote.rtp, rtcp, rtcp_mux, srtp: ours, muted: !agreed.flows().1 },
             audio: None,
             copy: None,
+            apart: None,
         }
     }
 
@@ -72,6 +73,7 @@ impl LegSession {
             transmit: Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: agreed.rtcp_mux(), srtp: ours, muted: !agreed.flows().1 },
             audio: None,
             copy: None,
+            apart: None,
         }
     }
 
@@ -96,7 +98,7 @@ impl LegSession {
     pub fn is_protected(&self) -> bool {
         self.kind == LegKind::Webrtc
             || self.transport.is_some()
-            || self.agreed.as_ref().is_some_and(|agreed| agreed.keys().is_some())
+            || self.agreed.as_ref().is_some_and(|agreed| agreed.keys().or(agreed.video_keys()).is_some())
     }
 }
 
@@ -116,5 +118,6 @@ pub(super) fn closed(reason: DiscardReason) -> FlowPlan {
         transmit: Transmit { rtp: None, rtcp: None, rtcp_mux: false, srtp: None, muted: true },
         audio: None,
         copy: None,
+        apart: None,
     }
 }

@@ -182,7 +182,7 @@ fn plan(to: PortId, peer: SocketAddr, keys: Option<SrtpKeys>) -> Box<FlowPlan> {
         fragment: None,
     };
     let transmit = Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: None, muted: false };
-    Box::new(FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None })
+    Box::new(FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None, apart: None })
 }
 
 /// CPU so far of those tasks in `folder` whose name is `wanted`, by the scheduler's account.

@@ -66,6 +66,7 @@ fn plan(to: PortId, peer: &UdpSocket, srtp: Option<SrtpKeys>) -> Box<FlowPlan> {
         transmit: Transmit { rtp, rtcp: None, rtcp_mux: true, srtp, muted: false },
         audio: None,
         copy: None,
+        apart: None,
     })
 }
 

@@ -63,7 +63,7 @@ impl Party {
             fragment: None,
         };
         let transmit = Transmit { rtp: Some(self.address), rtcp: None, rtcp_mux: true, srtp: Some(ours), muted: false };
-        Box::new(FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None })
+        Box::new(FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None, apart: None })
     }
 
     /// A re-INVITE with new keys in both directions.

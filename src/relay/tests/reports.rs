@@ -33,7 +33,7 @@ fn plan(port: PortId, destination: Destination, srtp: Option<SrtpKeys>) -> Box<F
         fragment: None,
     };
     let transmit = Transmit { rtp: Some(address(port)), rtcp: None, rtcp_mux: true, srtp, muted: false };
-    Box::new(FlowPlan { receive, destination, transmit, audio: None, copy: None })
+    Box::new(FlowPlan { receive, destination, transmit, audio: None, copy: None, apart: None })
 }
 
 fn rtp(n: u64) -> Vec<u8> {

@@ -4,7 +4,8 @@ use crate::fixture::Desk;
 use crate::talk::{self, CONFIG, End, PHONE, TRUNK, body, contact, sdp};
 use ringfort_base::{PortId, Transport};
 use ringfort_call::Input;
-use ringfort_media::plan::{Component, Destination, FlowPlan, Latch, RelayCommand, RelayEvent};
+use ringfort_media::plan::{Component, Destination, FlowPlan, Latch, PortPositions, RelayCommand, RelayEvent};
+use ringfort_media::srtp::{Position, StreamPosition};
 use ringfort_sip::message::{Message, Method};
 use std::collections::BTreeMap;
 
@@ -141,16 +142,55 @@ fn a_restarted_node_goes_on_with_the_pictures() {
     assert_eq!(now[&open[1].0].destination, Destination::Port(open[3].0));
 }
 
-/// A phone whose profile wants keys gets no line without.
-#[test]
-fn where_keys_are_required_pictures_without_are_refused() {
-    let config = CONFIG.replace("options_interval_ms = 0\n", "options_interval_ms = 0\nprofile = \"keyed\"\n")
-        + "[[profile]]\nname = \"keyed\"\nsrtp = \"required\"\n";
+/// A trunk whose profile wants keys is called by a phone with pictures.
+fn keyed() -> (Desk, String) {
+    let config = keyed_config();
     let mut desk = Desk::new(&config);
     assert_eq!(desk.register(PHONE, "101", &contact("101", PHONE)), 200);
     let offer = pictured(PHONE, 1, "sendrecv");
     desk.request(PHONE, "INVITE", "sip:0123@ringfort.local", "101", &contact("101", PHONE), &offer);
-    assert_eq!(lines(&desk.last(TRUNK)).len(), 1);
+    let asked = body(&desk.last(TRUNK));
+    assert_eq!(asked.lines().filter(|line| line.starts_with("m=") && line.contains("RTP/SAVP ")).count(), 2, "{asked}");
+    let key = asked.lines().find(|line| line.starts_with("a=crypto:1 ")).expect("keys").to_owned() + "\r\n";
+    (desk, key)
+}
+
+fn keyed_config() -> String {
+    CONFIG.replace("options_interval_ms = 0\n", "options_interval_ms = 0\nprofile = \"keyed\"\n")
+        + "[[profile]]\nname = \"keyed\"\nsrtp = \"required\"\n"
+}
+
+/// A peer whose profile wants keys gets no pictures without.
+#[test]
+fn where_keys_are_required_pictures_without_are_refused() {
+    let (mut desk, key) = keyed();
+    let answer = sdp(TRUNK, 1, "sendrecv").replace("RTP/AVP", "RTP/SAVP") + &key + PICTURE;
+    desk.reply(TRUNK, "200 OK", "t", &contact("gw", TRUNK), &answer);
+    let answer = desk.last_of(PHONE, |m| m.status() == Some(200));
+    assert_eq!(lines(&answer)[1], "m=video 0 RTP/AVP 96");
+    assert_eq!(ports(&desk).len(), 2);
+}
+
+/// Pictures have keys of their own there, and the next process has those too and goes on where their counters stood.
+#[test]
+fn pictures_have_keys_of_their_own() {
+    let (mut desk, key) = keyed();
+    let secured = |media: &str| media.replace("RTP/AVP", "RTP/SAVP") + &key;
+    let answer = secured(&sdp(TRUNK, 1, "sendrecv")) + &secured(PICTURE);
+    desk.reply(TRUNK, "200 OK", "t", &contact("gw", TRUNK), &answer);
+    let open = ports(&desk);
+    let [_, (plain, _), _, (port, _)] = open[..] else { panic!("{open:?}") };
+    let before = plans(&desk)[&port].clone();
+    assert!(before.receive.srtp.is_some() && before.transmit.srtp.is_some() && plans(&desk)[&plain].transmit.srtp.is_none());
+    let stream = StreamPosition { ssrc: 7, rtp: Some(Position { highest: 0x3_4000, seen: [1, 0] }), rtcp: None };
+    let mut positions = PortPositions::default();
+    positions.receive.streams = vec![stream];
+    desk.input(Input::Relay(RelayEvent::Positions { port, positions: Box::new(positions.clone()) }));
+    let next = Desk::restarted(&keyed_config(), desk.left_behind());
+    let after = plans(&next)[&port].clone();
+    assert_eq!((after.receive.srtp, after.transmit.srtp), (before.receive.srtp, before.transmit.srtp));
+    let restored = RelayCommand::Restore { port, positions: Box::new(positions) };
+    assert!(next.relayed.contains(&restored));
 }
 
 /// A browser's description with pictures in the bundle.
@@ -187,4 +227,76 @@ fn browsers_see_each_other_in_the_bundle() {
     let number = |line: &str| line.split(' ').nth(1).map(str::to_owned);
     assert!(media.len() == 2 && number(media[0]) == number(media[1]), "{answer}");
     assert_eq!(ports(&desk).len(), 2, "one port for each browser");
+}
+
+const BROWSER: &str = "203.0.113.6:5060";
+
+/// A phone, 101, and a browser, 102.
+fn phone_and_browser(config: &str) -> Desk {
+    let mut desk = Desk::new(config);
+    assert_eq!(desk.register(PHONE, "101", &contact("101", PHONE)), 200);
+    desk.connect_by(Transport::Wss, BROWSER, 8);
+    assert_eq!(desk.register(BROWSER, "102", &by_websocket("102")), 200);
+    desk
+}
+
+fn by_websocket(user: &str) -> String {
+    format!("Contact: <sip:{user}@{BROWSER};transport=ws>\r\n")
+}
+
+#[test]
+fn a_phone_and_a_browser_see_each_other() {
+    let mut desk = phone_and_browser(CONFIG);
+    let offer = pictured(PHONE, 1, "sendrecv")
+        .replace("H264/90000\r\na=fmtp:96 profile-level-id=42e01f;packetization-mode=1", "VP8/90000");
+    desk.request(PHONE, "INVITE", "sip:102@ringfort.local", "101", &contact("101", PHONE), &offer);
+    let offer = body(&desk.last(BROWSER));
+    assert!(offer.contains("a=group:BUNDLE 0 1\r\n") && offer.contains("a=rtcp-fb:96 nack pli"), "{offer}");
+    desk.reply(BROWSER, "200 OK", "t", &by_websocket("102"), &browser("rX4a", "active"));
+    let answer = body(&desk.last_of(PHONE, |m| m.status() == Some(200)));
+    let open = ports(&desk);
+    let [(voice, _), (picture, number), (bundle, _)] = open[..] else { panic!("{open:?}") };
+    assert!(answer.contains(&format!("m=video {number} RTP/AVP 96\r\n")), "{answer}");
+    for hidden in ["rX4a", "BUNDLE", "fingerprint", "rtcp-mux", "a=mid"] {
+        assert!(!answer.contains(hidden), "{hidden} in {answer}");
+    }
+    let now = plans(&desk);
+    assert_eq!([voice, picture].map(|port| now[&port].destination), [Destination::Port(bundle); 2]);
+    assert_eq!(now[&bundle].apart.as_ref().map(|apart| apart.to), Some(Destination::Port(picture)));
+    assert!(now[&voice].apart.is_none() && now[&picture].apart.is_none());
+}
+
+#[test]
+fn a_browser_calls_a_phone_with_pictures() {
+    let mut desk = phone_and_browser(CONFIG);
+    desk.request(BROWSER, "INVITE", "sip:101@ringfort.local", "102", &by_websocket("102"), &browser("qW3z", "actpass"));
+    let asked = body(&desk.last(PHONE));
+    assert!(asked.contains("RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack pli\r\n"), "{asked}");
+    // The phone takes them, and holds them back later.
+    let camera = |direction: &str| format!("{}{PICTURE}a={direction}\r\n", sdp(PHONE, 1, "sendrecv")).replace("H264", "VP8");
+    desk.reply(PHONE, "200 OK", "t", &contact("101", PHONE), &camera("recvonly"));
+    let answer = body(&desk.last_of(BROWSER, |m| m.status() == Some(200)));
+    let video = answer.split("m=video").nth(1).expect("a video line");
+    assert!(
+        video.contains("UDP/TLS/RTP/SAVPF 96\r\n") && video.contains("a=recvonly") && answer.contains("BUNDLE 0 1"),
+        "{answer}"
+    );
+    let open = ports(&desk);
+    let [(bundle, _), _, (picture, _)] = open[..] else { panic!("{open:?}") };
+    let now = plans(&desk);
+    assert_eq!(now[&bundle].apart.as_ref().map(|apart| apart.to), Some(Destination::Port(picture)));
+    assert!(matches!(now[&picture].destination, Destination::Discard(_)) && !now[&picture].transmit.muted);
+}
+
+#[test]
+fn a_phone_that_takes_no_pictures_leaves_a_browser_without() {
+    let mut desk = phone_and_browser(CONFIG);
+    desk.request(BROWSER, "INVITE", "sip:101@ringfort.local", "102", &by_websocket("102"), &browser("qW3z", "actpass"));
+    // Its codec is none of the browser's: that is no common picture either.
+    let other = format!("{}m=video 6000 RTP/AVP 34\r\n", sdp(PHONE, 1, "sendrecv"));
+    desk.reply(PHONE, "200 OK", "t", &contact("101", PHONE), &other);
+    let answer = body(&desk.last_of(BROWSER, |m| m.status() == Some(200)));
+    assert!(answer.contains("m=video 0 ") && answer.contains("BUNDLE 0\r\n"), "{answer}");
+    assert_eq!(ports(&desk).len(), 2, "the second port is given back");
+    assert!(plans(&desk).values().all(|plan| plan.apart.is_none()));
 }

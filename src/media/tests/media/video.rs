@@ -1,9 +1,10 @@
-//! Video between browsers: relayed as it is where both have it, refused with port 0 where not.
+//! Video: relayed as it is where both sides have it, in a browser's bundle or by a phone's second port; refused with port 0 where not.
 
 use crate::peers::{BARESIP, CHROMIUM, PHONE_ANSWER, T0, lines, rtp, text, webrtc};
 use ringfort_base::PortId;
+use ringfort_media::bridge::apart;
 use ringfort_media::plan::Destination;
-use ringfort_media::{Description, LegSession, MediaAddress};
+use ringfort_media::{Description, LegSession, MediaAddress, Srtp};
 use std::net::SocketAddr;
 
 /// The video section of Chromium, with simulcast, its line's name and its streams' names.
@@ -145,8 +146,15 @@ fn who_has_no_video_refuses_it_and_so_does_the_node() {
     assert_eq!(lines(&text(other.repeat_offer().unwrap()), "m=video")[0].split(' ').nth(1), Some("0"));
 }
 
+/// Gives a leg its second port.
+fn aside(leg: &mut LegSession, number: u16) {
+    let address = leg.address();
+    let at = |number| SocketAddr::new(address.rtp.ip(), number);
+    leg.set_aside(PortId(number.into()), MediaAddress { rtp: at(number), rtcp: Some(at(number + 1)), ..address });
+}
+
 #[test]
-fn a_phone_is_not_told_of_a_browser_s_video() {
+fn a_phone_without_a_second_port_is_not_told_of_a_browser_s_video() {
     let (mut browser, mut phone) = (webrtc(40_000), rtp(40_002));
     let described = browser.receive_offer(T0, with_video().as_bytes()).unwrap();
     let offer = text(phone.make_offer(T0, &described).unwrap());
@@ -154,11 +162,116 @@ fn a_phone_is_not_told_of_a_browser_s_video() {
     let described = phone.receive_answer(T0, PHONE_ANSWER.replace("101", "126").as_bytes()).unwrap();
     let answer = text(browser.make_answer(T0, &described).unwrap());
     assert_eq!(lines(&answer, "m=video")[0].split(' ').nth(1), Some("0"), "{answer}");
-    // The same from the phone's side.
+}
+
+/// What a phone is told of a browser's video is what a line on its own can have: no repetitions, nothing that counts packets of the
+/// audio too.
+#[test]
+fn a_browser_s_video_has_a_port_of_its_own_at_a_phone() {
+    let (mut browser, mut phone) = (webrtc(40_000), rtp(40_002));
+    let described = browser.receive_offer(T0, with_video().as_bytes()).unwrap();
+    assert!(phone.wants_aside(&described) && !browser.wants_aside(&described));
+    aside(&mut phone, 41_002);
+    let offer = text(phone.make_offer(T0, &described).unwrap());
+    assert_eq!(lines(&offer, "m=video"), ["m=video 41002 RTP/AVP 96 103"]);
+    let video = video_of(&offer);
+    for passed in ["a=rtcp-fb:96 nack pli", "a=rtcp-fb:96 ccm fir", "a=extmap:13 urn:3gpp:video-orientation", "a=sendrecv"] {
+        assert!(video.iter().any(|line| line == passed), "{passed} is missing in {offer}");
+    }
+    for hidden in ["transport-cc", "transport-wide", "rtx", "ssrc", "a=mid", "rtcp-mux", "BUNDLE", "fingerprint", "ice-"] {
+        assert!(!video.iter().any(|line| line.contains(hidden)), "{hidden} in {offer}");
+    }
+    let theirs = "m=video 7002 RTP/AVP 103\r\na=rtpmap:103 H264/90000\r\na=fmtp:103 profile-level-id=42801f;packetization-mode=1\r\n\
+                  a=rtcp-fb:103 nack pli\r\n";
+    let answer = format!("{}{theirs}", PHONE_ANSWER.replace("101", "126"));
+    let described = phone.receive_answer(T0, answer.as_bytes()).unwrap();
+    let answer = text(browser.make_answer(T0, &described).unwrap());
+    assert_eq!(lines(&answer, "m=video"), ["m=video 40000 UDP/TLS/RTP/SAVPF 103"]);
+    assert_eq!(lines(&answer, "a=group:"), ["a=group:BUNDLE 0 1"]);
+    let video = video_of(&answer);
+    for passed in ["a=rtcp-fb:103 nack pli", "a=mid:1", "a=rtcp-mux", "a=setup:passive", "a=sendrecv"] {
+        assert!(video.iter().any(|line| line == passed), "{passed} is missing in {answer}");
+    }
+    assert!(!video.iter().any(|line| line.contains("extmap")), "{answer}");
+    let apart = apart(&browser, &phone).expect("two ways");
+    assert_eq!((apart.to, apart.there, apart.back), (Destination::Port(PortId(41_002)), vec![], vec![]));
+    let (port, plan) = phone.aside_plan(Some(PortId(1))).expect("a second port");
+    assert_eq!((port, plan.destination, plan.transmit.muted), (PortId(41_002), Destination::Port(PortId(1)), false));
+}
+
+/// A phone may give one number to a format of each line (opus and VP8 are both 96 here); a browser's bundle must not.
+#[test]
+fn numbers_that_a_phone_gives_twice_differ_in_a_bundle() {
     let (mut phone, mut browser) = (rtp(40_002), webrtc(40_000));
-    let offer = format!("{BARESIP}m=video 7000 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n");
-    let described = phone.receive_offer(T0, offer.as_bytes()).unwrap();
-    assert_eq!(lines(&text(browser.make_offer(T0, &described).unwrap()), "m=").len(), 1);
+    let camera = "m=video 7000 RTP/AVPF 96 99\r\na=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack pli\r\na=rtpmap:99 H264/90000\r\n";
+    let described = phone.receive_offer(T0, format!("{BARESIP}{camera}").as_bytes()).unwrap();
+    aside(&mut phone, 41_002);
+    let offer = text(browser.make_offer(T0, &described).unwrap());
+    assert_eq!(lines(&offer, "m=video"), ["m=video 40000 UDP/TLS/RTP/SAVPF 97 99"]);
+    assert!(offer.contains("a=rtpmap:97 VP8/90000") && offer.contains("a=rtcp-fb:97 nack pli"), "{offer}");
+    assert_eq!(lines(&offer, "a=group:"), ["a=group:BUNDLE 0 1"]);
+    let theirs = VIDEO.replace("SAVPF 96 97 103 104", "SAVPF 97").replace("a=rtpmap:96 VP8", "a=rtpmap:97 VP8");
+    let theirs = theirs.replace("a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n", "").replace("a=rtcp-fb:96", "a=rtcp-fb:97");
+    let theirs = (CHROMIUM.replace("a=group:BUNDLE 0", "a=group:BUNDLE 0 1").replace("111", "96") + &theirs)
+        .replace("a=setup:actpass", "a=setup:active");
+    let described = browser.receive_answer(T0, theirs.as_bytes()).unwrap();
+    let answer = text(phone.make_answer(T0, &described).unwrap());
+    assert_eq!(lines(&answer, "m=video"), ["m=video 41002 RTP/AVPF 96"]);
+    assert!(answer.contains("a=rtpmap:96 VP8/90000") && answer.contains("a=rtcp-fb:96 nack pli"), "{answer}");
+    let apart = apart(&browser, &phone).expect("two ways");
+    assert_eq!((apart.there, apart.back), (vec![(97, 96)], vec![(96, 97)]));
+}
+
+/// Keys of the pictures are their own, and where there must be keys there are.
+#[test]
+fn a_phone_s_video_has_keys_of_its_own() {
+    let (mut one, mut other) = (rtp(40_000).with_security(Srtp::Required), rtp(40_002));
+    let camera = "m=video 7000 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n";
+    let mut third = rtp(40_004);
+    let described = third.receive_offer(T0, format!("{BARESIP}{camera}").as_bytes()).unwrap();
+    [&mut one, &mut other].into_iter().zip([41_000, 41_002]).for_each(|(leg, number)| aside(leg, number));
+    let offer = text(one.make_offer(T0, &described).unwrap());
+    assert_eq!(lines(&offer, "m=video"), ["m=video 41000 RTP/SAVP 96"]);
+    assert_eq!(lines(&offer, "a=crypto:").len(), 8);
+    let asked = other.receive_offer(T0, offer.as_bytes()).unwrap();
+    let answer = text(other.make_answer(T0, &asked).unwrap());
+    assert_eq!((lines(&answer, "m=video"), lines(&answer, "a=crypto:").len()), (vec!["m=video 41002 RTP/SAVP 96"], 2));
+    one.receive_answer(T0, answer.as_bytes()).unwrap();
+    let plans = |leg: &LegSession| (leg.plan(Destination::Port(PortId(9))), leg.aside_plan(Some(PortId(9))).unwrap().1);
+    let ((audio, ours), (_, theirs)) = (plans(&one), plans(&other));
+    assert!(ours.transmit.srtp.is_some() && ours.transmit.srtp != audio.transmit.srtp);
+    assert_eq!((&ours.transmit.srtp, &ours.receive.srtp), (&theirs.receive.srtp, &theirs.transmit.srtp));
+    // In use they stay.
+    let again = text(one.make_offer(T0, &described).unwrap());
+    assert_eq!(lines(&again, "a=crypto:").len(), 2, "{again}");
+    let asked = other.receive_offer(T0, again.as_bytes()).unwrap();
+    one.receive_answer(T0, other.make_answer(T0, &asked).unwrap().as_slice()).unwrap();
+    assert_eq!(plans(&one).1.transmit.srtp, ours.transmit.srtp);
+}
+
+#[test]
+fn where_keys_must_be_pictures_without_are_refused() {
+    let described = rtp(40_004)
+        .receive_offer(T0, format!("{BARESIP}m=video 7000 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n").as_bytes())
+        .unwrap();
+    // In an answer.
+    let mut leg = rtp(40_000).with_security(Srtp::Required);
+    aside(&mut leg, 41_000);
+    let offer = text(leg.make_offer(T0, &described).unwrap());
+    let mut other = rtp(40_002);
+    let asked = other.receive_offer(T0, offer.as_bytes()).unwrap();
+    let answer = text(other.make_answer(T0, &asked.without_video()).unwrap());
+    let plain = answer.replace("m=video 0 RTP/SAVP 96", "m=video 7000 RTP/AVP 96\r\na=rtpmap:96 H264/90000");
+    assert!(plain.contains("m=video 7000"), "{answer}");
+    assert_eq!(leg.receive_answer(T0, plain.as_bytes()).unwrap().video, None);
+    assert!(!leg.has_plain_video());
+    // In an offer, beside audio that has keys.
+    let mut leg = rtp(40_006).with_security(Srtp::Required);
+    aside(&mut leg, 41_006);
+    let mixed = offer.replace("m=video 41000 RTP/SAVP 96", "m=video 41000 RTP/AVP 96");
+    let (audio, video) = mixed.split_at(mixed.find("m=video").unwrap());
+    let bare: String = video.lines().filter(|line| !line.contains("crypto")).flat_map(|line| [line, "\r\n"]).collect();
+    assert_eq!(leg.receive_offer(T0, format!("{audio}{bare}").as_bytes()).unwrap().video, None);
 }
 
 /// A line on a transport of its own is none to the node: it has one port for a browser.
@@ -209,11 +322,6 @@ fn a_service_has_no_pictures() {
 /// A phone's video has a port of its own, and an RTCP port beside it.
 #[test]
 fn phones_have_a_second_port_for_video() {
-    let aside = |leg: &mut LegSession, number: u16| {
-        let address = leg.address();
-        let at = |number| SocketAddr::new(address.rtp.ip(), number);
-        leg.set_aside(PortId(9), MediaAddress { rtp: at(number), rtcp: Some(at(number + 1)), ..address });
-    };
     let camera = "m=video 7000 RTP/AVPF 96\r\na=rtpmap:96 H264/90000\r\na=rtcp-fb:* ccm fir\r\na=rtcp:7009\r\na=content:main\r\n";
     let (mut one, mut other) = (rtp(40_000), rtp(40_002));
     let described = one.receive_offer(T0, format!("{BARESIP}{camera}").as_bytes()).unwrap();
@@ -230,7 +338,7 @@ fn phones_have_a_second_port_for_video() {
     let answer = text(one.make_answer(T0, &described.unwrap()).unwrap());
     assert_eq!(lines(&answer, "m=video"), ["m=video 41000 RTP/AVPF 96"]);
     let (port, plan) = one.aside_plan(Some(PortId(8))).unwrap();
-    assert_eq!((port, plan.destination), (PortId(9), Destination::Port(PortId(8))));
+    assert_eq!((port, plan.destination), (PortId(41_000), Destination::Port(PortId(8))));
     let told = |to: Option<SocketAddr>| to.map(|to| to.to_string());
     assert_eq!((told(plan.transmit.rtp), told(plan.transmit.rtcp)), (Some("10.7.0.9:7000".into()), Some("10.7.0.9:7009".into())));
     assert_eq!((plan.receive.speech, one.take_idle_aside()), (vec![(96, 90_000)], None));

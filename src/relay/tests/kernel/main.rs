@@ -70,6 +70,7 @@ impl Call {
             transmit,
             audio: None,
             copy: None,
+            apart: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The relay on real sockets of the loopback interface. Nothing sleeps: every step waits for a packet or an event.
 
+mod apart;
 mod control;
 mod latch;
 mod lifecycle;

@@ -7,7 +7,7 @@ use ringfort_media::srtp::{SrtpReceiver, SrtpSender};
 const PROFILES: [SrtpProfile; 3] = [SrtpProfile::Aes128CmSha1_80, SrtpProfile::Aes128CmSha1_32, SrtpProfile::AeadAes128Gcm];
 
 /// A peer that speaks SRTP: its own direction has keys 1, the node's keys 2.
-struct Secure {
+pub struct Secure {
     peer: Peer,
     sender: SrtpSender,
     receiver: SrtpReceiver,
@@ -15,14 +15,14 @@ struct Secure {
 }
 
 impl Secure {
-    fn new(profile: SrtpProfile) -> Secure {
+    pub fn new(profile: SrtpProfile) -> Secure {
         let sender = SrtpSender::new(&keys(profile, 1)).unwrap();
         let receiver = SrtpReceiver::new(&keys(profile, 2)).unwrap();
         Secure { peer: Peer::new(), sender, receiver, profile }
     }
 
     /// The plan for the port that faces it, as WebRTC has it.
-    fn plan(&self, to: ringfort_base::PortId) -> FlowPlan {
+    pub fn plan(&self, to: ringfort_base::PortId) -> FlowPlan {
         let mut plan = plan(to, &self.peer);
         plan.receive.srtp = Some(keys(self.profile, 1));
         plan.transmit.srtp = Some(keys(self.profile, 2));
@@ -40,15 +40,15 @@ impl Secure {
         buffer
     }
 
-    fn receive(&mut self, is_rtcp: bool) -> Vec<u8> {
+    pub fn receive(&mut self, is_rtcp: bool) -> Vec<u8> {
         let mut packet = receive(&self.peer.rtp);
         let len = if is_rtcp { self.receiver.unprotect_rtcp(&mut packet) } else { self.receiver.unprotect_rtp(&mut packet) };
         packet.truncate(len.expect("authentic"));
         packet
     }
 
-    fn send(&mut self, packet: &[u8], to: std::net::SocketAddr) {
-        let secret = self.protected(packet, packet[1] == 201);
+    pub fn send(&mut self, packet: &[u8], to: std::net::SocketAddr) {
+        let secret = self.protected(packet, (200..=206).contains(&packet[1]));
         self.peer.rtp.send_to(&secret, to).unwrap();
     }
 }

@@ -164,6 +164,7 @@ pub fn plan(to: PortId, peer: &Peer) -> FlowPlan {
         },
         audio: None,
         copy: None,
+        apart: None,
     }
 }
 
