@@ -213,6 +213,9 @@ pub const RECORDED_PEOPLE_MAX: usize = 16;
 pub const RECORDER_ANSWER_MAX: Duration = Duration::from_secs(10);
 /// A recorder is asked within its dialog whether it still records, each time after this long.
 pub const RECORDER_ASKED: Duration = Duration::from_secs(15);
+/// So often are the parties of a call told by re-INVITE or UPDATE whether they are recorded. A telephone that asks for another state
+/// whenever it is told one would go on for ever.
+pub const RECORDING_TELLINGS_MAX: u32 = 100;
 /// A recorder that sent RTCP, and sends none for so long while it is sent audio, does not get that audio any more. RTCP comes each five
 /// seconds (RFC 3550 6.2).
 pub const RECORDER_SILENT: Duration = Duration::from_secs(25);

@@ -1,6 +1,7 @@
 //! The descriptions that the node writes: its own `o=`, `s=` and addresses, one audio line or the fax in its place, every other line
 //! refused.
 
+use crate::consent::{RecordState, RecordWish};
 use crate::description::{Description, Format};
 use crate::fax::Fax;
 use crate::hiding::names_a_place;
@@ -136,6 +137,9 @@ pub(crate) fn audio_section(local: &Local, shape: &LineShape, hop: &Hop<'_>) -> 
         media.attribute("maxptime", Some(&maxptime.to_string()));
     }
     description.attributes.iter().for_each(|text| media.lines.push(Line::new('a', text)));
+    let said =
+        [("record", description.record.map(RecordState::as_str)), ("recordpref", description.recordpref.map(RecordWish::as_str))];
+    said.iter().filter(|(_, value)| value.is_some()).for_each(|(name, value)| media.attribute(name, *value));
     media.attribute(description.direction.as_str(), None);
     if let Some(mid) = &shape.mid {
         media.attribute("mid", Some(mid));

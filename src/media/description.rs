@@ -4,6 +4,7 @@
 //! construction. `offer_answer` writes it from a peer's description and reads it to write the other side's.
 
 use crate::audio::Codec;
+use crate::consent::{RecordState, RecordWish};
 use crate::fax::Fax;
 use crate::sdp::Direction;
 use crate::video::Video;
@@ -113,6 +114,12 @@ pub struct Description {
     /// Attributes of the audio section that Ringfort does not know, as text behind `a=`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<String>,
+    /// Whether the peer says that the call is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<RecordState>,
+    /// What the peer wishes of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recordpref: Option<RecordWish>,
     /// A fax in the place of the audio, of which there is none then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fax: Option<Fax>,
@@ -137,6 +144,7 @@ impl Description {
     pub fn spoken(mut self) -> Description {
         self.formats.retain(|format| format.codec().is_some() || format.is_events() || !format.is_speech());
         self.attributes.clear();
+        (self.record, self.recordpref) = (None, None);
         self.without_video()
     }
 

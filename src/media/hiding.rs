@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 /// Attributes that mean something only between one peer and this node, with the reason. [`HOP`] is the same, cut into words.
 const HOP_ATTRIBUTES: &[&str] = &[
     // Written anew from what was understood.
-    "rtpmap fmtp ptime maxptime sendrecv sendonly recvonly inactive",
+    "rtpmap fmtp ptime maxptime sendrecv sendonly recvonly inactive record recordpref",
     // Transport: this node ends ICE, DTLS and RTCP (RFC 8839, RFC 8842, RFC 4145, RFC 3605, RFC 5761, RFC 5506, RFC 3611, RFC 4570).
     "ice-ufrag ice-pwd ice-lite ice-options ice-mismatch ice-pacing candidate remote-candidates end-of-candidates",
     "fingerprint setup connection tls-id dtls-id rtcp rtcp-mux rtcp-mux-only rtcp-rsize rtcp-xr source-filter",

@@ -6,6 +6,7 @@ pub mod bridge;
 pub mod bundle;
 mod clock;
 mod compose;
+pub mod consent;
 pub mod demux;
 pub mod description;
 pub mod digits;

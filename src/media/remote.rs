@@ -1,5 +1,6 @@
 //! A peer's description, read for one leg: the shape of its media lines, the carried audio line, and where and how it takes media.
 
+use crate::consent;
 use crate::description::{Description, Format};
 use crate::error::MediaError;
 use crate::fax::{Fax, is_fax};
@@ -304,6 +305,7 @@ fn read_description(sdp: &Sdp, line: &MediaLine, section: Section<'_>, head: usi
     let session = sdp.session_section();
     let texts = section.attributes().map(|attribute| (attribute.name, attribute.text()));
     let attributes = texts.filter(|(name, text)| secrets.permit(name, text)).map(|(_, text)| text).collect();
+    let (record, recordpref) = consent::read(section, session);
     Ok(Description {
         formats: read_formats(line, section, head, &secrets)?,
         direction: section.direction().or_else(|| session.direction()).unwrap_or_default(),
@@ -311,6 +313,8 @@ fn read_description(sdp: &Sdp, line: &MediaLine, section: Section<'_>, head: usi
         maxptime: section.maxptime()?,
         digits_turned: false,
         attributes,
+        record,
+        recordpref,
         fax: None,
         video: None,
     })

@@ -7,6 +7,7 @@ mod aside;
 mod compile;
 mod settle;
 
+use crate::consent::RecordState;
 use crate::description::Description;
 use crate::digits::Digits;
 use crate::error::{MediaCause, MediaError};
@@ -108,6 +109,9 @@ pub struct LegSession {
     /// A second port, for video of a phone.
     #[serde(default)]
     aside: Option<Aside>,
+    /// Whether the node records the call, where the peer is to know.
+    #[serde(default)]
+    recorded: Option<RecordState>,
     /// Built in this process: the relay holds the latches itself.
     #[serde(skip)]
     live: bool,
@@ -149,6 +153,7 @@ impl LegSession {
             transport: None,
             latched: Latched::default(),
             aside: None,
+            recorded: None,
             live: true,
             identity: None,
             outputs: VecDeque::new(),

@@ -15,6 +15,9 @@ pub(crate) struct Abilities {
     pub refer: bool,
     /// A changed From within a dialog (RFC 4916).
     pub from_change: bool,
+    /// Being told whether the call is recorded (RFC 7866 6.2).
+    #[serde(default)]
+    pub record_aware: bool,
 }
 
 impl Abilities {
@@ -27,6 +30,7 @@ impl Abilities {
         }
         if says(HeaderName::Supported) {
             self.timer = message.has_token(HeaderName::Supported, "timer");
+            self.record_aware = message.has_token(HeaderName::Supported, "record-aware");
             self.from_change = message.has_token(HeaderName::Supported, "from-change");
         }
     }

@@ -6,7 +6,7 @@ use super::branch::Asking;
 use super::connected::Connected;
 use super::exchange::Exchange;
 use super::proof::Proving;
-use super::recording::Recorded;
+use super::recording::{Considered, Recorded};
 use super::refer_on::Passed;
 use super::relayed::Relayed;
 use super::replace::Replaced;
@@ -113,9 +113,9 @@ pub struct Call {
     /// Its recording, where a rule wanted one.
     #[serde(default)]
     pub(crate) recorded: Option<Box<Recorded>>,
-    /// Parties, caller first, for whom a rule of recording was looked for.
+    /// For whom a rule of recording was looked for.
     #[serde(skip)]
-    pub(crate) considered: Option<Box<[Source; 2]>>,
+    pub(crate) considered: Option<Box<Considered>>,
     /// RTP packets of legs that left the call, or were replaced.
     #[serde(default)]
     pub(crate) left: [u64; 2],

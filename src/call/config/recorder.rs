@@ -111,6 +111,19 @@ pub enum CallDirection {
     Internal,
 }
 
+/// What parties' wishes (RFC 7866 6.3) change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preference {
+    /// Nothing.
+    #[default]
+    Ignore,
+    /// Who does not wish to be recorded is not, and recording pauses for whoever asks for that.
+    Honour,
+    /// The same, and nothing is recorded before a party asks for it.
+    Demand,
+}
+
 /// `[[recording]]`: calls that are recorded. All that is said of a call must hold; the first rule that fits decides.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -131,6 +144,9 @@ pub struct RecordingSection {
     /// Which way it goes.
     #[serde(default)]
     pub direction: CallDirection,
+    /// What becomes of parties' wishes.
+    #[serde(default)]
+    pub preference: Preference,
     /// Sound that both parties hear before recording begins; empty: they are not told.
     #[serde(default)]
     pub announce: String,

@@ -2,6 +2,7 @@
 
 use super::{Latched, LegKind, LegOutput, LegSession};
 use crate::compose::{Hop, Local, compose};
+use crate::consent::RecordState;
 use crate::error::MediaError;
 use crate::negotiation::Agreed;
 use crate::plan::Destination;
@@ -23,6 +24,12 @@ impl LegSession {
 
     /// Writes a body, with a new version of `o=` when anything else in it differs from the last one.
     pub(super) fn write(&mut self, local: &Local, peer: Option<&RemoteDtls>) -> Result<Vec<u8>, MediaError> {
+        let told_of = |local: &Local| {
+            let mut local = local.clone();
+            local.description.record = self.recorded.or(local.description.record);
+            local
+        };
+        let local = &told_of(local);
         let fingerprint = local.setup.map(|_| self.fingerprint(peer)).transpose()?;
         let hop = |version| Hop {
             session_id: self.origin.id,
@@ -46,6 +53,17 @@ impl LegSession {
                 Ok(same)
             }
         }
+    }
+
+    /// Whether the node records the call, as this leg's peer was told, or will be by the next description.
+    pub fn recorded(&self) -> Option<RecordState> {
+        self.recorded
+    }
+
+    /// From the next description on the peer is told whether the node records the call; what the other leg's peer says of its own
+    /// recording is told as long as nothing was set here.
+    pub fn set_recorded(&mut self, state: RecordState) {
+        self.recorded = Some(state);
     }
 
     /// The fingerprint of the association that goes on, else the one of the identity with which the next is opened.

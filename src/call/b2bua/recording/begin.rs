@@ -1,7 +1,8 @@
 //! Which calls are recorded, and by whom: a rule is looked for when a call is answered, and whenever its parties change.
 
+use super::aware;
 use super::metadata::{self, Cast};
-use super::{Live, Recorded};
+use super::{Considered, Live, Recorded};
 use crate::b2bua::call::{Call, Phase, Side};
 use crate::b2bua::proof::Proving;
 use crate::b2bua::{Env, Tables, write};
@@ -31,25 +32,30 @@ impl Call {
         }
         self.consider_recording(env, tables);
         self.tell_recorder(env, tables);
+        self.tell_parties(env);
     }
 
-    /// Looks for a rule, if there are other parties than before.
+    /// Looks for a rule, if there are other parties than before, or they wish something else.
     fn consider_recording(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
         let terms = self.terms(env.cx);
         if terms.recordings.is_empty() && self.recorded.is_none() {
             return;
         }
         let (Some(caller), Some(callee)) = (self.party(Side::Caller), self.party(Side::Callee)) else { return };
-        let parties = [caller, callee];
+        let now = Considered { parties: [caller, callee], wish: self.recording_wish() };
         // Of a transfer's call the referrer's party is to take the node's place first.
         let is_dialling = || tables.referrals.values().any(|(_, target)| *target == self.id);
-        if self.considered.as_deref() == Some(&parties) || is_dialling() || self.scene(env.cx).is_none() {
+        if self.considered.as_deref() == Some(&now) || is_dialling() || self.scene(env.cx).is_none() {
             return;
         }
-        let rule = terms.recording([&parties[0], &parties[1]], &self.asked.rule).cloned();
-        self.considered = Some(Box::new(parties));
+        let [caller, callee] = &now.parties;
+        let fits = terms.recording([caller, callee], &self.asked.rule).cloned();
+        let is_recorded = self.recorded.as_ref().is_some_and(|recorded| recorded.wanted.is_some());
+        let rule = fits.clone().filter(|rule| aware::is_wished(rule, now.wish, is_recorded));
+        self.considered = Some(Box::new(now));
         match (rule, &mut self.recorded) {
             (None, None) => {}
+            (None, Some(_)) if fits.is_some() => self.stop_recording(env, tables, "preference"),
             (None, Some(_)) => self.stop_recording(env, tables, "no-rule"),
             (Some(_), Some(recorded)) if recorded.wanted.is_some() => {}
             (Some(rule), Some(recorded)) => {

@@ -86,9 +86,9 @@ impl Call {
             RecordingNote { recorder: live.recorder.clone(), began: live.began, ended: env.cx.now.wall, cause: cause.into() };
         recorded.notes.push(note);
         let state = match (live.began, cause) {
-            (Some(_), "call-ended" | "no-rule") => "ended",
+            (Some(_), "call-ended" | "no-rule" | "preference") => "ended",
             (Some(_), _) => "lost",
-            (None, "call-ended" | "no-rule") => return,
+            (None, "call-ended" | "no-rule" | "preference") => return,
             (None, _) => "failed",
         };
         env.cx.event(Event::Recording { call: self.id, recorder: live.recorder, state: state.into(), cause: cause.into() });

@@ -2,11 +2,12 @@
 //! and waits for it in nothing: a recorder that is slow, wrong or dead costs the recording, never the call. Read on in the order of a
 //! recording's life: [`begin`] (which calls, by which recorder), [`answered`] (what the recorder says to the node's requests),
 //! [`challenged`] (it asks who the node is), [`told`] (what it is told when the call changes), [`asked`] (what it asks for itself),
-//! [`silent`] (its audio does not arrive), [`announce`] (parties are told), [`end`]. [`metadata`] words who is recorded.
+//! [`silent`] (its audio does not arrive), [`announce`] (parties are told by a sound), [`aware`] (by description), [`end`]. [`metadata`] words who is recorded.
 
 mod announce;
 mod answered;
 mod asked;
+mod aware;
 mod begin;
 mod challenged;
 mod end;
@@ -18,10 +19,12 @@ use super::call::{Call, Side};
 use super::proof::Proving;
 use crate::config::RecordingSection;
 use crate::context::Context;
+use crate::route::Source;
 use bytes::Bytes;
 use metadata::Cast;
 use ringfort_base::event::RecordingNote;
 use ringfort_base::{Hop, PortId, Time, Wall};
+use ringfort_media::consent::RecordWish;
 use ringfort_media::plan::{CopyPlan, RelayCommand};
 use ringfort_media::recording::RecordingSession;
 use ringfort_sip::dialog::Dialog;
@@ -50,9 +53,19 @@ pub(crate) struct Recorded {
     tries: usize,
     #[serde(skip)]
     live: Option<Live>,
+    /// How often parties were told by an exchange whether they are recorded.
+    #[serde(skip)]
+    tellings: u32,
     /// Which parties hear now that the call is recorded.
     #[serde(skip)]
     announcing: [bool; 2],
+}
+
+/// What decides whether a call is recorded, and may change: its parties, caller first, and what they wish.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Considered {
+    parties: [Source; 2],
+    wish: Option<RecordWish>,
 }
 
 /// A session with a recorder, or the try of one.
@@ -118,7 +131,7 @@ enum Question {
 impl Recorded {
     fn new(rule: RecordingSection, cast: Cast) -> Recorded {
         let (dialog, stands, live, notes) = (None, None, None, Vec::new());
-        Recorded { wanted: Some(rule), cast, dialog, stands, notes, tries: 0, live, announcing: [false; 2] }
+        Recorded { wanted: Some(rule), cast, dialog, stands, notes, tries: 0, tellings: 0, live, announcing: [false; 2] }
     }
 
     fn live_dialog(&self) -> Option<(&Live, &Dialog)> {
@@ -132,7 +145,7 @@ impl Call {
         let recorded = self.recorded.as_ref()?;
         let (live, _) = recorded.live_dialog()?;
         let told = recorded.wanted.as_ref().is_some_and(|rule| rule.announce.is_empty()) || recorded.cast.is_told();
-        if !told || self.is_held() {
+        if !told || self.is_held() || self.is_paused_by_wish() {
             return None;
         }
         live.audio.copy(side as usize)

@@ -23,7 +23,7 @@ pub(super) struct Scene {
     pub people: [Who; 2],
     /// The formats that each of them sends.
     pub sent: [Vec<Format>; 2],
-    /// Nothing is recorded now: a party takes no audio.
+    /// Nothing is recorded now: a party takes no audio, or wishes it so.
     pub held: bool,
 }
 
@@ -32,7 +32,7 @@ impl Call {
     pub(super) fn scene(&mut self, cx: &Context) -> Option<Scene> {
         let [caller, callee] = [Side::Caller, Side::Callee].map(|side| self.heard_at(cx, side));
         let ((first, a), (second, b)) = (caller?, callee?);
-        let held = self.is_held();
+        let held = self.is_held() || self.is_paused_by_wish();
         Some(Scene { people: [first, second], sent: [a, b], held })
     }
 
