@@ -224,6 +224,43 @@ impl Usage {
     }
 }
 
+/// Calls whose audio the node decodes and encodes anew: a core carries far fewer of these than of those that only pass.
+#[derive(Debug, Default)]
+pub struct Transcoding {
+    calls: u32,
+    peak: u32,
+    refused: u64,
+}
+
+impl Transcoding {
+    /// A call begins to be transcoded.
+    pub fn begin(&mut self) {
+        self.calls += 1;
+        self.peak = self.peak.max(self.calls);
+    }
+
+    /// A call is over, or its audio passes now.
+    pub fn end(&mut self) {
+        self.calls = self.calls.saturating_sub(1);
+    }
+
+    /// Whether one more leg may need it. False: it gets what its call's other side has, and nothing else.
+    pub fn admits(&mut self, max: u32) -> bool {
+        let admits = max == 0 || self.calls < max;
+        self.refused += u64::from(!admits);
+        admits
+    }
+
+    /// For the status and the metric.
+    pub fn status(&self, calls_max: u32) -> LimitStatus {
+        let Transcoding { calls, peak, refused } = *self;
+        LimitStatus { holder: TRANSCODED.into(), calls, calls_max, peak, kbit: 0, kbit_max: 0, refused }
+    }
+}
+
+/// Who has the places of transcoded calls, in the status.
+pub const TRANSCODED: &str = "transcoded";
+
 /// What one direction of a call takes on an Ethernet, kbit/s: the most that its codecs need, in packets of 20 ms with 58 octets of
 /// headers (Ethernet 18, IPv4 20, UDP 8, RTP 12).
 pub fn kbit_of(description: &Description) -> u32 {

@@ -1,6 +1,7 @@
 //! What every part of the brain is handed to act with: the time, the configuration, randomness, the transaction layer, timers,
 //! and the list of outputs that the driver performs in order.
 
+use crate::admission::Transcoding;
 use crate::config::{Direction, LargeByTcp, PeerProfile, Snapshot};
 use crate::interface::OwnAddresses;
 use crate::overload::Stage;
@@ -101,6 +102,8 @@ pub struct Context {
     pub large: HashMap<TransactionId, Hop>,
     /// Peers that took no TCP, and when.
     pub without_tcp: HashMap<SocketAddr, Time>,
+    /// Calls that are transcoded.
+    pub transcoding: Transcoding,
     /// Counters.
     pub totals: Totals,
     /// Who speaks over which hop.

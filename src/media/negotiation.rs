@@ -31,6 +31,13 @@ pub struct Policy {
     pub digits: Digits,
 }
 
+impl Policy {
+    /// The same without anything that the node would have to code anew: what the sides share, or nothing.
+    pub fn passing(self) -> Policy {
+        Policy { repertoire: self.repertoire.passing(), digits: Digits::Auto, ..self }
+    }
+}
+
 /// An offer that waits for its answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Pending {

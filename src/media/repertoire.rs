@@ -20,24 +20,34 @@ pub enum Repertoire {
     Common,
     /// Exactly these, those of the other side first: what a carrier takes, or an office wants.
     Only(Vec<Codec>),
+    /// Of the other side's these, and nothing else.
+    Among(Vec<Codec>),
 }
 
 impl Repertoire {
     /// Whether the node may stand between two codecs.
     pub fn transcodes(&self) -> bool {
-        *self != Repertoire::Pass
+        matches!(self, Repertoire::Common | Repertoire::Only(_))
+    }
+
+    /// The same without anything that the node would have to code anew.
+    pub fn passing(self) -> Repertoire {
+        match self {
+            Repertoire::Pass | Repertoire::Common => Repertoire::Pass,
+            Repertoire::Only(codecs) | Repertoire::Among(codecs) => Repertoire::Among(codecs),
+        }
     }
 
     /// The formats of an offer of the node: what the other side offered, cut to what this peer gets, then what the node adds.
     /// `turned`: the other side's digits become events.
     pub(crate) fn supplement(&self, formats: &mut Vec<Format>, turned: bool) {
+        if let Repertoire::Only(codecs) | Repertoire::Among(codecs) = self {
+            formats.retain(|format| !format.is_speech() || format.codec().is_some_and(|codec| codecs.contains(&codec)));
+        }
         let added: &[Codec] = match self {
-            Repertoire::Pass => return,
+            Repertoire::Pass | Repertoire::Among(_) => return,
             Repertoire::Common => &[Codec::Pcma, Codec::Pcmu],
-            Repertoire::Only(codecs) => {
-                formats.retain(|format| !format.is_speech() || format.codec().is_some_and(|codec| codecs.contains(&codec)));
-                codecs
-            }
+            Repertoire::Only(codecs) => codecs,
         };
         let missing = |formats: &[Format], codec: Codec| !formats.iter().any(|format| format.codec() == Some(codec));
         let missing: Vec<Codec> = added.iter().copied().filter(|codec| missing(formats, *codec)).collect();
@@ -166,6 +176,9 @@ mod tests {
         let mut offered = formats(&[(111, "opus/48000/2"), (9, "G722/8000"), (0, "PCMU/8000"), (18, "G729/8000")]);
         Repertoire::Only(vec![Codec::Pcma, Codec::Pcmu]).supplement(&mut offered, false);
         assert_eq!(text(&offered), ["0 PCMU/8000", "8 PCMA/8000"]);
+        let mut offered = formats(&[(111, "opus/48000/2"), (0, "PCMU/8000")]);
+        Repertoire::Only(vec![Codec::Pcma, Codec::Pcmu]).passing().supplement(&mut offered, true);
+        assert_eq!(text(&offered), ["0 PCMU/8000"], "and of those only what passes");
     }
 
     #[test]

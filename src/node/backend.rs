@@ -6,6 +6,7 @@ use crate::entropy::SystemEntropy;
 use arc_swap::ArcSwap;
 use ringfort_base::{CallId, Event, SourceNet};
 use ringfort_call::Input;
+use ringfort_call::admission::TRANSCODED;
 use ringfort_call::config::Snapshot;
 use ringfort_call::status::{PeerStatus, Status};
 use ringfort_observe::Observers;
@@ -119,6 +120,7 @@ impl Backend for NodeBackend {
             uptime_s: self.uptime_s(),
             mode: status.mode,
             calls: status.calls.len(),
+            transcoded: status.limits.iter().find(|row| row.holder == TRANSCODED).map_or(0, |row| row.calls),
             registrations: status.registrations.len(),
             subscriptions: status.subscriptions,
             peers,

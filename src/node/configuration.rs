@@ -95,8 +95,12 @@ impl Source {
             write_atomic(&path, &json, 0o600)?;
         }
         let changed = Arc::make_mut(&mut snapshot);
-        if changed.limits.calls_max == 0 {
-            changed.limits.calls_max = crate::capacity::kept(&state_dir).unwrap_or(0);
+        let kept = crate::capacity::kept(&state_dir);
+        let limits = &mut changed.limits;
+        for (limit, found) in [(&mut limits.calls_max, kept.calls), (&mut limits.transcoded_calls_max, kept.transcoded)] {
+            if *limit == 0 {
+                *limit = found;
+            }
         }
         changed.node.state_dir = state_dir;
         if let Some(dir) = &self.run_dir {

@@ -43,6 +43,8 @@ pub struct Gauges {
     pub mode: Mode,
     /// Calls live.
     pub calls: usize,
+    /// Calls whose audio is transcoded.
+    pub transcoded: u32,
     /// Bindings.
     pub registrations: usize,
     /// Subscriptions alive.
@@ -107,6 +109,7 @@ impl Metrics {
             gauge!("ringfort_build_info", "version" => now.version.clone()).set(1.0);
             gauge!("ringfort_uptime_seconds").set(now.uptime_s as f64);
             gauge!("ringfort_calls").set(now.calls as f64);
+            gauge!("ringfort_transcoded_calls").set(f64::from(now.transcoded));
             gauge!("ringfort_registrations").set(now.registrations as f64);
             gauge!("ringfort_subscriptions").set(now.subscriptions as f64);
             for (tier, flows) in &now.flows {
@@ -282,6 +285,7 @@ fn describe(recorder: &PrometheusRecorder) {
         ("ringfort_build_info", "Version of the binary"),
         ("ringfort_uptime_seconds", "Seconds since the process started"),
         ("ringfort_calls", "Calls live"),
+        ("ringfort_transcoded_calls", "Calls whose audio is decoded and encoded anew"),
         ("ringfort_media_flows", "Directions of audio by what carries them"),
         ("ringfort_registrations", "Bindings"),
         ("ringfort_subscriptions", "Subscriptions alive"),
@@ -323,6 +327,7 @@ mod tests {
             version: "0.1.0".into(),
             mode: Mode::Survivable,
             calls: 3,
+            transcoded: 2,
             registrations: 7,
             subscriptions: 5,
             peers: vec![peer("cloud", false), peer("carrier", true)],
@@ -359,6 +364,7 @@ mod tests {
             "ringfort_mode{mode=\"survivable\"} 1",
             "ringfort_mode{mode=\"normal\"} 0",
             "ringfort_calls 3",
+            "ringfort_transcoded_calls 2",
             "ringfort_peer_up{peer=\"cloud\"} 0",
             "ringfort_peer_up{peer=\"carrier\"} 1",
             "ringfort_peer_round_trip_seconds{peer=\"carrier\"} 0.012",

@@ -122,6 +122,9 @@ pub struct Call {
     pub(crate) started: Wall,
     pub(crate) answered: Option<Wall>,
     pub(crate) reroutes: u32,
+    /// Its audio is decoded and encoded anew.
+    #[serde(skip)]
+    pub(crate) transcoded: bool,
     /// Places that it takes.
     #[serde(skip)]
     pub(crate) places: Vec<Place>,

@@ -181,13 +181,18 @@ impl Call {
 
     /// Compiles all legs' plans anew and hands them to the relay.
     pub(super) fn replan(&mut self, env: &mut Env<'_>) {
+        let mut transcoded = false;
         for seat in self.seats() {
             let Some(ssrc) = self.media_at(seat).map(|m| *m.voice.get_or_insert_with(|| env.cx.entropy.u64() as u32)) else {
                 continue;
             };
             let Some(media) = self.media_ref(seat) else { continue };
             let attended = service::attended(media, ssrc).or_else(|| self.announced_at(seat.side(), media, ssrc));
-            let (destination, audio) = attended.unwrap_or_else(|| self.across(seat, media, ssrc));
+            let (destination, audio) = attended.unwrap_or_else(|| {
+                let (destination, audio, coded) = self.across(seat, media, ssrc);
+                transcoded |= coded;
+                (destination, audio)
+            });
             let mut plan = Box::new(media.session.plan(destination));
             plan.audio = audio.map(Box::new);
             plan.copy = self.copied(seat.side()).map(Box::new);
@@ -198,19 +203,21 @@ impl Call {
                 env.cx.relay(RelayCommand::Plan { port, plan: Box::new(plan) });
             }
         }
+        self.count_transcoding(env, transcoded);
     }
 
-    /// Where packets go that the peer at this seat sends, and what the node hears and says there itself. `None`: packets only pass.
-    fn across(&self, seat: Seat, near: &Media, ssrc: u32) -> (Destination, Option<AudioPlan>) {
+    /// Where packets go that the peer at this seat sends, and what the node hears and says there itself. `None`: packets only pass. The
+    /// last says whether speech goes across in another codec only.
+    fn across(&self, seat: Seat, near: &Media, ssrc: u32) -> (Destination, Option<AudioPlan>, bool) {
         let far = self.opposite(seat).and_then(|other| self.media_ref(other));
         let own = self.told_instead(seat.side(), near, far).and_then(|what| service::said(&near.session, what, ssrc));
         let Some(far) = far else {
             let audio = own.map(|speech| AudioPlan { speak: Some(speech), ..AudioPlan::default() });
-            return (Destination::Discard(DiscardReason::NotConnected), audio);
+            return (Destination::Discard(DiscardReason::NotConnected), audio, false);
         };
         if self.told_instead(seat.side().other(), far, Some(near)).is_some() {
             // Its other side hears the node itself, and nothing of what this one may still send.
-            return (Destination::Discard(DiscardReason::OnHold), None);
+            return (Destination::Discard(DiscardReason::OnHold), None, false);
         }
         let (there, back) = (bridge::crossing(&near.session, &far.session), bridge::crossing(&far.session, &near.session));
         let crossed = back.speaking.map(|how| {
@@ -223,7 +230,7 @@ impl Call {
             if there.passes || video { Destination::Port(far.port) } else { Destination::Discard(DiscardReason::Unheard) };
         let speak = own.or(crossed);
         let silent = there.hearing.payloads.is_empty() && speak.is_none();
-        (destination, (!silent).then_some(AudioPlan { hear: there.hearing, speak }))
+        (destination, (!silent).then_some(AudioPlan { hear: there.hearing, speak }), !there.passes)
     }
 
     /// Second ports go whose video was refused, or is over.

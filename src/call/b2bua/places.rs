@@ -6,6 +6,7 @@ use super::{Env, Tables};
 use crate::admission::{Allowance, Full, Holder, Place, kbit_of};
 use crate::route::{Outcome, Target};
 use ringfort_base::{Event, Hop};
+use ringfort_media::Policy;
 use ringfort_sip::message::HeaderName;
 
 impl Call {
@@ -92,6 +93,28 @@ impl Call {
         for holder in [Some(Holder::Node), Holder::of(&self.asked.source), target].into_iter().chain(realms).flatten() {
             let place = tables.admission.enter(env.cx.now.mono, holder, Allowance::default(), self.kbit(), true);
             self.places.extend(place);
+        }
+    }
+
+    /// What a leg of this call may do with its peer: where as many calls are transcoded as may be, this one gets what passes.
+    pub(super) fn policy_within(&self, env: &mut Env<'_>, policy: Policy) -> Policy {
+        let max = env.cx.snapshot.limits.transcoded_calls_max;
+        let needless = self.asked.emergency || self.transcoded || !policy.repertoire.transcodes();
+        if needless || env.cx.transcoding.admits(max) {
+            return policy;
+        }
+        let (limit, effect) = ("node transcoded_calls_max".into(), "leg has the codecs of the other side alone".into());
+        env.cx.event(Event::LimitReached { limit, effect });
+        policy.passing()
+    }
+
+    /// Whether the call is transcoded now.
+    pub(super) fn count_transcoding(&mut self, env: &mut Env<'_>, transcoded: bool) {
+        let transcoded = transcoded && !matches!(self.phase, Phase::Ending | Phase::Over);
+        match (std::mem::replace(&mut self.transcoded, transcoded), transcoded) {
+            (false, true) => env.cx.transcoding.begin(),
+            (true, false) => env.cx.transcoding.end(),
+            _ => {}
         }
     }
 

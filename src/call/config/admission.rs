@@ -10,6 +10,8 @@ pub struct LimitsSection {
     pub calls_max: u32,
     /// New calls a second through the node.
     pub calls_per_second: u32,
+    /// Calls at once whose audio the node transcodes. A leg beyond it gets no codec that would need it.
+    pub transcoded_calls_max: u32,
     /// Bandwidth of all media legs, kbit/s, estimated by codec.
     pub kbit_max: u32,
     /// Calls at once of one user, made and taken.
@@ -25,6 +27,7 @@ impl Default for LimitsSection {
         LimitsSection {
             calls_max: 0,
             calls_per_second: 0,
+            transcoded_calls_max: 0,
             kbit_max: 0,
             user_calls_max: 0,
             user_calls_per_second: 0,

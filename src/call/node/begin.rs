@@ -63,6 +63,7 @@ impl Node {
             without_tcp: HashMap::new(),
             proved: HashMap::new(),
             reuse: Reuse::default(),
+            transcoding: Default::default(),
             totals: Totals::default(),
             border: Border::default(),
             proofs: Vec::new(),

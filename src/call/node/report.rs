@@ -13,6 +13,8 @@ impl Node {
                 trunk.reason = format!("{}; {state}", trunk.reason);
             }
         }
+        let mut limits = self.calls.limits(&self.cx.snapshot);
+        limits.push(self.cx.transcoding.status(self.cx.snapshot.limits.transcoded_calls_max));
         Status {
             node: self.cx.snapshot.node.name.clone(),
             mode: self.survival.mode,
@@ -26,7 +28,7 @@ impl Node {
             recent: self.calls.recent(),
             bans: self.shield.status(),
             totals: self.cx.totals,
-            limits: self.calls.limits(&self.cx.snapshot),
+            limits,
         }
     }
 

@@ -77,11 +77,20 @@ pub struct Capacity {
     not_measured: Vec<String>,
 }
 
-/// The limit that was measured, where there is one.
-pub fn kept(state_dir: &Path) -> Option<u32> {
-    let octets = std::fs::read(state_dir.join(FILE)).ok()?;
-    let capacity: Capacity = serde_json::from_slice(&octets).ok()?;
-    (capacity.calls_max > 0).then_some(capacity.calls_max)
+/// The limits that were measured; 0: none was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Calls at once.
+    pub calls: u32,
+    /// Calls at once that are transcoded.
+    pub transcoded: u32,
+}
+
+/// What an earlier `ringfort capacity` found on this machine.
+pub fn kept(state_dir: &Path) -> Kept {
+    let octets = std::fs::read(state_dir.join(FILE)).unwrap_or_default();
+    let capacity: Capacity = serde_json::from_slice(&octets).unwrap_or_default();
+    Kept { calls: capacity.calls_max, transcoded: capacity.transcoded_calls_max() }
 }
 
 /// A kind of flow, and what its steps cost.
@@ -157,6 +166,12 @@ fn this_machine(delay_ms: u64) -> Capacity {
 }
 
 impl Capacity {
+    /// Calls between Opus and G.711 by three quarters of all cores: the last one is for signalling and for audio that only passes.
+    fn transcoded_calls_max(&self) -> u32 {
+        let all = u64::from(self.opus_g711_calls_a_core.unwrap_or(0)) * self.cores as u64;
+        u32::try_from(all * 3 / 4).unwrap_or(u32::MAX)
+    }
+
     /// A call has a flow in each direction.
     fn set(&mut self, kind: Kind, steps: &[Step], delay_max: Duration) {
         let calls = carried(steps, delay_max) as u32 / 2;
@@ -186,13 +201,15 @@ fn words(capacity: &Capacity) -> String {
          DTLS handshakes a second, on one core: {}\n\
          transcoded calls a core: {} Opus and G.711, {} Opus and G.722\n\
          SIP calls a second, set up and released by the core, without sockets: {}\n\
-         default limit of calls at once: {calls_max} (limits.calls_max in the configuration goes before it)\n\
+         default limit of calls at once: {calls_max}, of which transcoded: {} (limits.calls_max and limits.transcoded_calls_max in the\n\
+         configuration go before it)\n\
          not measured: {}",
         told(capacity.kernel_calls),
         told(capacity.handshakes_a_second),
         told(capacity.opus_g711_calls_a_core),
         told(capacity.opus_g722_calls_a_core),
         told(capacity.sip_calls_a_second),
+        capacity.transcoded_calls_max(),
         capacity.not_measured.join("; "),
     )
 }
@@ -223,18 +240,18 @@ mod tests {
         assert_eq!(carried(&steps(), Duration::from_millis(10)), 200);
         assert_eq!(carried(&[], Duration::from_millis(10)), 0);
         let folder = std::env::temp_dir().join(format!("ringfort-capacity-{}", std::process::id()));
-        assert_eq!(kept(&folder), None);
-        let mut capacity = Capacity::default();
+        assert_eq!(kept(&folder), Kept::default());
+        let mut capacity = Capacity { cores: 2, opus_g711_calls_a_core: Some(300), ..Capacity::default() };
         let found = [(Kind::Plain, 3), (Kind::Secure, 2), (Kind::Browser, 2), (Kind::Kernel, 1)];
         found.iter().for_each(|(kind, count)| capacity.set(*kind, &steps()[..*count], Duration::from_secs(1)));
         assert_eq!((capacity.plain_calls, capacity.kernel_calls, capacity.calls_max), (150, Some(50), 100));
         keep(&capacity, &[Curve { name: "RTP to RTP", steps: steps() }], &folder).expect("the folder can be made");
-        assert_eq!(kept(&folder), Some(100));
+        assert_eq!(kept(&folder), Kept { calls: 100, transcoded: 450 });
         let older = r#"{"version":"0","cores":2,"delay_ms":10,"plain_calls":200,"secure_calls":90,"calls_max":90}"#;
         std::fs::write(folder.join(FILE), older).expect("it can be written");
-        assert_eq!(kept(&folder), Some(90), "a file of an older version has less in it");
+        assert_eq!(kept(&folder), Kept { calls: 90, transcoded: 0 }, "a file of an older version has less in it");
         std::fs::write(folder.join(FILE), "{").expect("it can be written");
-        assert_eq!(kept(&folder), None, "a damaged file sets no limit");
+        assert_eq!(kept(&folder), Kept::default(), "a damaged file sets no limit");
         std::fs::remove_dir_all(&folder).expect("it is there");
     }
 

@@ -164,6 +164,7 @@ fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: R
         started: env.cx.now.wall,
         answered: None,
         reroutes: 0,
+        transcoded: false,
         places: Vec::new(),
         outcome: None,
     }
@@ -182,6 +183,8 @@ fn take_offer(env: &mut Env<'_>, tables: &mut Tables, call: &mut Call) {
     let Some(mut media) = open_for(env, tables, call.id, &call.asked.source, (&call.caller.hop, &invite.message)) else {
         return call.refuse(env, tables, 503, "no-media-port", Vec::new());
     };
+    let policy = call.policy_within(env, media.session.policy().clone());
+    media.session.set_policy(policy);
     let Some(body) = body else {
         call.asking.delayed = true;
         call.caller.media = Some(media);

@@ -150,7 +150,7 @@ impl Call {
         }
         let media = media::open(env, tables, self.id, destination.kind, At { hop: &destination.hop, audio: None });
         let mut media = media.ok_or(Failure::new(503, "No Media Port"))?;
-        media.session.set_policy(destination.policy.clone());
+        media.session.set_policy(self.policy_within(env, destination.policy.clone()));
         if let Some(described) = self.caller.media.as_ref().and_then(|caller| caller.described.as_ref()) {
             media::open_aside(env, tables, self.id, &mut media, described);
         }

@@ -119,6 +119,7 @@ impl Call {
             tables.deferred.push(crate::b2bua::transfer::Deferred::GiveUp(target));
         }
         self.leave(tables);
+        self.count_transcoding(env, false);
         self.asking.give_up_all(env, tables, cause.reason.as_deref());
         for side in [Side::Caller, Side::Callee] {
             let by_peer = cause.released_by == Some(side);

@@ -169,3 +169,30 @@ fn tones_become_events_and_events_become_tones() {
     assert!(audio(&far).hear.in_band && !audio(&near).hear.in_band, "tones are looked for where they are meant");
     assert_eq!(audio(&near).speak.as_ref().and_then(|speak| speak.how.events), Some((101, 8_000)));
 }
+
+/// As many calls are transcoded as may be: the next one gets what needs none, and a call that ends makes room.
+#[test]
+fn beyond_the_limit_sides_get_what_they_share() {
+    let mut desk = Desk::new(&format!("{}[limits]\ntranscoded_calls_max = 1\n", config("")));
+    let transcoded = |desk: &Desk| {
+        let row = desk.status().limits.into_iter().find(|row| row.holder == "transcoded").expect("a row");
+        (row.calls, row.peak, row.calls_max)
+    };
+    call(&mut desk, &[(111, OPUS), (9, "G722/8000")], &[(8, PCMA)]);
+    assert_eq!(transcoded(&desk), (1, 1, 1));
+    let (ok, invite) = (desk.last(PHONE), desk.last_of(TRUNK, |m| m.is_request() && m.method() == Method::Invite));
+    let (mut first, _) = talk::ends(&ok, &invite);
+    first.ack(&mut desk, "");
+    let (offered, answered) = call(&mut desk, &[(111, OPUS), (9, "G722/8000")], &[(9, "G722/8000")]);
+    assert_eq!(formats(&offered), ["111 opus/48000/2", "9 G722/8000"], "no law of G.711 is added");
+    assert_eq!(formats(&answered), ["9 G722/8000"]);
+    assert_eq!(transcoded(&desk), (1, 1, 1), "audio that passes takes no place");
+    let contact = talk::contact("101", PHONE);
+    desk.request(PHONE, "INVITE", "sip:0123@ringfort.local", "101", &contact, &sdp(PHONE, &[(111, OPUS)]));
+    desk.reply(TRUNK, "488 Not Acceptable Here", "t", &talk::contact("gw", TRUNK), "");
+    assert_eq!(desk.last(PHONE).status(), Some(488), "who shares nothing is refused");
+    first.send(&mut desk, "BYE", "", "");
+    assert_eq!(transcoded(&desk), (0, 1, 1));
+    call(&mut desk, &[(111, OPUS)], &[(8, PCMA)]);
+    assert_eq!(transcoded(&desk), (1, 1, 1));
+}
