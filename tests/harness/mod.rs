@@ -13,6 +13,7 @@ pub mod http;
 pub mod interface;
 pub mod kamailio;
 pub mod log_file;
+pub mod mirror;
 pub mod network;
 pub mod node;
 pub mod outcome;

@@ -4,10 +4,14 @@ use ringfort_tests::ensure;
 use ringfort_tests::harness::browser::Browser;
 use ringfort_tests::harness::firewall::Firewall;
 use ringfort_tests::harness::interface::{self, DefaultRoute};
+use ringfort_tests::harness::mirror::{Mirror, camera_sdp};
 use ringfort_tests::harness::node::Node;
-use ringfort_tests::harness::site::{Site, password_of};
+use ringfort_tests::harness::sip_client::SipClient;
+use ringfort_tests::harness::site::{DOMAIN, Site, password_of};
+use ringfort_tests::harness::stream::Wire;
+use ringfort_tests::harness::tone_peer::TonePeer;
 use ringfort_tests::harness::wait::{await_until, seconds};
-use ringfort_tests::harness::{Outcome, Scene, play};
+use ringfort_tests::harness::{Context, Failure, Outcome, Scene, play};
 
 /// Chromium, beside the interface that other tests of this process need: every test meets the same network, whichever ran first.
 fn chromium(scene: &Scene) -> Outcome<Browser> {
@@ -211,5 +215,80 @@ fn two_chromium_tabs_see_each_other() -> Outcome<()> {
         chromium.click("ada", "hangup")?;
         chromium.await_call("grace", "ended", seconds(5))?;
         node.await_metric("ringfort_calls", 0.0, seconds(5))
+    })
+}
+
+/// A phone with a camera that shows what it sees, by plain RTP with a port for each line. The first second of it does not come back, so the
+/// browser has to ask for a whole picture, and the camera asks the browser for one in turn.
+struct Camera {
+    phone: SipClient,
+    voice: TonePeer,
+    mirror: Mirror,
+}
+
+impl Camera {
+    fn start(scene: &Scene, node: &Node) -> Outcome<Camera> {
+        let mut phone = SipClient::new(Wire::tcp(Node::at(node.site().tcp))?, "102", &password_of("102"), DOMAIN);
+        ensure!(phone.register(300)?.status() == Some(200), "102 registers");
+        let voice = TonePeer::start(scene.port()?, 1_000.0)?;
+        Ok(Camera { phone, voice, mirror: Mirror::start(scene.port()?, 30)? })
+    }
+
+    /// Both hear each other, the browser sees itself, and each has asked the other for a whole picture.
+    fn await_talk(&self, chromium: &mut Browser) -> Outcome<()> {
+        chromium.await_tone("ada", 1_000.0, seconds(15))?;
+        self.voice.await_tone(440.0, seconds(10))?;
+        let seen = await_until("60 frames come back", seconds(30), || {
+            let seen = chromium.evaluate("ada", PICTURES)?;
+            let (decoded, asked) = (seen["decoded"].as_f64().unwrap_or(0.0), seen["asked"].as_f64().unwrap_or(0.0));
+            Ok((decoded > 60.0 && asked > 0.0).then_some(seen))
+        });
+        let seen = seen.map_err(|failure| {
+            let last = chromium.evaluate("ada", PICTURES).unwrap_or_default();
+            Failure::new(format!("{failure}: {last}, the camera has seen {} packets", self.mirror.seen()))
+        })?;
+        println!("{seen}, {} packets at the camera", self.mirror.seen());
+        self.mirror.await_feedback(seconds(10))
+    }
+}
+
+/// In both directions of a call. The phone's offer gives one number to a format of each line, which a bundle must not have.
+#[test]
+fn a_browser_and_a_phone_see_each_other() -> Outcome<()> {
+    play("interop-camera", |scene| {
+        let node = Node::start(scene, Site::new(scene)?.account("101").account("102"))?;
+        let mut chromium = chromium(scene)?;
+        chromium.before_pages(CAMERA)?;
+        chromium.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
+        let mut camera = Camera::start(scene, &node)?;
+        let offer = camera_sdp(camera.voice.port(), 97, camera.mirror.port(), 97);
+        let placed = std::thread::scope(|scope| {
+            let call = scope.spawn(|| camera.phone.invite("101", &offer));
+            chromium.await_call("ada", "incoming", seconds(10))?;
+            chromium.click("ada", "answer")?;
+            call.join().unwrap_or_else(|_| Err(Failure::new("the caller panicked")))
+        })?;
+        ensure!(placed.answer.body.contains("RTP/AVP 97\r\na=rtpmap:97 VP8/90000"), "{}", placed.answer.body);
+        camera.voice.send_to(placed.media_port()?);
+        camera.await_talk(&mut chromium)?;
+        camera.phone.bye(&placed)?;
+        chromium.await_call("ada", "ended", seconds(10))?;
+        drop(camera);
+
+        let mut camera = Camera::start(scene, &node)?;
+        chromium.dial("ada", "102")?;
+        let invite = camera.phone.await_request("INVITE", seconds(10))?;
+        let number = invite.body.lines().find_map(|line| line.strip_prefix("a=rtpmap:")?.strip_suffix(" VP8/90000"));
+        let number = number.and_then(|number| number.parse().ok()).during("the phone is offered VP8")?;
+        let answer = camera_sdp(camera.voice.port(), 126, camera.mirror.port(), number);
+        let contact = format!("Contact: <sip:102@{};transport=tcp>\r\n", camera.phone.wire().local()?);
+        camera.phone.wire().send(invite.reply("200 OK", "camera", &contact, &answer).as_bytes())?;
+        camera.phone.await_request("ACK", seconds(10))?;
+        chromium.await_call("ada", "connected", seconds(10))?;
+        camera.await_talk(&mut chromium)?;
+        chromium.click("ada", "hangup")?;
+        let bye = camera.phone.await_request("BYE", seconds(10))?;
+        camera.phone.wire().send(bye.reply("200 OK", "camera", "", "").as_bytes())?;
+        node.await_metric("ringfort_calls", 0.0, seconds(10))
     })
 }
