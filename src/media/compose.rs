@@ -27,6 +27,9 @@ pub(crate) struct Local {
     /// Place of the video line that is carried beside it.
     #[serde(default)]
     pub video: Option<usize>,
+    /// Place of the line of a fax that is carried beside it, by the second port.
+    #[serde(default)]
+    pub image: Option<usize>,
     /// Formats, direction and attributes.
     pub description: Description,
     /// `a=rtcp-mux` is written.
@@ -47,7 +50,12 @@ impl Local {
     /// A fax in the audio's place.
     pub fn of_fax(lines: Vec<LineShape>, audio: usize, bundled: bool, description: Description) -> Local {
         let (crypto, video_crypto) = (Vec::new(), Vec::new());
-        Local { lines, audio, video: None, description, rtcp_mux: false, bundled, setup: None, crypto, video_crypto }
+        Local { lines, audio, video: None, image: None, description, rtcp_mux: false, bundled, setup: None, crypto, video_crypto }
+    }
+
+    /// The audio line is that of a fax, or is refused for one beside it.
+    pub fn is_fax(&self) -> bool {
+        self.description.is_fax()
     }
 }
 
@@ -89,12 +97,15 @@ pub(crate) fn compose(local: &Local, hop: &Hop<'_>) -> Vec<u8> {
         // Candidates may come late or not at all: addresses are learnt from checks (RFC 8838 4).
         session.push(attribute_line("ice-options", Some("trickle")));
     }
-    let section = |(index, shape): (usize, &LineShape)| match (&local.description, local.video == Some(index)) {
-        (Description { fax: Some(fax), .. }, _) if index == local.audio && local.description.is_fax() => {
-            fax_section(fax, shape, hop)
+    let section = |(index, shape): (usize, &LineShape)| match &local.description {
+        Description { fax: Some(fax), .. } if local.image == Some(index) => {
+            fax_section(fax, shape, hop.aside.unwrap_or(hop.address))
         }
-        _ if index == local.audio => audio_section(local, shape, hop),
-        (Description { video: Some(video), .. }, true) => video_section(local, video, shape, hop),
+        Description { fax: Some(fax), .. } if index == local.audio && local.is_fax() && local.image.is_none() => {
+            fax_section(fax, shape, hop.address)
+        }
+        _ if index == local.audio && !local.is_fax() => audio_section(local, shape, hop),
+        Description { video: Some(video), .. } if local.video == Some(index) => video_section(local, video, shape, hop),
         _ => refusal(shape),
     };
     Sdp { session, media: local.lines.iter().enumerate().map(section).collect() }.write()
@@ -116,8 +127,8 @@ fn refusal(shape: &LineShape) -> Media {
 }
 
 /// No RTCP, no direction: a fax has neither (T.38 annex D).
-fn fax_section(fax: &Fax, shape: &LineShape, hop: &Hop<'_>) -> Media {
-    let (kind, proto, port) = (shape.kind.clone(), shape.proto.clone(), hop.address.rtp.port());
+fn fax_section(fax: &Fax, shape: &LineShape, address: MediaAddress) -> Media {
+    let (kind, proto, port) = (shape.kind.clone(), shape.proto.clone(), address.rtp.port());
     let mut media = Media::new(MediaLine { kind, port, ports: None, proto, formats: vec![shape.format.clone()] });
     fax.attributes.iter().for_each(|text| media.lines.push(Line::new('a', text)));
     media.lines.extend(shape.mid.as_deref().map(|mid| attribute_line("mid", Some(mid))));

@@ -120,7 +120,7 @@ pub struct Description {
     /// What the peer wishes of that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recordpref: Option<RecordWish>,
-    /// A fax in the place of the audio, of which there is none then.
+    /// A fax: in the place of the audio, of which there is none then, or beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fax: Option<Fax>,
     /// Video beside the audio.
@@ -148,9 +148,10 @@ impl Description {
         self.without_video()
     }
 
-    /// The same without pictures, which no service has.
+    /// The same without pictures, and without a fax beside the audio, which no service has.
     pub fn without_video(self) -> Description {
-        Description { video: None, ..self }
+        let fax = if self.is_fax() { self.fax } else { None };
+        Description { video: None, fax, ..self }
     }
 
     /// Whether it is a fax's, and no audio's.

@@ -87,9 +87,19 @@ impl Agreed {
         self.remote.description.formats.iter().filter(|format| local.iter().any(|other| format.same_codec(other)))
     }
 
-    /// A fax took the place of the audio.
+    /// A fax took the place of the audio, on its port.
     pub fn is_fax(&self) -> bool {
-        self.local.description.is_fax()
+        self.local.is_fax() && !self.has_image()
+    }
+
+    /// A fax has the second port.
+    pub fn has_image(&self) -> bool {
+        self.local.image.and(self.remote.image).is_some()
+    }
+
+    /// A fax has the second port, and the audio beside it was refused.
+    pub fn is_silent(&self) -> bool {
+        self.has_image() && (self.local.is_fax() || self.remote.description.is_fax())
     }
 
     /// The node may send to the peer.
@@ -181,6 +191,7 @@ impl Own {
 /// offered again (RFC 3264 8).
 pub(crate) fn offer(leg: Own, description: &Description, before: Option<&Local>, policy: &Policy) -> Result<Local, MediaError> {
     let mut description = cleaned(description);
+    let keyed = before.is_some_and(|local| local.setup.is_some() || !local.crypto.is_empty());
     let (webrtc, mux) = (leg.kind == LegKind::Webrtc, leg.mux);
     let (mut lines, audio, bundled) = match before {
         Some(local) => (local.lines.clone(), local.audio, local.bundled),
@@ -188,7 +199,7 @@ pub(crate) fn offer(leg: Own, description: &Description, before: Option<&Local>,
     };
     let own = first_line(webrtc, &policy.security);
     if let Some(fax) = description.fax.clone().filter(|_| description.is_fax()) {
-        admit_fax(&policy.security, webrtc || before.is_some_and(|local| local.setup.is_some() || !local.crypto.is_empty()))?;
+        admit_fax(&policy.security, webrtc || keyed)?;
         let audio = place(&mut lines, audio, fax_line(), !fax.alone && before.is_some());
         return Ok(Local::of_fax(lines, audio, bundled, description));
     }
@@ -206,9 +217,14 @@ pub(crate) fn offer(leg: Own, description: &Description, before: Option<&Local>,
     if video.is_none() {
         description.video = None;
     }
+    // A fax beside the audio goes in the clear, so it is not offered where the audio may get keys.
+    let image = leg.aside && video.is_none() && !webrtc && !keyed && policy.security.srtp == Srtp::Off;
+    description.fax = description.fax.filter(|_| image);
+    let image = description.fax.as_ref().and_then(|_| image_place(&mut lines, audio));
+    description.fax = description.fax.filter(|_| image.is_some());
     // A port of its own for RTCP would need a handshake of its own (RFC 5764 3).
     let rtcp_mux = dtls || mux;
-    Ok(Local { lines, audio, video, description, rtcp_mux, bundled, setup, crypto: Vec::new(), video_crypto: Vec::new() })
+    Ok(Local { lines, audio, video, image, description, rtcp_mux, bundled, setup, crypto: Vec::new(), video_crypto: Vec::new() })
 }
 
 pub(crate) fn first_line(webrtc: bool, security: &Security) -> LineShape {
@@ -241,6 +257,16 @@ fn video_place(lines: &mut Vec<LineShape>, audio: usize, bundled: bool) -> Optio
     Some(lines.len() - 1)
 }
 
+/// Place of the line of a fax beside the audio: the one that was there before, or a new one.
+fn image_place(lines: &mut Vec<LineShape>, audio: usize) -> Option<usize> {
+    let before = (0..lines.len()).find(|at| *at != audio && lines.get(*at).is_some_and(|line| line.kind == "image"));
+    if before.is_none() && lines.len() < limits::SDP_MEDIA_MAX {
+        lines.push(fax_line());
+        return Some(lines.len() - 1);
+    }
+    before
+}
+
 /// Place of the line that carries the call, of the shape of `wanted`: one that is there, or a new one behind all others if `beside`, or
 /// the one that carried it so far. The same data in another form stays in its place (RFC 3264 8.3.3).
 fn place(lines: &mut Vec<LineShape>, so_far: usize, wanted: LineShape, beside: bool) -> usize {
@@ -256,6 +282,13 @@ fn place(lines: &mut Vec<LineShape>, so_far: usize, wanted: LineShape, beside: b
         *line = LineShape { mid: line.mid.take(), ..wanted };
     }
     so_far
+}
+
+/// A fax beside audio that has keys, or must have, is none.
+pub(crate) fn admit_image(security: &Security, keyed: bool, remote: &mut Remote) {
+    if admit_fax(security, keyed || !remote.crypto.is_empty()).is_err() {
+        remote.without_image();
+    }
 }
 
 /// A fax goes in the clear, so it goes only where audio may.
@@ -284,7 +317,12 @@ pub(crate) fn answer(
     if remote.description.is_fax() {
         return fax_answer(remote, description);
     }
-    description.fax = None;
+    let image = remote.image.filter(|_| aside);
+    if let (true, Some(_)) = (description.is_fax(), image) {
+        let local = Local::of_fax(remote.lines.clone(), remote.audio, remote.bundled, description);
+        return Ok(Local { image, ..local });
+    }
+    description.fax = description.fax.filter(|_| image.is_some());
     let (offered, other) = (&remote.description.formats, description.formats.clone());
     description.formats = common(description.formats, offered);
     match policy.repertoire.transcodes() {
@@ -305,6 +343,7 @@ pub(crate) fn answer(
         lines: remote.lines.clone(),
         audio: remote.audio,
         video: remote.video.filter(|_| description.video.is_some()),
+        image: image.filter(|_| description.fax.is_some()),
         description,
         rtcp_mux: remote.rtcp_mux,
         bundled: remote.bundled,
@@ -326,9 +365,15 @@ fn across(video: Video, offered: &Video, audio: &Description) -> Option<Video> {
 
 /// Holds an answer to the offer it answers: formats, keys and DTLS that were not offered and directions that do not fit are left out.
 pub(crate) fn admit_answer(mut remote: Remote, offered: &Local) -> Result<Remote, MediaError> {
-    if offered.description.is_fax() || remote.description.is_fax() {
-        let both = offered.description.is_fax() && remote.description.is_fax();
+    if remote.description.is_fax() && offered.image.is_some() && offered.image == remote.image {
+        return Ok(remote);
+    }
+    if offered.is_fax() || remote.description.is_fax() {
+        let both = offered.is_fax() && remote.description.is_fax();
         return if both { Ok(remote) } else { Err(MediaError::NoCommonFormat) };
+    }
+    if remote.image != offered.image {
+        remote.without_image();
     }
     remote.dtls = remote.dtls.filter(|_| offered.setup.is_some());
     let description = &mut remote.description;

@@ -66,6 +66,7 @@ impl RecordingSession {
                 lines,
                 audio: index,
                 video: None,
+                image: None,
                 description,
                 rtcp_mux: false,
                 bundled: false,
@@ -132,7 +133,7 @@ impl RecordingSession {
     fn admit(&self, stream: &Stream, sdp: &Sdp) -> Result<Agreed, MediaError> {
         let missing = MediaError::OutOfOrder { wanted: "the recorder's answer", needed: "an offer" };
         let local = stream.offered.clone().ok_or(missing)?;
-        let remote = admit_answer(Remote::of_answer(sdp, LegKind::Rtp, &local.lines, local.audio)?, &local)?;
+        let remote = admit_answer(Remote::of_answer(sdp, LegKind::Rtp, &local)?, &local)?;
         Ok(Agreed { remote: self.admit_place(stream, remote, &local)?, local, peer_offered: false })
     }
 
@@ -184,7 +185,7 @@ impl RecordingSession {
         let missing = MediaError::OutOfOrder { wanted: "the recorder's offer", needed: "an answer" };
         let before = stream.agreed.as_ref().ok_or(missing)?;
         let own = stream.offered.as_ref().unwrap_or(&before.local);
-        let mut remote = Remote::of_answer(sdp, LegKind::Rtp, &own.lines, own.audio)?;
+        let mut remote = Remote::of_answer(sdp, LegKind::Rtp, own)?;
         remote.dtls = None;
         remote.crypto.retain(|crypto| self.security.suites.has(crypto.keys.profile));
         let remote = self.admit_place(stream, remote, own)?;

@@ -1,5 +1,6 @@
 //! A peer's description, read for one leg: the shape of its media lines, the carried audio line, and where and how it takes media.
 
+use crate::compose::Local;
 use crate::consent;
 use crate::description::{Description, Format};
 use crate::error::MediaError;
@@ -36,6 +37,9 @@ pub(crate) struct Remote {
     /// Place of the video line that is carried beside it.
     #[serde(default)]
     pub video: Option<usize>,
+    /// Place of the line of a fax that is carried beside it.
+    #[serde(default)]
+    pub image: Option<usize>,
     /// What the other leg is told.
     pub description: Description,
     /// Where RTP goes; `None` for a host name, for `0.0.0.0` and for browsers.
@@ -46,7 +50,7 @@ pub(crate) struct Remote {
     pub rtcp_mux: bool,
     /// The audio line is in a BUNDLE group (RFC 9143 7).
     pub bundled: bool,
-    /// Where it takes the video.
+    /// Where it takes the video, or the fax beside the audio.
     #[serde(default)]
     pub place: Option<Place>,
     /// Keys of the peer, one set for each `a=crypto` that can be used (RFC 4568).
@@ -130,7 +134,8 @@ impl Remote {
     }
 
     /// Reads an answer to an offer with these lines (RFC 3264 6): same number, same kinds, same order.
-    pub fn of_answer(sdp: &Sdp, kind: LegKind, offered: &[LineShape], audio: usize) -> Result<Remote, MediaError> {
+    pub fn of_answer(sdp: &Sdp, kind: LegKind, offer: &Local) -> Result<Remote, MediaError> {
+        let (offered, audio, image) = (&offer.lines, offer.audio, offer.image);
         if sdp.media.len() != offered.len() {
             return Err(MediaError::LineCount { offered: offered.len(), answered: sdp.media.len() });
         }
@@ -140,12 +145,23 @@ impl Remote {
         }
         let line = sdp.media.get(audio).map(|media| media.line()).ok_or(MediaError::NoAudio)?;
         if line.port == 0 {
-            return Err(MediaError::Refused);
+            return Remote::of_image(sdp, audio, image.ok_or(MediaError::Refused)?);
         }
         if !is_fax(line) && !carries(kind, sdp, audio) {
             return Err(not_carried(kind, sdp, audio));
         }
         Remote::read(sdp, kind, audio)
+    }
+
+    /// Reads an answer that takes the fax of an offer, and not the audio beside it.
+    fn of_image(sdp: &Sdp, audio: usize, image: usize) -> Result<Remote, MediaError> {
+        let alone = sdp.media.get(image).filter(|media| is_fax(media.line())).ok_or(MediaError::Refused)?;
+        let section = sdp.media_section(image).ok_or(MediaError::Refused)?;
+        let (place, _) = place_of(sdp, section, alone.line().port, sdp.media_line_number(image))?;
+        let mut remote = Remote::read(sdp, LegKind::Rtp, image)?;
+        (remote.audio, remote.image, remote.place) = (audio, Some(image), Some(Place { rtcp: None, ..place }));
+        (remote.rtp, remote.rtcp) = (None, None);
+        Ok(remote)
     }
 
     fn read(sdp: &Sdp, kind: LegKind, audio: usize) -> Result<Remote, MediaError> {
@@ -157,6 +173,7 @@ impl Remote {
             lines: shapes(sdp),
             audio,
             video: None,
+            image: None,
             description,
             rtp: None,
             rtcp: None,
@@ -179,6 +196,7 @@ impl Remote {
                 remote.crypto = if remote.dtls.is_none() { crypto_of(section) } else { Vec::new() };
                 if remote.dtls.is_none() {
                     remote.read_own_video(sdp)?;
+                    remote.read_own_image(sdp);
                 }
             }
             LegKind::Webrtc => {
@@ -237,6 +255,24 @@ impl Remote {
         (self.video, self.place, self.description.video) = (Some(index), Some(place), Some(video));
         self.video_crypto = crypto_of(section);
         Ok(())
+    }
+
+    /// The first line of a fax, where the second port is not wanted for video.
+    fn read_own_image(&mut self, sdp: &Sdp) {
+        let index = sdp.media.iter().position(|media| is_fax(media.line())).filter(|_| self.video.is_none());
+        let Some((index, section)) = index.and_then(|index| Some((index, sdp.media_section(index)?))) else { return };
+        let Some(line) = sdp.media.get(index).map(|media| media.line()) else { return };
+        let Ok((place, _)) = place_of(sdp, section, line.port, sdp.media_line_number(index)) else { return };
+        let fax = Fax::read(section, &Secrets::of(sdp), false);
+        (self.image, self.place) = (Some(index), Some(Place { rtcp: None, ..place }));
+        self.description.fax = Some(fax);
+    }
+
+    /// Forgets the fax beside the audio.
+    pub fn without_image(&mut self) {
+        if self.image.take().is_some() {
+            (self.place, self.description.fax) = (None, None);
+        }
     }
 
     /// `c=`, port and `a=rtcp` of a plain RTP peer.

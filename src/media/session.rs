@@ -106,7 +106,7 @@ pub struct LegSession {
     pending: Option<Pending>,
     transport: Option<Box<DtlsTransport>>,
     latched: Latched,
-    /// A second port, for video of a phone.
+    /// A second port, for video of a phone or a fax beside its audio.
     #[serde(default)]
     aside: Option<Aside>,
     /// Whether the node records the call, where the peer is to know.
@@ -207,6 +207,7 @@ impl LegSession {
         self.turn_digits(&mut remote);
         negotiation::admit_security(&self.policy.security, &remote)?;
         negotiation::admit_video(&self.policy.security, &mut remote);
+        negotiation::admit_image(&self.policy.security, self.is_protected(), &mut remote);
         let description = remote.description.clone();
         self.pending = Some(Pending::Received(Box::new(remote)));
         Ok(description)
@@ -277,6 +278,7 @@ impl LegSession {
         local.setup = local.setup.map(|_| Setup::Actpass);
         // What the peer refused is not asked for again.
         local.video = local.video.filter(|_| agreed.remote.video.is_some());
+        local.image = local.image.filter(|_| agreed.has_image());
         let body = self.write(&local, None)?;
         self.pending = Some(Pending::Sent(Box::new(local)));
         Ok(body)
@@ -292,7 +294,7 @@ impl LegSession {
             (None, Some(agreed)) if !agreed.peer_offered => agreed.local.clone(),
             _ => return Err(MediaError::OutOfOrder { wanted: "the peer's answer", needed: "an offer" }),
         };
-        let remote = Remote::of_answer(&Sdp::parse(sdp)?, self.kind, &local.lines, local.audio)?;
+        let remote = Remote::of_answer(&Sdp::parse(sdp)?, self.kind, &local)?;
         let mut remote = negotiation::admit_answer(remote, &local)?;
         self.turn_digits(&mut remote);
         negotiation::admit_security(&self.policy.security, &remote)?;
@@ -432,9 +434,9 @@ impl LegSession {
         self.agreed.as_ref().is_some_and(|agreed| !agreed.video().is_empty())
     }
 
-    /// A fax took the place of the audio.
+    /// A fax took the place of the audio, on its port or beside it.
     pub fn is_fax(&self) -> bool {
-        self.agreed.as_ref().is_some_and(Agreed::is_fax)
+        self.agreed.as_ref().is_some_and(|agreed| agreed.is_fax() || agreed.is_silent())
     }
 
     /// The peer takes no media: it holds the call.

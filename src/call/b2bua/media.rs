@@ -137,11 +137,11 @@ impl Seat {
 }
 
 impl Media {
-    /// The port by which the leg's peer is sent pictures: its second one, or that of its bundle.
-    fn picture_port(&self) -> Option<PortId> {
+    /// The port by which the leg's peer is sent what is beside the audio: its second one, or that of its bundle.
+    fn port_beside(&self) -> Option<PortId> {
         match self.session.has_video() {
             true => Some(self.port),
-            false => self.session.aside().filter(|_| self.session.has_plain_video()).map(|(port, _)| port),
+            false => self.session.aside().filter(|_| self.session.uses_aside()).map(|(port, _)| port),
         }
     }
 }
@@ -199,7 +199,7 @@ impl Call {
             let far = self.opposite(seat).and_then(|other| self.media_ref(other));
             plan.apart = far.and_then(|far| bridge::apart(&media.session, &far.session));
             env.cx.relay(RelayCommand::Plan { port: media.port, plan });
-            if let Some((port, plan)) = media.session.aside_plan(far.and_then(Media::picture_port)) {
+            if let Some((port, plan)) = media.session.aside_plan(far.and_then(Media::port_beside)) {
                 env.cx.relay(RelayCommand::Plan { port, plan: Box::new(plan) });
             }
         }

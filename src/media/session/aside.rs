@@ -1,4 +1,4 @@
-//! A second port of a plain RTP leg, for video: phones do not bundle.
+//! A second port of a plain RTP leg, for video, since phones do not bundle, or for a fax beside the audio.
 
 use super::compile::{LATCH_GRACE_MS, closed};
 use super::{Latched, LegKind, LegSession, MediaAddress};
@@ -34,8 +34,8 @@ impl LegSession {
     pub fn wants_aside(&self, description: &Description) -> bool {
         let pictures = description.video.as_ref().is_some_and(Video::has_picture);
         // With DTLS it would need a handshake of its own.
-        let bare = self.kind == LegKind::Rtp && self.transport.is_none();
-        bare && self.aside.is_none() && pictures && !description.is_fax()
+        let bare = self.kind == LegKind::Rtp && self.transport.is_none() && self.aside.is_none();
+        bare && !description.is_fax() && (pictures || description.fax.is_some())
     }
 
     /// Gives the leg its second port.
@@ -50,13 +50,13 @@ impl LegSession {
 
     /// Takes the second port away where nothing was agreed on or is being asked for that needs it.
     pub fn take_idle_aside(&mut self) -> Option<(PortId, MediaAddress)> {
-        let idle = self.pending.is_none() && !self.has_plain_video();
+        let idle = self.pending.is_none() && !self.uses_aside();
         self.aside.take_if(|_| idle).map(|aside| (aside.port, aside.address))
     }
 
-    /// Video passes between this leg and its peer by the second port.
-    pub fn has_plain_video(&self) -> bool {
-        self.agreed.as_ref().is_some_and(|agreed| agreed.plain_videos().is_some())
+    /// Video or a fax passes between this leg and its peer by the second port.
+    pub fn uses_aside(&self) -> bool {
+        self.agreed.as_ref().is_some_and(|agreed| agreed.plain_videos().is_some() || agreed.has_image())
     }
 
     /// What the relay does with packets of the second port, when accepted ones go to that port. `None`: there is no second port.
@@ -64,34 +64,34 @@ impl LegSession {
         let aside = self.aside.as_ref()?;
         let plan = || {
             let agreed = self.agreed.as_ref()?;
-            let (local, remote) = agreed.plain_videos()?;
+            let udptl = agreed.has_image();
+            let (local, remote) = agreed.plain_videos().unzip();
+            if local.is_none() && !udptl {
+                return None;
+            }
             let place = agreed.remote.place.unwrap_or_default();
             let latch = match aside.latched.rtp.filter(|_| !self.live) {
                 Some(source) => Latch::Exact(source),
                 None => Latch::Symmetric { expected: place.rtp, grace_ms: LATCH_GRACE_MS },
             };
             let rtcp = aside.latched.rtcp.filter(|_| !self.live).or(place.rtcp);
-            let may_send = remote.direction.sends() && local.direction.receives();
-            let destination = match to.filter(|_| may_send) {
+            // A fax has no direction.
+            let direction = |video: Option<&Video>| video.map(|video| video.direction).unwrap_or_default();
+            let (ours, theirs) = (direction(local), direction(remote));
+            let destination = match to.filter(|_| theirs.sends() && ours.receives()) {
                 Some(to) => Destination::Port(to),
                 None => Destination::Discard(DiscardReason::OnHold),
             };
             // What is measured of the pictures is not shown; what passes by the list may pass in the kernel.
-            let speech = local.formats.iter().map(|format| (format.payload, format.clock_hz().unwrap_or(VIDEO_HZ))).collect();
-            let (ours, theirs) = agreed.video_keys().map(|(ours, theirs)| (ours.clone(), theirs.clone())).unzip();
-            let muted = !(local.direction.sends() && remote.direction.receives());
+            let formats = local.into_iter().flat_map(|video| &video.formats);
+            let speech = formats.map(|format| (format.payload, format.clock_hz().unwrap_or(VIDEO_HZ))).collect();
+            let (keys, their_keys) = agreed.video_keys().map(|(ours, theirs)| (ours.clone(), theirs.clone())).unzip();
+            let muted = !(ours.sends() && theirs.receives());
+            let (signals, video, fragment) = (Vec::new(), Vec::new(), None);
             Some(FlowPlan {
-                receive: Receive {
-                    latch,
-                    srtp: theirs,
-                    speech,
-                    signals: Vec::new(),
-                    video: Vec::new(),
-                    udptl: false,
-                    fragment: None,
-                },
+                receive: Receive { latch, srtp: their_keys, speech, signals, video, udptl, fragment },
                 destination,
-                transmit: Transmit { rtp: place.rtp, rtcp, rtcp_mux: false, srtp: ours, muted },
+                transmit: Transmit { rtp: place.rtp, rtcp, rtcp_mux: false, srtp: keys, muted },
                 audio: None,
                 copy: None,
                 apart: None,

@@ -17,6 +17,9 @@ impl LegSession {
     /// What the relay does with this leg's packets when accepted ones go to `to`.
     pub fn plan(&self, to: Destination) -> FlowPlan {
         let Some(agreed) = &self.agreed else { return closed(DiscardReason::NotConnected) };
+        if agreed.is_silent() {
+            return closed(DiscardReason::OnHold);
+        }
         let destination = if agreed.flows().0 { to } else { Destination::Discard(DiscardReason::OnHold) };
         match agreed.remote.dtls.is_some() {
             true => self.dtls_plan(agreed, destination),

@@ -2,7 +2,7 @@
 
 use crate::fixture::Desk;
 use crate::talk::{self, CONFIG, End, PHONE, TRUNK, body, sdp};
-use ringfort_base::Event;
+use ringfort_base::{Event, PortId};
 use ringfort_call::Input;
 use ringfort_media::plan::{Destination, FlowPlan, Latch, PortCounters, RelayCommand, RelayEvent};
 use ringfort_sip::message::Method;
@@ -209,4 +209,107 @@ fn a_fax_lacks_no_audio() {
     assert!(!desk.events.iter().any(|event| matches!(event, Event::AudioMissing { .. })));
     let call = &desk.status().calls[0];
     assert_eq!((&call.missing, call.quality[0].mos), (&[None, None], None));
+}
+
+/// Audio and a fax at once, each with a port of its own.
+fn both(address: &str, version: u32, port: u16) -> String {
+    let fax = image(address, version, port);
+    sdp(address, version, "sendrecv")
+        + fax.split_once("m=image").map(|(_, fax)| format!("m=image{fax}")).expect("a line").as_str()
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().filter(|line| line.starts_with("m=")).map(str::to_owned).collect()
+}
+
+/// Open ports in the order in which they were opened, each with its plan.
+fn open(desk: &Desk) -> Vec<(PortId, Option<FlowPlan>)> {
+    let mut open: Vec<(PortId, Option<FlowPlan>)> = Vec::new();
+    for command in &desk.relayed {
+        match command {
+            RelayCommand::Open { port, .. } => open.push((*port, None)),
+            RelayCommand::Close { port } => open.retain(|(of, _)| of != port),
+            RelayCommand::Plan { port, plan } => {
+                open.iter_mut().filter(|(of, _)| of == port).for_each(|(_, now)| *now = Some((**plan).clone()));
+            }
+            _ => {}
+        }
+    }
+    open
+}
+
+/// The phone offers both; the trunk is asked for both and answers with this.
+fn both_offered(answer: &str) -> (Desk, End, End) {
+    let mut desk = Desk::new(CONFIG);
+    assert_eq!(desk.register(PHONE, "101", &talk::contact("101", PHONE)), 200);
+    let (contact, offer) = (talk::contact("101", PHONE), both(PHONE, 1, 5_555));
+    desk.request(PHONE, "INVITE", "sip:0123@ringfort.local", "101", &contact, &offer);
+    let asked = lines(&body(&desk.last(TRUNK)));
+    assert!(asked.len() == 2 && asked[0].starts_with("m=audio ") && asked[1].starts_with("m=image "), "{asked:?}");
+    assert!(asked[0].split(' ').nth(1) != asked[1].split(' ').nth(1) && !asked[1].starts_with("m=image 0 "), "{asked:?}");
+    desk.reply(TRUNK, "200 OK", "t", &talk::contact("gw", TRUNK), answer);
+    let (ok, invite) = (desk.last_of(PHONE, |m| m.status() == Some(200)), desk.last_of(TRUNK, |m| m.method() == Method::Invite));
+    let (mut phone, trunk) = talk::ends(&ok, &invite);
+    phone.ack(&mut desk, "");
+    (desk, phone, trunk)
+}
+
+#[test]
+fn audio_and_a_fax_live_beside_each_other() {
+    let (desk, phone, _) = both_offered(&both(TRUNK, 1, 4_444));
+    let answer = lines(&body(&phone.answered(&desk)));
+    assert!(answer.len() == 2 && answer.iter().all(|line| line.split(' ').nth(1) != Some("0")), "{answer:?}");
+    let ports = open(&desk);
+    let [(a, Some(audio)), (af, Some(fax)), (b, Some(_)), (bf, Some(other))] = &ports[..] else { panic!("{ports:?}") };
+    assert!(!audio.receive.udptl && fax.receive.udptl && other.receive.udptl);
+    assert_eq!([audio, fax, other].map(|plan| plan.destination), [b, bf, af].map(|port| Destination::Port(*port)));
+    assert_eq!(other.transmit.rtp.map(|to| to.to_string()), Some("198.51.100.1:4444".into()));
+    assert!(fax.transmit.rtcp.is_none() && a != af);
+    let mut next = open(&Desk::restarted(CONFIG, desk.left_behind()));
+    next.sort_by_key(|(port, _)| *port);
+    assert_eq!(next.iter().map(|(_, plan)| plan.as_ref().is_some_and(|plan| plan.receive.udptl)).filter(|fax| *fax).count(), 2);
+}
+
+#[test]
+fn who_takes_the_audio_alone_refuses_the_fax_beside_it() {
+    let (desk, phone, _) = both_offered(&(sdp(TRUNK, 1, "sendrecv") + "m=image 0 udptl t38\r\n"));
+    let answer = lines(&body(&phone.answered(&desk)));
+    assert!(!answer[0].starts_with("m=audio 0 ") && answer[1] == "m=image 0 udptl t38", "{answer:?}");
+    assert_eq!((open(&desk).len(), desk.status().calls[0].media.clone()), (2, ["rtp", "rtp"].map(str::to_owned)));
+}
+
+#[test]
+fn who_takes_the_fax_alone_refuses_the_audio_beside_it() {
+    let taken = both(TRUNK, 1, 4_444);
+    let audio = lines(&taken).remove(0);
+    let number = audio.split(' ').nth(1).expect("a port");
+    let (mut desk, phone, mut trunk) = both_offered(&taken.replace(&audio, &audio.replace(number, "0")));
+    let answer = lines(&body(&phone.answered(&desk)));
+    assert!(answer[0].starts_with("m=audio 0 ") && !answer[1].starts_with("m=image 0 "), "{answer:?}");
+    let ports = open(&desk);
+    let [(_, Some(audio)), (af, Some(fax)), (_, Some(_)), (bf, Some(other))] = &ports[..] else { panic!("{ports:?}") };
+    assert_eq!([fax, other].map(|plan| plan.destination), [bf, af].map(|port| Destination::Port(*port)));
+    assert!(audio.transmit.muted && matches!(audio.destination, Destination::Discard(_)));
+    assert_eq!(desk.status().calls[0].media, ["udptl", "udptl"]);
+    // Back to the audio.
+    trunk.send(&mut desk, "INVITE", "", &(sdp(TRUNK, 2, "sendrecv") + "m=image 0 udptl t38\r\n"));
+    let asked = lines(&body(&phone.asked(&desk)));
+    assert!(!asked[0].starts_with("m=audio 0 ") && asked[1] == "m=image 0 udptl t38", "{asked:?}");
+    phone.answer(&mut desk, "200 OK", "", &(sdp(PHONE, 2, "sendrecv") + "m=image 0 udptl t38\r\n"));
+    let ports = open(&desk);
+    assert!(ports.len() == 2 && ports.iter().all(|(_, plan)| plan.as_ref().is_some_and(|plan| !plan.transmit.muted)));
+    assert_eq!(desk.status().calls[0].media, ["rtp", "rtp"]);
+}
+
+/// A fax goes in the clear, so it is none beside audio that has keys.
+#[test]
+fn beside_audio_with_keys_a_fax_is_refused() {
+    let config = CONFIG.replace("options_interval_ms = 0\n", "options_interval_ms = 0\nprofile = \"keyed\"\n")
+        + "[[profile]]\nname = \"keyed\"\nsrtp = \"required\"\n";
+    let mut desk = Desk::new(&config);
+    assert_eq!(desk.register(PHONE, "101", &talk::contact("101", PHONE)), 200);
+    let (contact, offer) = (talk::contact("101", PHONE), both(PHONE, 1, 5_555));
+    desk.request(PHONE, "INVITE", "sip:0123@ringfort.local", "101", &contact, &offer);
+    let asked = body(&desk.last(TRUNK));
+    assert_eq!(lines(&asked).len(), 1, "{asked}");
 }

@@ -264,7 +264,7 @@ fn where_keys_must_be_pictures_without_are_refused() {
     let plain = answer.replace("m=video 0 RTP/SAVP 96", "m=video 7000 RTP/AVP 96\r\na=rtpmap:96 H264/90000");
     assert!(plain.contains("m=video 7000"), "{answer}");
     assert_eq!(leg.receive_answer(T0, plain.as_bytes()).unwrap().video, None);
-    assert!(!leg.has_plain_video());
+    assert!(!leg.uses_aside());
     // In an offer, beside audio that has keys.
     let mut leg = rtp(40_006).with_security(Srtp::Required);
     aside(&mut leg, 41_006);
