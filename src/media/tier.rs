@@ -1,4 +1,4 @@
-//! What carries a flow: the kernel by itself, or the relay's sockets, and why not the kernel.
+//! What carries a flow: the kernel by itself, rings beside the kernel, or the relay's sockets, and why not the kernel.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,8 @@ pub enum Tier {
     Kernel,
     /// A worker receives it by a socket and sends it by another one.
     Sockets(Obstacle),
+    /// A worker receives it as frames, past the kernel's sockets, and sends it so where it can.
+    AfXdp(Obstacle),
 }
 
 /// Why a flow is not carried by the kernel.
@@ -60,10 +62,11 @@ impl Default for Tier {
 }
 
 impl Tier {
-    /// `kernel` or `sockets`.
+    /// `kernel`, `af_xdp` or `sockets`.
     pub fn name(self) -> &'static str {
         match self {
             Tier::Kernel => "kernel",
+            Tier::AfXdp(_) => "af_xdp",
             Tier::Sockets(_) => "sockets",
         }
     }
@@ -72,7 +75,16 @@ impl Tier {
     pub fn reason(self) -> &'static str {
         match self {
             Tier::Kernel => "",
-            Tier::Sockets(obstacle) => obstacle.words(),
+            Tier::Sockets(obstacle) | Tier::AfXdp(obstacle) => obstacle.words(),
+        }
+    }
+
+    /// The same flow received as frames, or by sockets. What the kernel carries stays there.
+    pub fn as_frames(self, frames: bool) -> Tier {
+        match self {
+            Tier::Kernel => Tier::Kernel,
+            Tier::Sockets(obstacle) | Tier::AfXdp(obstacle) if frames => Tier::AfXdp(obstacle),
+            Tier::Sockets(obstacle) | Tier::AfXdp(obstacle) => Tier::Sockets(obstacle),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How the core wakes a worker that waits for packets.
 
 use crate::sys::{self, Epoll};
-use ringfort_base::limits::SHARED_PORTS_MAX;
+use ringfort_base::limits::{AF_XDP_SOCKETS_MAX, SHARED_PORTS_MAX};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -14,6 +14,8 @@ pub(crate) const WAKE: u64 = u64::MAX;
 pub(crate) const ROUTES: u64 = u64::MAX - 1;
 /// Tokens of sockets of shared ports begin here.
 pub(crate) const SHARED: u64 = u64::MAX - 1 - SHARED_PORTS_MAX as u64;
+/// Tokens of AF_XDP sockets begin here.
+pub(crate) const FRAMES: u64 = SHARED - AF_XDP_SOCKETS_MAX as u64;
 /// How long ports that were opened or closed wait for others, so that one wake serves them all: a wake costs as much as the work.
 /// Packets that come to a new port meanwhile wait in its socket, and are not lost.
 const GATHER: Duration = Duration::from_millis(10);

@@ -1,33 +1,35 @@
-//! Compiles the kernel's program. A build without clang leaves it out and says so; the relay then says at run time why nothing is
-//! carried by the kernel.
+//! Compiles the kernel's programs. A build without clang leaves them out and says so; the relay then says at run time why nothing is
+//! carried by the kernel, or steered past its sockets.
 
 use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-const SOURCE: &str = "bpf/forward.bpf.c";
+const PROGRAMS: [&str; 2] = ["forward", "steer"];
 
 fn main() {
-    println!("cargo::rerun-if-changed={SOURCE}");
+    for program in PROGRAMS {
+        println!("cargo::rerun-if-changed=bpf/{program}.bpf.c");
+    }
     println!("cargo::rerun-if-env-changed=RINGFORT_CLANG");
     println!("cargo::rustc-check-cfg=cfg(ringfort_bpf)");
-    match compile() {
+    match PROGRAMS.into_iter().try_for_each(compile) {
         Ok(()) => println!("cargo::rustc-cfg=ringfort_bpf"),
-        Err(why) => println!("cargo::warning=the kernel tier of the relay is left out: {why}"),
+        Err(why) => println!("cargo::warning=the kernel and AF_XDP tiers of the relay are left out: {why}"),
     }
 }
 
-/// Leaves the object beside what cargo makes. `RINGFORT_CLANG` names another compiler, or one that does not exist.
-fn compile() -> Result<(), String> {
+/// Leaves a program's object beside what cargo makes. `RINGFORT_CLANG` names another compiler, or one that does not exist.
+fn compile(program: &str) -> Result<(), String> {
     let clang = env::var("RINGFORT_CLANG").unwrap_or_else(|_| "clang".into());
-    let object = PathBuf::from(env::var("OUT_DIR").map_err(|e| e.to_string())?).join("forward.bpf.o");
+    let object = PathBuf::from(env::var("OUT_DIR").map_err(|e| e.to_string())?).join(format!("{program}.bpf.o"));
     let mut command = Command::new(&clang);
     command.args(["-O2", "-g", "-Wall", "-target", "bpf"]);
     // Debian keeps the kernel's headers of an architecture apart.
     if let Ok(architecture) = env::var("CARGO_CFG_TARGET_ARCH") {
         command.arg(format!("-I/usr/include/{architecture}-linux-gnu"));
     }
-    let done = command.arg("-c").arg(SOURCE).arg("-o").arg(&object).output().map_err(|e| format!("{clang}: {e}"))?;
+    let done = command.arg("-c").arg(format!("bpf/{program}.bpf.c")).arg("-o").arg(&object).output().map_err(|e| format!("{clang}: {e}"))?;
     if done.status.success() {
         Ok(())
     } else {

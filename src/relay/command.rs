@@ -8,6 +8,7 @@ use crate::outbox::{Outbox, Sink};
 use crate::port::Sockets;
 use crate::routes::Routes;
 use crate::shared::{Handed, Neighbour, Shared};
+use crate::steering::{Queue, Steering};
 use crate::sys::Epoll;
 use crate::voice::Sounds;
 use crate::worker::{Carried, Parts, Work, Worker};
@@ -45,6 +46,8 @@ pub struct RelayConfig {
     pub dscp: u8,
     /// Flows that need nothing else are carried by the kernel, where the system allows it.
     pub kernel: bool,
+    /// Interfaces whose frames for the relay's ports are steered past the kernel's sockets (AF_XDP), where the system allows it.
+    pub af_xdp: Vec<String>,
     /// What is random of the reports that the node makes to peers which get none otherwise (RFC 3550 6); `None`: it makes none.
     pub reports: Option<u64>,
 }
@@ -52,7 +55,7 @@ pub struct RelayConfig {
 impl Default for RelayConfig {
     fn default() -> Self {
         let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        RelayConfig { workers, spin_us: 0, receive_buffer: 128 * 1024, dscp: 46, kernel: false, reports: None }
+        RelayConfig { workers, spin_us: 0, receive_buffer: 128 * 1024, dscp: 46, kernel: false, af_xdp: Vec::new(), reports: None }
     }
 }
 
@@ -94,14 +97,13 @@ struct Line {
     handed: Receiver<Handed>,
 }
 
-/// A line to each worker, and for the workers to each other.
-fn lines(workers: usize) -> io::Result<(Vec<Line>, Arc<[Neighbour]>)> {
+/// A line to each worker, and for the workers to each other. A single worker has none to hand anything to but, with frames, itself.
+fn lines(workers: usize, frames: bool) -> io::Result<(Vec<Line>, Arc<[Neighbour]>)> {
     let (mut lines, mut neighbours) = (Vec::new(), Vec::new());
     for _ in 0..workers {
         let epoll = Epoll::new()?;
         let bell = Arc::new(Bell::new(&epoll)?);
-        // A single worker hands nothing over.
-        let (sender, handed) = bounded(if workers > 1 { RELAY_HANDED_MAX } else { 1 });
+        let (sender, handed) = bounded(if workers > 1 || frames { RELAY_HANDED_MAX } else { 1 });
         neighbours.push(Neighbour { handed: sender, bell: bell.clone() });
         lines.push(Line { epoll, bell, handed });
     }
@@ -112,6 +114,7 @@ fn lines(workers: usize) -> io::Result<(Vec<Line>, Arc<[Neighbour]>)> {
 struct Common {
     neighbours: Arc<[Neighbour]>,
     kernel: Result<Arc<Kernel>, Unavailable>,
+    steering: Option<Arc<Steering>>,
     /// One origin of time: a port's latch and allowances go with it to another worker.
     began: Instant,
     sink: Sink,
@@ -126,7 +129,7 @@ struct Handle {
 }
 
 impl Handle {
-    fn start(number: usize, line: Line, config: &RelayConfig, common: &Common) -> io::Result<Handle> {
+    fn start(number: usize, line: Line, queues: Vec<Queue>, config: &RelayConfig, common: &Common) -> io::Result<Handle> {
         let Line { epoll, bell, handed } = line;
         let (work, queue) = bounded(COMMANDS_MAX);
         let spin = Duration::from_micros(config.spin_us.into());
@@ -153,6 +156,9 @@ impl Handle {
             spin,
             began: common.began,
             reports,
+            steering: common.steering.clone(),
+            queues,
+            dscp: config.dscp,
         };
         let thread = Builder::new().name(format!("relay-{number}")).spawn(move || Worker::new(parts).run())?;
         Ok(Handle { work, bell, thread: Some(thread) })
@@ -189,6 +195,8 @@ pub struct Relay {
     config: RelayConfig,
     /// Why there is no kernel tier.
     without_kernel: Option<Unavailable>,
+    /// Interfaces that were to be steered and are not, and why.
+    without_af_xdp: Vec<(String, Unavailable)>,
     /// The slow path's own map of ports to workers; no packet is looked up in it.
     places: Mutex<Places>,
     began: Instant,
@@ -203,18 +211,25 @@ impl Relay {
             true => Kernel::load().map(Arc::new),
             false => Err(Unavailable { obstacle: Obstacle::Configured, detail: String::new() }),
         };
-        let (lines, neighbours) = lines(config.workers.max(1))?;
+        let workers = config.workers.max(1);
+        let Steered { steering, mut queues, without: without_af_xdp } = steer(&config.af_xdp, workers);
+        let (lines, neighbours) = lines(workers, steering.is_some())?;
         let [strangers, lost] = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
-        let common = Common { neighbours, kernel, began: Instant::now(), sink, lost: lost.clone() };
-        let start = |(n, line)| Handle::start(n, line, &config, &common);
+        let common = Common { neighbours, kernel, steering, began: Instant::now(), sink, lost: lost.clone() };
+        let start = |(n, line)| Handle::start(n, line, queues.get_mut(n).map(std::mem::take).unwrap_or_default(), &config, &common);
         let workers = lines.into_iter().enumerate().map(start).collect::<io::Result<_>>()?;
         let (without_kernel, began) = (common.kernel.err(), common.began);
-        Ok(Relay { workers, config, without_kernel, places: Mutex::default(), began, strangers, lost })
+        Ok(Relay { workers, config, without_kernel, without_af_xdp, places: Mutex::default(), began, strangers, lost })
     }
 
     /// Why nothing is carried by the kernel. `None`: it may be.
     pub fn without_kernel(&self) -> Option<&Unavailable> {
         self.without_kernel.as_ref()
+    }
+
+    /// Interfaces that [`RelayConfig::af_xdp`] names and whose frames go the usual way, and why.
+    pub fn without_af_xdp(&self) -> &[(String, Unavailable)] {
+        &self.without_af_xdp
     }
 
     /// Has a command carried out. `Open` binds before it returns, `Move` waits until the port's worker has let go of it, all others
@@ -259,7 +274,7 @@ impl Relay {
         self.strangers.load(Ordering::Relaxed)
     }
 
-    /// Datagrams of shared ports that were lost between workers, because one had more than it could do.
+    /// Datagrams that were lost because a worker had more than it could do: between workers, and frames that found no place in its rings.
     pub fn handed_lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
@@ -411,6 +426,36 @@ impl Relay {
     fn places(&self) -> MutexGuard<'_, Places> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What became of the interfaces that were to be steered.
+#[derive(Default)]
+struct Steered {
+    /// `None`: none of them is.
+    steering: Option<Arc<Steering>>,
+    /// Their queues, worker for worker.
+    queues: Vec<Vec<Queue>>,
+    without: Vec<(String, Unavailable)>,
+}
+
+/// Steers what comes by these interfaces, and deals their queues out to the workers.
+fn steer(names: &[String], workers: usize) -> Steered {
+    let mut steered = Steered { queues: (0..workers).map(|_| Vec::new()).collect(), ..Steered::default() };
+    if names.is_empty() {
+        return steered;
+    }
+    let steering = match Steering::load() {
+        Ok(steering) => steering,
+        Err(why) => return Steered { without: names.iter().map(|name| (name.clone(), why.clone())).collect(), ..steered },
+    };
+    for name in names {
+        match steering.raise(name) {
+            Ok(queues) => queues.into_iter().enumerate().for_each(|(n, queue)| steered.queues[n % workers].push(queue)),
+            Err(why) => steered.without.push((name.clone(), why)),
+        }
+    }
+    steered.steering = steered.queues.iter().any(|queues| !queues.is_empty()).then(|| Arc::new(steering));
+    steered
 }
 
 /// Addresses that a port is opened with.

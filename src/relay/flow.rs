@@ -432,6 +432,10 @@ impl Flow {
         self.counters.tier = tier;
     }
 
+    pub(crate) fn tier(&self) -> Tier {
+        self.counters.tier
+    }
+
     /// Counts what became of a departure.
     pub(crate) fn sent(&mut self, media: Media, success: bool) {
         let counter = match (success, media) {

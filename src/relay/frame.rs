@@ -52,6 +52,8 @@ pub struct Addressing {
     pub source: SocketAddr,
     /// Receiver.
     pub destination: SocketAddr,
+    /// Differentiated services code point.
+    pub dscp: u8,
 }
 
 /// Reads a frame. All lengths and checksums are checked; octets behind the IP packet (Ethernet padding) are left out.
@@ -63,7 +65,8 @@ pub fn parse(frame: &[u8]) -> Result<UdpFrame, FrameError> {
         _ => return Err(FrameError::NotIp),
     };
     let udp = UdpPacket::new_checked(udp).map_err(|_| FrameError::Truncated)?;
-    if source.is_ipv6() && udp.checksum() == 0 || !udp.verify_checksum(&source.into(), &destination.into()) {
+    let whole = || udp.verify_checksum(&source.into(), &destination.into());
+    if source.is_ipv6() && udp.checksum() == 0 || !(whole() || udp.checksum() == begun(source, destination, udp.len())) {
         return Err(FrameError::Checksum);
     }
     let begin = ETHERNET_HEADER_LEN + at + UDP_HEADER_LEN;
@@ -72,6 +75,22 @@ pub fn parse(frame: &[u8]) -> Result<UdpFrame, FrameError> {
         destination: SocketAddr::new(destination, udp.dst_port()),
         payload: begin..begin + udp.payload().len(),
     })
+}
+
+/// The checksum of a datagram that never was on a wire: of its pseudo header only. The sender, another namespace of this machine, left the
+/// rest to an interface that none is.
+fn begun(source: IpAddr, destination: IpAddr, len: u16) -> u16 {
+    let words = |address: IpAddr| match address {
+        IpAddr::V4(v4) => v4.octets().chunks(2).map(word).sum::<u32>(),
+        IpAddr::V6(v6) => v6.octets().chunks(2).map(word).sum(),
+    };
+    let sum = words(source) + words(destination) + u32::from(len) + u32::from(u8::from(IpProtocol::Udp));
+    let folded = (sum & 0xffff) + (sum >> 16);
+    ((folded & 0xffff) + (folded >> 16)) as u16
+}
+
+fn word(octets: &[u8]) -> u32 {
+    octets.iter().fold(0, |word, octet| word << 8 | u32::from(*octet))
 }
 
 /// Source, destination, length of the IP header, and what follows it.
@@ -112,6 +131,11 @@ pub fn payload_offset(destination: SocketAddr) -> usize {
     ETHERNET_HEADER_LEN + ip + UDP_HEADER_LEN
 }
 
+/// Length of the IP packet around so many octets.
+pub fn packet_len(destination: SocketAddr, payload_len: usize) -> usize {
+    payload_offset(destination) - ETHERNET_HEADER_LEN + payload_len
+}
+
 /// Writes the headers of a frame around `payload_len` octets that lie at [`payload_offset`] already, and returns the frame's
 /// length. So a received frame without IP options is readdressed in place, also when SRTP made its payload longer or shorter.
 pub fn write(buffer: &mut [u8], addressing: &Addressing, payload_len: usize) -> Result<usize, FrameError> {
@@ -123,11 +147,11 @@ pub fn write(buffer: &mut [u8], addressing: &Addressing, payload_len: usize) -> 
     match (addressing.source.ip(), addressing.destination.ip()) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             ethernet.set_ethertype(EthernetProtocol::Ipv4);
-            write_ipv4(ethernet.payload_mut(), source, destination)?;
+            write_ipv4(ethernet.payload_mut(), source, destination, addressing.dscp)?;
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
             ethernet.set_ethertype(EthernetProtocol::Ipv6);
-            write_ipv6(ethernet.payload_mut(), source, destination)?;
+            write_ipv6(ethernet.payload_mut(), source, destination, addressing.dscp)?;
         }
         _ => return Err(FrameError::Family),
     }
@@ -136,12 +160,12 @@ pub fn write(buffer: &mut [u8], addressing: &Addressing, payload_len: usize) -> 
 }
 
 /// `octets` are the whole packet.
-fn write_ipv4(octets: &mut [u8], source: Ipv4Addr, destination: Ipv4Addr) -> Result<(), FrameError> {
+fn write_ipv4(octets: &mut [u8], source: Ipv4Addr, destination: Ipv4Addr, dscp: u8) -> Result<(), FrameError> {
     let total = u16::try_from(octets.len()).map_err(|_| FrameError::Truncated)?;
     let mut packet = Ipv4Packet::new_unchecked(octets);
     packet.set_version(4);
     packet.set_header_len(IPV4_HEADER_LEN as u8);
-    packet.set_dscp(46);
+    packet.set_dscp(dscp);
     packet.set_ecn(0);
     packet.set_total_len(total);
     packet.set_ident(0);
@@ -157,11 +181,11 @@ fn write_ipv4(octets: &mut [u8], source: Ipv4Addr, destination: Ipv4Addr) -> Res
 }
 
 /// `octets` are the whole packet.
-fn write_ipv6(octets: &mut [u8], source: Ipv6Addr, destination: Ipv6Addr) -> Result<(), FrameError> {
+fn write_ipv6(octets: &mut [u8], source: Ipv6Addr, destination: Ipv6Addr, dscp: u8) -> Result<(), FrameError> {
     let payload = u16::try_from(octets.len() - IPV6_HEADER_LEN).map_err(|_| FrameError::Truncated)?;
     let mut packet = Ipv6Packet::new_unchecked(octets);
     packet.set_version(6);
-    packet.set_traffic_class(46 << 2);
+    packet.set_traffic_class(dscp << 2);
     packet.set_flow_label(0);
     packet.set_payload_len(payload);
     packet.set_next_header(IpProtocol::Udp);
@@ -189,7 +213,7 @@ mod tests {
 
     fn addressing(source: &str, destination: &str) -> Addressing {
         let (source, destination) = (source.parse().unwrap(), destination.parse().unwrap());
-        Addressing { source_mac: [2, 0, 0, 0, 0, 1], destination_mac: [2, 0, 0, 0, 0, 2], source, destination }
+        Addressing { source_mac: [2, 0, 0, 0, 0, 1], destination_mac: [2, 0, 0, 0, 0, 2], source, destination, dscp: 46 }
     }
 
     fn built(addressing: &Addressing, payload: &[u8]) -> Vec<u8> {
@@ -225,6 +249,21 @@ mod tests {
                 damaged[place] ^= 0x01;
                 assert!(parse(&damaged).is_err(), "octet {place}: {parsed:?}");
             }
+        }
+    }
+
+    /// As it comes from a neighbouring namespace.
+    #[test]
+    fn a_checksum_that_was_only_begun_is_none() {
+        for [source, destination] in [V4, V6] {
+            let mut frame = built(&addressing(source, destination), b"some payload");
+            let udp = frame.len() - b"some payload".len() - UDP_HEADER_LEN;
+            let addresses = if destination == V6[1] { 22..54 } else { 26..34 };
+            let pseudo = [&frame[addresses], &[0, 17], &frame[udp + 4..udp + 6]].concat();
+            frame[udp + 6..udp + 8].copy_from_slice(&sum(&pseudo).to_be_bytes());
+            assert!(parse(&frame).is_ok());
+            frame[udp + 7] ^= 1;
+            assert_eq!(parse(&frame), Err(FrameError::Checksum));
         }
     }
 

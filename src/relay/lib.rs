@@ -14,7 +14,8 @@
 //! | `outbox.rs` | events to the core |
 //! | `port.rs`, `bell.rs`, `sys.rs` | sockets, waking, and the system calls that the standard library does not offer |
 //! | `descent.rs`, `routes.rs`, `kernel/`, `bpf/` | flows that the kernel carries by itself |
-//! | `frame.rs` | whole Ethernet frames, for tiers below sockets |
+//! | `steering.rs`, `rings.rs`, `ways.rs`, `worker/frames.rs` | frames past the kernel's sockets (AF_XDP): the program, the rings, the next hop, a worker's part |
+//! | `frame.rs` | whole Ethernet frames, as that tier reads and writes them |
 //! | `capacity/` | what this machine relays in time, found by trying |
 //! | `memory.rs` | how the process takes memory from the system |
 //! | `namespace.rs` | hosts in network namespaces, for measurements and tests |
@@ -42,10 +43,13 @@ pub mod path;
 mod plausible;
 mod port;
 mod protection;
+mod rings;
 mod routes;
 mod shared;
+mod steering;
 mod sys;
 pub mod voice;
+mod ways;
 mod worker;
 
 pub use command::{LocalAddresses, Relay, RelayConfig};

@@ -342,6 +342,18 @@ impl Flows {
         }
     }
 
+    /// The port's packets come as frames, or by its socket.
+    pub(crate) fn carried_as_frames(&mut self, slot: Slot, frames: bool) {
+        if let Some(flow) = self.flow(slot) {
+            flow.set_tier(flow.tier().as_frames(frames));
+        }
+    }
+
+    /// What carries the port's packets.
+    pub(crate) fn tier(&mut self, slot: Slot) -> Option<Tier> {
+        self.flow(slot).map(|flow| flow.tier())
+    }
+
     /// Counts a datagram that the slow path could not send.
     pub(crate) fn send_failed(&mut self, port: PortId) {
         if let Some(flow) = self.flow_of(port) {

@@ -18,6 +18,7 @@ const GROUPS: u32 = (libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP
 const HEADER: usize = 16;
 const ROUTE_HEADER: usize = 12;
 const LINK_HEADER: usize = 16;
+const NEIGHBOUR_HEADER: usize = 12;
 
 /// Where a packet goes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,18 @@ pub(crate) enum Way {
 pub(crate) struct Link {
     pub(crate) name: String,
     pub(crate) is_ethernet: bool,
+    /// Its Ethernet address; zeros where it has none.
+    pub(crate) mac: [u8; 6],
+    /// Longest IP packet that it takes, octets.
+    pub(crate) mtu: u32,
+}
+
+/// A host on the same link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Neighbour {
+    pub(crate) mac: [u8; 6],
+    /// The kernel has heard of it lately, or need not.
+    pub(crate) is_fresh: bool,
 }
 
 /// The two sockets: one asks, one hears.
@@ -51,6 +64,14 @@ impl Routes {
         bind(&questions, &SocketAddrNetlink::new(0, 0))?;
         bind(&news, &SocketAddrNetlink::new(0, GROUPS))?;
         Ok(Routes { questions, news })
+    }
+
+    /// To ask only: nothing is ever new.
+    pub(crate) fn quiet() -> io::Result<Routes> {
+        let open = || socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None);
+        let questions = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+        bind(&questions, &SocketAddrNetlink::new(0, 0))?;
+        Ok(Routes { questions, news: open()? })
     }
 
     /// Readable when something changed.
@@ -92,7 +113,29 @@ impl Routes {
             let name = Attributes(link.get(LINK_HEADER..)?).find(|(kind, _)| *kind == libc::IFLA_IFNAME)?.1;
             let name = String::from_utf8_lossy(name).trim_end_matches('\0').to_string();
             let hardware = u16::from_ne_bytes(*link.get(2..)?.first_chunk()?);
-            Some(Link { name, is_ethernet: hardware == libc::ARPHRD_ETHER })
+            let found = |wanted| Attributes(link.get(LINK_HEADER..)?).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+            let mac = found(libc::IFLA_ADDRESS).and_then(|mac| mac.first_chunk::<6>().copied()).unwrap_or_default();
+            let mtu = found(libc::IFLA_MTU).map_or(0, |mtu| u32_at(mtu, 0));
+            Some(Link { name, is_ethernet: hardware == libc::ARPHRD_ETHER, mac, mtu })
+        }))
+    }
+
+    /// A host behind an interface, if the kernel knows its Ethernet address.
+    pub(crate) fn neighbour(&self, interface: u32, address: IpAddr) -> io::Result<Option<Neighbour>> {
+        let family = if address.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET };
+        let mut body = vec![0; NEIGHBOUR_HEADER];
+        body[0] = family as u8;
+        body[4..8].copy_from_slice(&interface.to_ne_bytes());
+        attribute(&mut body, libc::NDA_DST, &octets(address));
+        let answer = self.ask(libc::RTM_GETNEIGH, &body)?;
+        let answer = answer.as_deref().and_then(|answer| Messages(answer).next());
+        Ok(answer.filter(|(kind, _)| *kind == libc::RTM_NEWNEIGH).and_then(|(_, body)| {
+            let state = u16::from_ne_bytes(*body.get(8..)?.first_chunk()?);
+            let mac = Attributes(body.get(NEIGHBOUR_HEADER..)?).find(|(kind, _)| *kind == libc::NDA_LLADDR)?.1;
+            let usable = libc::NUD_REACHABLE | libc::NUD_STALE | libc::NUD_DELAY | libc::NUD_PROBE | libc::NUD_PERMANENT;
+            let fresh = libc::NUD_REACHABLE | libc::NUD_PERMANENT;
+            let mac = *mac.first_chunk::<6>().filter(|_| state & usable != 0)?;
+            Some(Neighbour { mac, is_fresh: state & fresh != 0 })
         }))
     }
 

@@ -77,6 +77,12 @@ impl Handed {
         Handed { port, from, len, truncated, octets }
     }
 
+    /// The same for another leg.
+    pub(crate) fn addressed(mut self, port: PortId) -> Handed {
+        self.port = port;
+        self
+    }
+
     pub(crate) fn datagram(&self) -> &[u8] {
         &self.octets[..self.len]
     }

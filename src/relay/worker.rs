@@ -1,5 +1,6 @@
 //! One thread of the packet path: it waits on its sockets, receives into its own buffers and sends from them.
 
+mod frames;
 mod shared;
 
 use crate::bell::{Bell, ROUTES, WAKE};
@@ -11,6 +12,7 @@ use crate::outbox::Outbox;
 use crate::path::{Arrival, Departure, Flows, Slot, Step};
 use crate::port::Sockets;
 use crate::shared::{Handed, Neighbour, Shared};
+use crate::steering::{Queue, Steering};
 use crate::sys::{Batch, Epoll, Outgoing, Ready, Received};
 use crate::voice::{FRAME, Sounds, Turn};
 use crossbeam_channel::{Receiver, Sender};
@@ -21,6 +23,7 @@ use ringfort_media::audio::Digit;
 use ringfort_media::plan::{Component, FlowPlan, PortPositions, RelayEvent};
 use ringfort_media::quality::making::MADE_MAX;
 use ringfort_media::tier::{Obstacle, Tier};
+use frames::{Frames, Later, frames_of};
 use shared::{Door, shared_of};
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
@@ -124,12 +127,30 @@ pub(crate) struct Parts {
     pub(crate) reports: Option<Seeded>,
     /// The kernel tier, or why there is none.
     pub(crate) descent: Result<Descent, Obstacle>,
+    /// The AF_XDP tier, if there is one.
+    pub(crate) steering: Option<Arc<Steering>>,
+    /// This worker's part of it.
+    pub(crate) queues: Vec<Queue>,
+    /// What frames are marked with, as sockets are.
+    pub(crate) dscp: u8,
 }
 
 /// A port's sockets, and how eagerly each is read.
 struct Open {
     sockets: Sockets,
     appetite: [Appetite; 2],
+    /// Where it is bound; known where frames may leave from there.
+    local: Option<SocketAddr>,
+    /// Frames to it are steered past its socket.
+    is_steered: bool,
+}
+
+/// Where the datagram at hand lies.
+enum Buffer<'a> {
+    /// In a buffer of the batch.
+    Batch(usize),
+    /// In a frame.
+    Frame(&'a mut [u8]),
 }
 
 /// How many datagrams to ask a socket for. A call's socket has one packet at a time, and asking for more costs a second look
@@ -164,6 +185,10 @@ pub(crate) struct Worker {
     doors: Vec<Option<Door>>,
     /// Of the batch at hand of a shared port: buffer, leg, source.
     callers: Vec<(usize, Tenant, Received)>,
+    /// Frames of this worker's queues; `None` where there are none.
+    frames: Option<Box<Frames>>,
+    /// Datagrams in frames for a shared port whose legs were just changing.
+    later: Later,
     batch: Batch,
     ready: Box<[Ready]>,
     departures: Vec<(usize, Departure)>,
@@ -188,9 +213,12 @@ impl Worker {
         if let Some(dice) = parts.reports.take() {
             flows.make_reports(dice);
         }
+        let frames = Frames::new(&mut parts);
         Worker {
             parts,
             flows,
+            frames,
+            later: Later::default(),
             next_reports: Time::ZERO,
             open: Vec::new(),
             doors: Vec::new(),
@@ -243,12 +271,14 @@ impl Worker {
             match self.ready[n].token() {
                 WAKE => self.obey(),
                 ROUTES => self.reroute(),
-                token => match shared_of(token) {
-                    Some(number) => self.serve_shared(number),
-                    None => self.serve(token),
+                token => match (shared_of(token), frames_of(token)) {
+                    (Some(number), _) => self.serve_shared(number),
+                    (_, Some(number)) => self.serve_frames(number),
+                    _ => self.serve(token),
                 },
             }
         }
+        self.take_later();
         self.take_handed();
         self.speak();
         if self.now >= self.next_reports {
@@ -266,7 +296,7 @@ impl Worker {
     /// How long to wait for the next packet.
     fn timeout(&self) -> i32 {
         let spins = !self.parts.spin.is_zero() && self.now.since(self.last_packet) < self.parts.spin;
-        let spins = spins || !self.parts.handed.is_empty();
+        let spins = spins || !self.parts.handed.is_empty() || !self.later.is_empty();
         let reports = (!self.flows.is_empty()).then_some(self.next_reports);
         let due = self.next_frame.into_iter().chain(reports).min();
         let frame = due.map(|due| due.since(self.now).as_micros().div_ceil(1_000) as i32);
@@ -321,6 +351,7 @@ impl Worker {
         }
         self.send();
         self.descend(slot);
+        self.steer(slot, port);
     }
 
     /// A packet that was sent after the core gave a command is judged by that command.
@@ -340,6 +371,8 @@ impl Worker {
         let local = |slot| socket(&self.open, slot, Component::Rtp)?.local_addr().ok();
         if descent.passed(self.now, slot, packets, local, &mut self.flows) {
             self.told();
+            // The kernel sees what is not steered.
+            self.unsteer(slot);
             // A command that was left for the next packet: there may be none.
             if self.parts.bell.is_rung() {
                 self.obey();
@@ -372,12 +405,31 @@ impl Worker {
 
     /// One datagram in buffer `n`.
     fn relay(&mut self, n: usize, slot: Slot, component: Component, port: PortId, received: Received) {
-        let Received { from, len, truncated } = received;
-        if truncated {
-            return self.flows.too_long(slot);
+        if let Some(departure) = self.judge(slot, component, port, received, Buffer::Batch(n)) {
+            self.departures.push((n, departure));
         }
-        let arrival = Arrival { slot, component, from, len };
-        let verdict = self.flows.relay(self.now, arrival, self.batch.buffer(n));
+    }
+
+    /// What becomes of a datagram. `Some`: it is ready to be sent from where it lies.
+    fn judge(
+        &mut self,
+        slot: Slot,
+        component: Component,
+        port: PortId,
+        Received { from, len, truncated }: Received,
+        buffer: Buffer<'_>,
+    ) -> Option<Departure> {
+        if truncated {
+            self.flows.too_long(slot);
+            return None;
+        }
+        let is_frame = matches!(buffer, Buffer::Frame(_));
+        let octets = match buffer {
+            Buffer::Batch(n) => self.batch.buffer(n),
+            Buffer::Frame(octets) => octets,
+        };
+        let verdict = self.flows.relay(self.now, Arrival { slot, component, from, len }, octets);
+        let control = (verdict.step == Step::Control).then(|| octets.get(..len).unwrap_or_default().to_vec());
         self.send_copy();
         if verdict.latched {
             // The kernel may have been told of another source.
@@ -388,19 +440,17 @@ impl Worker {
             }
             self.parts.outbox.tell(RelayEvent::Latched { port, component, source: from });
         }
-        match verdict.step {
-            Step::Send(departure) => {
-                self.relayed_rtp += u64::from(departure.media == Media::Rtp);
-                self.departures.push((n, departure));
-            }
-            Step::Control => {
-                let datagram = self.batch.buffer(n)[..len].to_vec();
-                if !self.parts.outbox.offer(RelayEvent::Control { port, from, datagram }) {
-                    self.flows.control_lost(slot);
-                }
-            }
-            Step::Heard | Step::Drop => {}
+        if let Some(datagram) = control
+            && !self.parts.outbox.offer(RelayEvent::Control { port, from, datagram })
+        {
+            self.flows.control_lost(slot);
         }
+        let Step::Send(departure) = verdict.step else { return None };
+        self.relayed_rtp += u64::from(departure.media == Media::Rtp);
+        if self.parts.steering.is_some() && component == Component::Rtp {
+            self.flows.carried_as_frames(slot, is_frame);
+        }
+        Some(departure)
     }
 
     /// Sends the copy that a recorder gets of the packet at hand. One that cannot be sent is counted, and nothing waits for it.
@@ -412,6 +462,7 @@ impl Worker {
 
     /// Sends the departures of one received batch: those by the same socket with one call.
     fn send(&mut self) {
+        self.send_frames();
         let mut first = 0;
         while let Some(&(_, head)) = self.departures.get(first) {
             let run = self.departures[first..].iter();
@@ -487,12 +538,14 @@ impl Worker {
         if self.open.len() <= index {
             self.open.resize_with(index + 1, || None);
         }
-        self.open[index] = Some(Open { sockets, appetite: [Appetite { want: 1, turn: 0 }; 2] });
+        let local = self.frames.as_ref().and_then(|_| sockets.of(Component::Rtp)?.local_addr().ok());
+        self.open[index] = Some(Open { sockets, appetite: [Appetite { want: 1, turn: 0 }; 2], local, is_steered: false });
     }
 
     /// What its sockets hold by now is read by the next worker.
     fn part(&mut self, port: PortId, reply: &Sender<Box<Carried>>) {
         self.forget(port);
+        self.close_steered(port);
         let Some((slot, flow)) = self.flows.take(port) else { return };
         let Some(Open { sockets, .. }) = self.open.get_mut(slot.index as usize).and_then(Option::take) else { return };
         for (_, socket) in sockets.own() {
@@ -552,6 +605,7 @@ impl Worker {
         if let Some(departure) = self.flows.farewell(self.now, time_of_day(), port, &mut buffer) {
             self.send_made(&departure, &buffer);
         }
+        self.close_steered(port);
         let Some((slot, counters)) = self.flows.close(port) else { return };
         if let Some(place) = self.open.get_mut(slot.index as usize) {
             *place = None;
@@ -561,6 +615,7 @@ impl Worker {
 
     /// While the core has not taken the last report, another one would only make it later still.
     fn report(&mut self) {
+        self.count_lost_frames();
         if self.parts.outbox.is_waiting() {
             return;
         }

@@ -174,13 +174,13 @@ fn refused(error: MapError) -> Obstacle {
 }
 
 /// Whether the system refused for want of a privilege.
-fn is_permission(error: &(dyn Error + 'static)) -> bool {
+pub(crate) fn is_permission(error: &(dyn Error + 'static)) -> bool {
     let own = error.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied);
     own || error.source().is_some_and(is_permission)
 }
 
 /// An error with what caused it.
-fn causes(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {}", causes(cause)),
         None => error.to_string(),

@@ -5,6 +5,7 @@ use crate::bell::SHARED;
 use crate::directory::Tenant;
 use crate::path::Slot;
 use crate::shared::{Handed, Shared};
+use crate::steering::Behind;
 use crate::sys::Received;
 use ringfort_base::limits::{RELAY_HANDED_MAX, SHARED_PORTS_MAX};
 use ringfort_media::plan::Component;
@@ -28,12 +29,22 @@ impl Worker {
         if self.doors.len() <= number {
             self.doors.resize_with(number + 1, || None);
         }
+        if self.parts.number == 0
+            && let Some(steering) = &self.parts.steering
+        {
+            steering.open(shared.local, Behind::Shared(shared.clone()));
+        }
         self.doors[number] = Some(Door { shared, socket, appetite: Appetite { want: BATCH, turn: 0 } });
     }
 
     /// Nobody is behind a shared port any more.
     pub(super) fn close_door(&mut self, number: usize) {
         let Some(door) = self.doors.get_mut(number).and_then(Option::take) else { return };
+        if self.parts.number == 0
+            && let Some(steering) = &self.parts.steering
+        {
+            steering.forget(door.shared.local);
+        }
         if let Err(error) = self.parts.epoll.remove(&*door.socket) {
             tracing::error!(%error, "epoll");
         }
@@ -84,6 +95,11 @@ impl Worker {
     fn hand_over(&mut self, n: usize, tenant: Tenant, received: Received) {
         let datagram = &self.batch.buffer(n)[..received.len];
         let handed = Handed::new(tenant.port, received.from, datagram, received.truncated);
+        self.hand(tenant, handed);
+    }
+
+    /// Gives a datagram to the worker that has its leg, which has to be woken then.
+    pub(super) fn hand(&mut self, tenant: Tenant, handed: Handed) {
         if !self.parts.neighbours.get(tenant.worker).is_some_and(|neighbour| neighbour.hand(handed)) {
             self.parts.lost.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }

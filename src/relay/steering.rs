@@ -1,0 +1,181 @@
+//! The AF_XDP tier: frames for ports of the relay's own are steered past the kernel's sockets into rings that a worker reads. Here the
+//! program for that (bpf/steer.bpf.c) is loaded and attached to the interfaces that the configuration names, and it is known who is behind
+//! which address; what a worker does with frames is in worker/frames.rs.
+//!
+//! The sockets stay: they own the ports, take what is not steered (fragments, other interfaces) and send where no frame can.
+//!
+//! Read first: the kernel's Documentation/networking/af_xdp.rst.
+
+use crate::directory::Tenant;
+use crate::kernel::{Unavailable, causes, is_permission};
+use crate::rings::Rings;
+use crate::routes::{Link, Routes};
+use crate::shared::Shared;
+use aya::Ebpf;
+use aya::maps::{HashMap as Table, MapData, XskMap};
+use aya::programs::{Xdp, XdpMode};
+use ringfort_base::limits::{AF_XDP_SOCKETS_MAX, MEDIA_PORTS_MAX};
+use ringfort_media::tier::Obstacle;
+use std::collections::HashMap;
+use std::error::Error;
+use std::ffi::CString;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use xdp::nic::NicIndex;
+
+/// As bpf/steer.bpf.c names it.
+const PROGRAM: &str = "ringfort_steer";
+/// A local address: IPv6, port, padding. As the program declares it.
+const DOOR: usize = 20;
+/// An interface: Ethernet address, number of queues, first socket.
+const LINK: usize = 12;
+
+#[cfg(ringfort_bpf)]
+const OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/steer.bpf.o")));
+#[cfg(not(ringfort_bpf))]
+const OBJECT: Option<&[u8]> = None;
+
+/// Who is behind a local address.
+#[derive(Clone)]
+pub(crate) enum Behind {
+    /// One leg.
+    Leg(Tenant),
+    /// Several.
+    Shared(Arc<Shared>),
+}
+
+/// One queue of an interface, as a worker has it.
+pub(crate) struct Queue {
+    pub(crate) rings: Rings,
+    pub(crate) interface: u32,
+    pub(crate) link: Link,
+}
+
+/// The program, its tables and who is behind them, shared by the workers. They meet here for calls; for packets they only look.
+pub(crate) struct Steering {
+    tables: Mutex<Tables>,
+    behind: RwLock<HashMap<SocketAddr, Behind>>,
+}
+
+struct Tables {
+    ebpf: Ebpf,
+    links: Table<MapData, u32, [u8; LINK]>,
+    doors: Table<MapData, [u8; DOOR], u32>,
+    sockets: XskMap<MapData>,
+    /// Sockets that there are.
+    count: u32,
+}
+
+impl Steering {
+    /// Loads the program. Nothing is attached yet.
+    pub(crate) fn load() -> Result<Steering, Unavailable> {
+        let object = OBJECT.ok_or_else(|| Unavailable { obstacle: Obstacle::NotBuilt, detail: String::new() })?;
+        let tables = Tables::load(object).map_err(|error| unavailable(&*error))?;
+        Ok(Steering { tables: Mutex::new(tables), behind: RwLock::default() })
+    }
+
+    /// Opens a socket for each queue of an interface, then has the program see what comes in by it.
+    pub(crate) fn raise(&self, name: &str) -> Result<Vec<Queue>, Unavailable> {
+        self.tables().raise(name).map_err(|error| unavailable(&*error))
+    }
+
+    /// From now on frames to `local` are steered.
+    pub(crate) fn open(&self, local: SocketAddr, behind: Behind) {
+        let mut known = self.behind.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MEDIA_PORTS_MAX && !known.contains_key(&local) {
+            return;
+        }
+        known.insert(local, behind);
+        drop(known);
+        if let Err(error) = self.tables().doors.insert(door(local), 1, 0) {
+            tracing::warn!(error = causes(&error), "the table of steered ports takes no more");
+        }
+    }
+
+    /// From now on they are not. What was on its way still finds who is behind.
+    pub(crate) fn shut(&self, local: SocketAddr) {
+        if let Err(error) = self.tables().doors.remove(&door(local)) {
+            tracing::debug!(error = causes(&error), "the port was not steered");
+        }
+    }
+
+    /// Nobody is behind `local` any more.
+    pub(crate) fn forget(&self, local: SocketAddr) {
+        self.shut(local);
+        self.behind.write().unwrap_or_else(PoisonError::into_inner).remove(&local);
+    }
+
+    /// Who is behind `local`.
+    pub(crate) fn behind(&self, local: SocketAddr) -> Option<Behind> {
+        self.behind.read().unwrap_or_else(PoisonError::into_inner).get(&local).cloned()
+    }
+
+    /// Every change of the tables is whole, also where a thread panicked.
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tables {
+    fn load(object: &[u8]) -> Result<Tables, Box<dyn Error>> {
+        let mut ebpf = Ebpf::load(object)?;
+        program(&mut ebpf)?.load()?;
+        let mut map = |name: &str| ebpf.take_map(name).ok_or_else(|| format!("no table `{name}`"));
+        let (links, doors, sockets) = (map("links")?, map("doors")?, map("sockets")?);
+        let (links, doors, sockets) = (Table::try_from(links)?, Table::try_from(doors)?, XskMap::try_from(sockets)?);
+        Ok(Tables { ebpf, links, doors, sockets, count: 0 })
+    }
+
+    fn raise(&mut self, name: &str) -> Result<Vec<Queue>, Box<dyn Error>> {
+        let index = NicIndex::lookup_by_name(&CString::new(name)?)?.ok_or("there is no such interface")?;
+        let link = Routes::quiet()?.link(index.0)?.filter(|link| link.is_ethernet).ok_or("it is no Ethernet interface")?;
+        let queues = queues(index);
+        if self.count as usize + queues as usize > AF_XDP_SOCKETS_MAX {
+            return Err(format!("it has {queues} queues, and {AF_XDP_SOCKETS_MAX} sockets may be open").into());
+        }
+        let first = self.count;
+        let open = |queue| Ok(Queue { rings: Rings::open(index.0, queue)?, interface: index.0, link: link.clone() });
+        let opened = (0..queues).map(open).collect::<io::Result<Vec<_>>>()?;
+        for (place, queue) in (first..).zip(&opened) {
+            self.sockets.set(place, queue.rings.as_fd().as_raw_fd(), 0)?;
+        }
+        let mut value = [0; LINK];
+        value[..6].copy_from_slice(&link.mac);
+        value[6..8].copy_from_slice(&(queues as u16).to_ne_bytes());
+        value[8..].copy_from_slice(&first.to_ne_bytes());
+        self.links.insert(index.0, value, 0)?;
+        // The driver's own way first. Where it has none, every interface can do it, only slower.
+        let program = program(&mut self.ebpf)?;
+        program.attach_to_if_index(index.0, XdpMode::Driver).or_else(|_| program.attach_to_if_index(index.0, XdpMode::Skb))?;
+        self.count += queues;
+        Ok(opened)
+    }
+}
+
+/// How many queues an interface receives by. Some drivers tell it in one way, some in the other.
+fn queues(index: NicIndex) -> u32 {
+    let told = [index.queue_counts(), index.queues_from_fs()];
+    told.into_iter().flatten().map(|queues| queues.rx_count()).max().unwrap_or(1).max(1)
+}
+
+fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, Box<dyn Error>> {
+    Ok(ebpf.program_mut(PROGRAM).ok_or("the object has no such program")?.try_into()?)
+}
+
+fn unavailable(error: &(dyn Error + 'static)) -> Unavailable {
+    let obstacle = if is_permission(error) { Obstacle::NotPermitted } else { Obstacle::Refused };
+    Unavailable { obstacle, detail: causes(error) }
+}
+
+fn door(local: SocketAddr) -> [u8; DOOR] {
+    let mut door = [0; DOOR];
+    let address = match local.ip() {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    };
+    door[..16].copy_from_slice(&address.octets());
+    door[16..18].copy_from_slice(&local.port().to_be_bytes());
+    door
+}

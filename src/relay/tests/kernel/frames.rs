@@ -1,0 +1,269 @@
+//! The AF_XDP tier in a network of namespaces: what is sent into the rings is what comes out of them.
+
+use super::network::{Addresses, Network, V4, V6};
+use super::{A, B, PATIENCE, bracketed, rtp};
+use crossbeam_channel::{Receiver, bounded};
+use ringfort_base::{CallId, PortId};
+use ringfort_media::plan::*;
+use ringfort_media::srtp::{SrtpReceiver, SrtpSender};
+use ringfort_media::tier::{Obstacle, Tier};
+use ringfort_relay::{Relay, RelayConfig};
+use std::collections::HashMap;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Instant;
+
+const PROFILE: SrtpProfile = SrtpProfile::AeadAes128Gcm;
+
+/// A call between a party with keys and one without, who may be of another address family.
+struct Call {
+    network: Network,
+    relay: Arc<Relay>,
+    events: Receiver<RelayEvent>,
+    ports: [SocketAddr; 2],
+    peers: [UdpSocket; 2],
+    sender: SrtpSender,
+    receiver: SrtpReceiver,
+}
+
+fn keys(side: u8) -> SrtpKeys {
+    SrtpKeys { profile: PROFILE, key: vec![side; 16], salt: vec![side + 1; 12] }
+}
+
+impl Call {
+    /// `None` where the tier cannot be had.
+    fn new(caller: &Addresses, callee: &Addresses, workers: usize) -> Option<Call> {
+        let network = Network::new()?;
+        let (sender, events) = bounded(4096);
+        let relay = network.node.run(move || {
+            let af_xdp = vec!["m1".into(), "m2".into()];
+            let config = RelayConfig { workers, kernel: true, af_xdp, ..RelayConfig::default() };
+            Arc::new(Relay::start(config, Arc::new(move |event| sender.try_send(event).is_ok())).unwrap())
+        });
+        if let Some((name, why)) = relay.without_af_xdp().first() {
+            eprintln!("left out: {name}: {} {}", why.obstacle.words(), why.detail);
+            return None;
+        }
+        let peers = [network.caller.socket(&bracketed(caller.caller)), network.callee.socket(&bracketed(callee.callee))];
+        let ports = [(A, caller.inner), (B, callee.outer)].map(|(port, host)| {
+            let (relay, rtp): (_, SocketAddr) = (relay.clone(), bracketed(host).parse().unwrap());
+            network.node.run(move || {
+                relay.command(RelayCommand::Open { port, call: CallId(1), rtp, rtcp: None, shared: false });
+                relay.local(port).expect("the port is open").rtp
+            })
+        });
+        let (sender, receiver) = (SrtpSender::new(&keys(1)).unwrap(), SrtpReceiver::new(&keys(2)).unwrap());
+        let call = Call { network, relay, events, ports, peers, sender, receiver };
+        call.plan(A, &call.secure());
+        call.plan(B, &call.plain(A, 1));
+        Some(call)
+    }
+
+    fn plain(&self, to: PortId, peer: usize) -> FlowPlan {
+        let transmit = Transmit { rtp: self.peers[peer].local_addr().ok(), rtcp: None, rtcp_mux: true, srtp: None, muted: false };
+        let receive = Receive {
+            latch: Latch::Symmetric { expected: None, grace_ms: 0 },
+            srtp: None,
+            speech: vec![(0, 8_000)],
+            signals: Vec::new(),
+            video: Vec::new(),
+            udptl: false,
+            fragment: None,
+        };
+        FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None }
+    }
+
+    /// The caller's.
+    fn secure(&self) -> FlowPlan {
+        let mut plan = self.plain(B, 0);
+        plan.receive.srtp = Some(keys(1));
+        plan.transmit.srtp = Some(keys(2));
+        plan
+    }
+
+    fn plan(&self, port: PortId, plan: &FlowPlan) {
+        self.relay.command(RelayCommand::Plan { port, plan: Box::new(plan.clone()) });
+    }
+
+    /// From the caller, under its keys.
+    fn send_secure(&mut self, packet: &[u8]) {
+        let mut buffer = [packet, &[0; 32]].concat();
+        let len = self.sender.protect_rtp(&mut buffer, packet.len()).unwrap();
+        self.peers[0].send_to(&buffer[..len], self.ports[0]).unwrap();
+    }
+
+    fn arrives_plain(&self, packet: &[u8]) {
+        let mut buffer = [0; 2000];
+        let (len, source) = self.peers[1].recv_from(&mut buffer).expect("a packet");
+        assert_eq!((&buffer[..len], source), (packet, self.ports[1]));
+    }
+
+    fn arrives_secure(&mut self, packet: &[u8]) {
+        let mut buffer = vec![0; 2000];
+        let (len, source) = self.peers[0].recv_from(&mut buffer).expect("a packet");
+        buffer.truncate(len);
+        let len = self.receiver.unprotect_rtp(&mut buffer).expect("authentic");
+        assert_eq!((&buffer[..len], source), (packet, self.ports[0]));
+    }
+
+    /// Packets `numbers` go both ways.
+    fn talk(&mut self, numbers: std::ops::Range<u16>) {
+        for n in numbers {
+            self.send_secure(&rtp(1, n));
+            self.arrives_plain(&rtp(1, n));
+            self.peers[1].send_to(&rtp(2, n), self.ports[1]).unwrap();
+            self.arrives_secure(&rtp(2, n));
+        }
+    }
+
+    fn counters(&self) -> [PortCounters; 2] {
+        self.relay.command(RelayCommand::Report);
+        let deadline = Instant::now() + PATIENCE;
+        let mut found: HashMap<PortId, PortCounters> = HashMap::new();
+        while let Ok(event) = self.events.recv_deadline(deadline) {
+            if let RelayEvent::Counters { port, counters, .. } = event {
+                found.insert(port, *counters);
+            }
+            if let (Some(a), Some(b)) = (found.get(&A), found.get(&B)) {
+                return [a.clone(), b.clone()];
+            }
+        }
+        panic!("no counters");
+    }
+}
+
+#[test]
+fn secured_calls_pass_as_frames() {
+    let families = [(&V4, &V4, Obstacle::Secure), (&V6, &V6, Obstacle::Secure), (&V4, &V6, Obstacle::Secure)];
+    for (workers, (caller, callee, why)) in [1, 2].into_iter().flat_map(|workers| families.map(|family| (workers, family))) {
+        let Some(mut call) = Call::new(caller, callee, workers) else { return };
+        call.talk(0..500);
+        let [a, b] = call.counters();
+        assert_eq!((a.rtp_in, a.rtp_out, a.rtp_lost), (500, 500, 0));
+        assert_eq!((b.rtp_in, b.rtp_out, b.rtp_lost), (500, 500, 0));
+        assert_eq!((a.rtp_in_octets, b.rtp_in_octets), (500 * (172 + 16), 500 * 172));
+        if workers == 1 {
+            assert_eq!([a.tier, b.tier], [Tier::AfXdp(why); 2]);
+        }
+        for counters in [a, b] {
+            let refused = counters.stray_source + counters.malformed + counters.discarded + counters.send_failed;
+            assert_eq!(refused, 0, "{counters:?}");
+        }
+    }
+}
+
+/// What the kernel can carry goes down to it from the rings, and comes up to them again.
+#[test]
+fn keys_that_come_and_go_lose_nothing() {
+    let Some(mut call) = Call::new(&V4, &V4, 1) else { return };
+    call.talk(0..10);
+    for round in 1..5u16 {
+        call.plan(A, &call.plain(B, 0));
+        call.counters();
+        for n in round * 100..round * 100 + 20 {
+            call.peers[0].send_to(&rtp(1, n), call.ports[0]).unwrap();
+            call.arrives_plain(&rtp(1, n));
+        }
+        assert_eq!(call.counters()[0].tier, Tier::Kernel);
+        call.plan(A, &call.secure());
+        call.counters();
+        call.talk(round * 100 + 20..round * 100 + 40);
+        assert_eq!(call.counters().map(|counters| counters.tier), [Tier::AfXdp(Obstacle::Secure); 2]);
+    }
+    let [a, b] = call.counters();
+    assert_eq!((a.rtp_in, b.rtp_out, b.rtp_in, a.rtp_out), (10 + 4 * 40, 10 + 4 * 40, 10 + 4 * 20, 10 + 4 * 20));
+}
+
+/// Where the kernel does not know the neighbour, it sends itself, and finds out.
+#[test]
+fn a_neighbour_that_is_forgotten_is_found_again() {
+    for addresses in [&V4, &V6] {
+        let Some(mut call) = Call::new(addresses, addresses, 1) else { return };
+        call.talk(0..10);
+        for round in 1..4 {
+            call.network.node.ip("neigh flush dev m1");
+            call.network.node.ip("neigh flush dev m2");
+            call.talk(round * 10..round * 10 + 10);
+        }
+        let [a, b] = call.counters();
+        assert_eq!((a.rtp_out, b.rtp_out, a.send_failed + b.send_failed), (40, 40, 0));
+    }
+}
+
+/// Long packets that come in pieces are the kernel's, and what is damaged or a stranger's goes nowhere.
+#[test]
+fn what_is_no_whole_datagram_of_the_peer_is_not_taken_for_one() {
+    let Some(mut call) = Call::new(&V4, &V4, 1) else { return };
+    call.talk(0..10);
+    let stray = call.network.callee.socket("10.77.2.1:0");
+    (0..20).for_each(|n| drop(stray.send_to(&rtp(9, n), call.ports[1]).unwrap()));
+    // Of a size that the kernel cuts in two, and that the relay has no room for.
+    call.peers[1].send_to(&[0x80; 1_600], call.ports[1]).unwrap();
+    let mut forged = rtp(1, 10);
+    forged.extend([0; 16]);
+    call.peers[0].send_to(&forged, call.ports[0]).unwrap();
+    call.talk(11..20);
+    let deadline = Instant::now() + PATIENCE;
+    let told = loop {
+        let [a, b] = call.counters();
+        let told = (b.stray_source, b.malformed, a.auth_failed);
+        if told == (20, 1, 1) || Instant::now() > deadline {
+            break told;
+        }
+    };
+    assert_eq!(told, (20, 1, 1));
+}
+
+/// Legs of one shared port are told apart in frames as in datagrams, on whichever worker they live.
+#[test]
+fn legs_behind_one_port_are_told_apart() {
+    for workers in [1, 2] {
+        let Some(mut call) = Call::new(&V4, &V4, workers) else { return };
+        let (relay, rtp_at): (_, SocketAddr) = (call.relay.clone(), format!("{}:0", V4.inner).parse().unwrap());
+        let shared = PortId(3);
+        call.ports[0] = call.network.node.run(move || {
+            relay.command(RelayCommand::Open { port: shared, call: CallId(1), rtp: rtp_at, rtcp: None, shared: true });
+            relay.local(shared).expect("the port is open").rtp
+        });
+        let mut plan = call.secure();
+        plan.receive.latch = Latch::Exact(call.peers[0].local_addr().unwrap());
+        plan.receive.fragment = Some("ours".into());
+        call.plan(shared, &plan);
+        call.plan(B, &call.plain(shared, 1));
+        call.talk(0..200);
+        let stranger = call.network.caller.socket("10.77.1.1:0");
+        (0..20).for_each(|n| drop(stranger.send_to(&rtp(9, n), call.ports[0]).unwrap()));
+        call.talk(200..210);
+        let deadline = Instant::now() + PATIENCE;
+        while call.relay.strangers() < 20 {
+            assert!(Instant::now() < deadline, "strangers are counted: {}", call.relay.strangers());
+        }
+        assert_eq!((call.relay.strangers(), call.relay.handed_lost()), (20, 0));
+        call.relay.command(RelayCommand::Close { port: shared });
+    }
+}
+
+#[test]
+fn without_the_privilege_the_reason_is_told() {
+    let Some(network) = Network::new() else { return };
+    let told = network.node.run(|| {
+        let config = |names: &[&str]| RelayConfig {
+            workers: 1,
+            af_xdp: names.iter().map(ToString::to_string).collect(),
+            ..RelayConfig::default()
+        };
+        let start = |names| Relay::start(config(names), Arc::new(|_| true)).unwrap().without_af_xdp().to_vec();
+        let missing = start(&["nowhere0", "lo"]);
+        let mut sets = rustix::thread::capabilities(None).unwrap();
+        sets.effective = rustix::thread::CapabilitySet::empty();
+        rustix::thread::set_capabilities(None, sets).unwrap();
+        [missing, start(&["m1"])]
+    });
+    if told[0].first().is_some_and(|(_, why)| why.obstacle == Obstacle::NotBuilt) {
+        eprintln!("left out: built without clang");
+        return;
+    }
+    let words: Vec<String> = told[0].iter().map(|(name, why)| format!("{name}: {}", why.detail)).collect();
+    assert_eq!(words, ["nowhere0: there is no such interface", "lo: it is no Ethernet interface"]);
+    assert!(matches!(&told[1][..], [(name, why)] if name == "m1" && why.obstacle == Obstacle::NotPermitted), "{told:?}");
+}
