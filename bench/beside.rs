@@ -135,16 +135,18 @@ pub fn run(options: &Options, folder: &Path) -> io::Result<Report> {
 
 fn measure(part: Part, link: &Link, options: &Options, folder: &Path) -> io::Result<Table> {
     let plain = [Subject::Rtpengine, Subject::Sockets, Subject::Kernel];
+    let secured = [Subject::Rtpengine, Subject::Sockets, Subject::AfXdp];
+    let all = [Subject::Rtpengine, Subject::Sockets, Subject::AfXdp, Subject::Kernel];
     let cost = |load, both, subjects: &[Subject]| cpu(link, options, load, both, subjects);
     match part {
         Part::Plain => cost(Load::Plain, false, &plain),
         Part::Both => cost(Load::Plain, true, &plain),
-        Part::Sdes => cost(Load::Sdes, false, &plain[..2]),
-        Part::Dtls => cost(Load::Dtls, false, &plain[..2]),
+        Part::Sdes => cost(Load::Sdes, false, &secured),
+        Part::Dtls => cost(Load::Dtls, false, &secured),
         Part::Handshakes => handshakes::table(link, &plain[..2], HANDSHAKES, options.rounds),
         Part::Opus => cost(Load::Opus, true, &plain[..2]),
-        Part::Delay => delay(link, options, &plain),
-        Part::Highest => highest(link, options, &plain),
+        Part::Delay => delay(link, options, &all),
+        Part::Highest => highest(link, options, &all),
         Part::Memory => memory(link, &plain[..2]),
         Part::Curve => curve::table(link, options, &plain, folder),
     }

@@ -8,6 +8,9 @@ pub const PEER: &str = "10.77.1.1";
 /// Address of what is measured.
 pub const NODE: &str = "10.77.1.2";
 
+/// The node's end of the link.
+pub const DEVICE: &str = "m1";
+
 /// UDP packets that come in are dropped before anybody looks at them, or no more.
 pub fn drops(host: &Host, device: &str, on: bool) -> io::Result<()> {
     if on {
@@ -41,7 +44,7 @@ impl Link {
     /// Needs the right to make namespaces.
     pub fn new() -> io::Result<Link> {
         let link = Link { peer: Host::new()?, node: Host::new()? };
-        link.node.connect(("m1", &format!("{NODE}/24")), &link.peer, ("eth0", &format!("{PEER}/24")))?;
+        link.node.connect((DEVICE, &format!("{NODE}/24")), &link.peer, ("eth0", &format!("{PEER}/24")))?;
         Ok(link)
     }
 }

@@ -1,7 +1,7 @@
 //! Calls that a relay is given: what the caller offers, what the callee answers, and the relay of our own that carries them.
 
 use crate::media::{self, CASES};
-use crate::namespaces::{NODE, PEER};
+use crate::namespaces::{DEVICE, NODE, PEER};
 use ringfort_base::entropy::Seeded;
 use ringfort_base::{CallId, PortId, Time};
 use ringfort_media::plan::{
@@ -123,9 +123,27 @@ pub fn dtls_caller(number: usize, identity: &Arc<DtlsIdentity>) -> io::Result<Le
 #[derive(clap::Args)]
 pub struct ServeOptions {
     calls: usize,
-    #[arg(action = clap::ArgAction::Set)]
-    kernel: bool,
+    tier: ServedBy,
     load: Load,
+}
+
+/// What the relay may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ServedBy {
+    Sockets,
+    Kernel,
+    AfXdp,
+}
+
+impl ServedBy {
+    /// As the command line has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            ServedBy::Sockets => "sockets",
+            ServedBy::Kernel => "kernel",
+            ServedBy::AfXdp => "af-xdp",
+        }
+    }
 }
 
 /// What a leg's own thread hears.
@@ -137,11 +155,15 @@ enum News {
 /// Runs the relay for the measuring process: reads offers where each call has its own, tells the ports and answers, then serves until its
 /// input ends.
 pub fn serve(options: &ServeOptions) -> io::Result<()> {
-    let config = RelayConfig { kernel: options.kernel, ..RelayConfig::default() };
+    let af_xdp = if options.tier == ServedBy::AfXdp { vec![DEVICE.to_string()] } else { Vec::new() };
+    let config = RelayConfig { kernel: options.tier == ServedBy::Kernel, af_xdp, ..RelayConfig::default() };
     let (news, hears): (Sender<News>, Receiver<News>) = channel();
     let told = news.clone();
     let relay = Relay::start(config, Arc::new(move |event| told.send(News::Relay(event)).is_ok()))?;
     if let Some(why) = relay.without_kernel().filter(|why| !why.is_chosen()) {
+        return Err(Error::other(why.to_string()));
+    }
+    if let Some((_, why)) = relay.without_af_xdp().first() {
         return Err(Error::other(why.to_string()));
     }
     let mut input = BufReader::new(std::io::stdin()).lines();

@@ -1,6 +1,6 @@
 //! What is measured: rtpengine, and the tiers of our own relay, each with its calls.
 
-use super::calls::{Load, dtls_caller};
+use super::calls::{Load, ServedBy, dtls_caller};
 use crate::load::{self, Guard};
 use crate::namespaces::Link;
 use crate::rtpengine;
@@ -17,6 +17,7 @@ pub enum Subject {
     Nobody,
     Rtpengine,
     Sockets,
+    AfXdp,
     Kernel,
 }
 
@@ -26,6 +27,7 @@ impl Subject {
             Subject::Nobody => "nobody",
             Subject::Rtpengine => "rtpengine",
             Subject::Sockets => "Ringfort, sockets",
+            Subject::AfXdp => "Ringfort, AF_XDP",
             Subject::Kernel => "Ringfort, kernel",
         }
     }
@@ -60,7 +62,9 @@ impl Running {
                 let guard = rtpengine::start(&link.node)?;
                 (Some(guard), rtpengine::set_up(&link.node, load, offers)?)
             }
-            Subject::Sockets | Subject::Kernel => own(link, subject == Subject::Kernel, load, offers)?,
+            Subject::Sockets => own(link, ServedBy::Sockets, load, offers)?,
+            Subject::AfXdp => own(link, ServedBy::AfXdp, load, offers)?,
+            Subject::Kernel => own(link, ServedBy::Kernel, load, offers)?,
         };
         for (caller, (_, answer)) in callers.iter_mut().zip(&agreed) {
             caller.receive_answer(Time::ZERO, answer.as_bytes()).map_err(Error::other)?;
@@ -81,9 +85,9 @@ impl Running {
 /// Ports and answer of each call.
 pub type Agreed = Vec<([u16; 2], String)>;
 
-fn own(link: &Link, kernel: bool, load: Load, offers: Vec<String>) -> io::Result<(Option<Guard>, Agreed)> {
+fn own(link: &Link, tier: ServedBy, load: Load, offers: Vec<String>) -> io::Result<(Option<Guard>, Agreed)> {
     let program = std::env::current_exe()?;
-    let arguments = [offers.len().to_string(), kernel.to_string(), load.word().to_string()];
+    let arguments = [offers.len().to_string(), tier.word().to_string(), load.word().to_string()];
     let start = move || Command::new(program).arg("serve").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut guard = Guard(link.node.run(start)??);
     let out = guard.0.stdout.take().ok_or_else(|| Error::other("no output"))?;

@@ -3,6 +3,7 @@
 use crate::bell::{Bell, ROUTES};
 use crate::descent::Descent;
 use crate::directory::{Directory, Tenant};
+use crate::homes::{self, Homes};
 use crate::kernel::{Kernel, Unavailable};
 use crate::outbox::{Outbox, Sink};
 use crate::port::Sockets;
@@ -16,7 +17,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use ringfort_base::entropy::Seeded;
 use ringfort_base::limits::{MEDIA_PORTS_MAX, RELAY_HANDED_MAX, SHARED_PORTS_MAX};
 use ringfort_base::{CallId, PortId, Time};
-use ringfort_media::plan::{Component, FlowPlan, Latch, PortPositions, RelayCommand, RelayEvent};
+use ringfort_media::plan::{Component, FlowPlan, Latch, PortPositions, RelayCommand, RelayEvent, Source, Speech};
 use ringfort_media::tier::Obstacle;
 use std::collections::HashMap;
 use std::io;
@@ -70,6 +71,7 @@ pub struct LocalAddresses {
 
 /// Where an open port lives.
 struct Place {
+    call: CallId,
     worker: usize,
     local: LocalAddresses,
     /// It shares its socket with other legs.
@@ -77,10 +79,10 @@ struct Place {
 }
 
 /// What is open.
-#[derive(Default)]
 struct Places {
     ports: HashMap<PortId, Place>,
     shared: HashMap<SocketAddr, Arc<Shared>>,
+    homes: Homes,
 }
 
 impl Places {
@@ -212,14 +214,17 @@ impl Relay {
             false => Err(Unavailable { obstacle: Obstacle::Configured, detail: String::new() }),
         };
         let workers = config.workers.max(1);
-        let Steered { steering, mut queues, without: without_af_xdp } = steer(&config.af_xdp, workers);
+        let Steered { steering, mut queues, without: without_af_xdp } = steer(&config.af_xdp);
         let (lines, neighbours) = lines(workers, steering.is_some())?;
         let [strangers, lost] = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
         let common = Common { neighbours, kernel, steering, began: Instant::now(), sink, lost: lost.clone() };
-        let start = |(n, line)| Handle::start(n, line, queues.get_mut(n).map(std::mem::take).unwrap_or_default(), &config, &common);
+        let mut queues = |n| if n == homes::FRAMES { std::mem::take(&mut queues) } else { Vec::new() };
+        let start = |(n, line)| Handle::start(n, line, queues(n), &config, &common);
         let workers = lines.into_iter().enumerate().map(start).collect::<io::Result<_>>()?;
         let (without_kernel, began) = (common.kernel.err(), common.began);
-        Ok(Relay { workers, config, without_kernel, without_af_xdp, places: Mutex::default(), began, strangers, lost })
+        let homes = Homes::new(config.workers.max(1), common.steering.is_some());
+        let places = Mutex::new(Places { ports: HashMap::new(), shared: HashMap::new(), homes });
+        Ok(Relay { workers, config, without_kernel, without_af_xdp, places, began, strangers, lost })
     }
 
     /// Why nothing is carried by the kernel. `None`: it may be.
@@ -239,6 +244,7 @@ impl Relay {
             RelayCommand::Open { port, call, rtp, rtcp, shared } => self.open(port, call, Wanted { rtp, rtcp, shared }),
             RelayCommand::Move { port, call } => self.shift(port, call),
             RelayCommand::Plan { port, plan } => {
+                self.make_room(port, &plan);
                 self.known_by(port, &plan);
                 self.give(port, Work::Plan { port, plan, given: Instant::now() });
             }
@@ -299,24 +305,48 @@ impl Relay {
     }
 
     fn open(&self, port: PortId, call: CallId, wanted: Wanted) {
-        let worker = worker_of(call, self.workers.len());
-        if let Err(error) = self.bind(port, worker, wanted) {
+        let worker = self.places().homes.of(call);
+        if let Err(error) = self.bind(port, (call, worker), wanted) {
             self.workers[worker].give(Work::Tell(RelayEvent::OpenFailed { port, error: error.to_string() }));
         }
     }
 
     /// The port leaves its worker for that of `call`. Commands that come after this one find it there.
     fn shift(&self, port: PortId, call: CallId) {
-        let to = worker_of(call, self.workers.len());
         let mut places = self.places();
+        let Some(before) = places.ports.get(&port).map(|place| place.call) else { return };
+        let to = places.homes.of(call);
+        places.homes.leave(before, port);
+        places.homes.enter(call, port);
+        if let Some(place) = places.ports.get_mut(&port) {
+            place.call = call;
+        }
+        self.carry(&mut places, port, to);
+    }
+
+    /// Codecs and mixing are work, and leave the worker that reads frames.
+    fn make_room(&self, port: PortId, plan: &FlowPlan) {
+        let works = |speech: &Speech| matches!(speech.what, Source::Port(_) | Source::Mix(_));
+        if !plan.audio.as_ref().and_then(|audio| audio.speak.as_ref()).is_some_and(works) {
+            return;
+        }
+        let mut places = self.places();
+        let Some(call) = places.ports.get(&port).map(|place| place.call) else { return };
+        let Some((to, ports)) = places.homes.part(call) else { return };
+        ports.into_iter().for_each(|port| self.carry(&mut places, port, to));
+    }
+
+    /// A port leaves its worker for another one.
+    fn carry(&self, places: &mut Places, port: PortId, to: usize) {
         let Some(place) = places.ports.get_mut(&port).filter(|place| place.worker != to) else { return };
-        let (from, shared) = (place.worker, place.shared.clone());
+        let (from, shared, call) = (place.worker, place.shared.clone(), place.call);
         // Packets of a shared port wait until the leg is there.
         let mut directory = shared.as_ref().map(|shared| shared.change());
         let (reply, carried) = bounded::<Box<Carried>>(1);
         self.workers[from].give(Work::Part { port, reply });
         let Ok(mut carried) = carried.recv_timeout(REPLY_MAX) else {
             places.ports.remove(&port);
+            places.homes.leave(call, port);
             directory.iter_mut().for_each(|directory| directory.leave(port));
             let error = "the port did not leave its worker".to_string();
             return self.workers[to].give(Work::Tell(RelayEvent::OpenFailed { port, error }));
@@ -329,7 +359,7 @@ impl Relay {
         directory.iter_mut().for_each(|directory| directory.moved(port, to));
     }
 
-    fn bind(&self, port: PortId, worker: usize, wanted: Wanted) -> io::Result<()> {
+    fn bind(&self, port: PortId, (call, worker): (CallId, usize), wanted: Wanted) -> io::Result<()> {
         let mut places = self.places();
         if places.ports.contains_key(&port) {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the port is open already"));
@@ -338,16 +368,17 @@ impl Relay {
             return Err(io::Error::other("as many media ports as the node may have are open"));
         }
         let (place, sockets) = match wanted.shared {
-            true => self.enter(&mut places, Tenant { port, worker }, wanted.rtp)?,
-            false => self.bind_own(worker, wanted)?,
+            true => self.enter(&mut places, call, Tenant { port, worker }, wanted.rtp)?,
+            false => self.bind_own(call, worker, wanted)?,
         };
         places.ports.insert(port, place);
+        places.homes.enter(call, port);
         drop(places);
         self.workers[worker].give(Work::Open { port, sockets });
         Ok(())
     }
 
-    fn bind_own(&self, worker: usize, Wanted { rtp, rtcp, .. }: Wanted) -> io::Result<(Place, Sockets)> {
+    fn bind_own(&self, call: CallId, worker: usize, Wanted { rtp, rtcp, .. }: Wanted) -> io::Result<(Place, Sockets)> {
         let sockets = Sockets::bind(rtp, rtcp, &self.config)?;
         // The system is asked only where it chose the port.
         let bound = |component, asked: SocketAddr| match sockets.of(component) {
@@ -356,11 +387,11 @@ impl Relay {
         };
         let rtcp = rtcp.map(|asked| bound(Component::Rtcp, asked)).transpose()?;
         let local = LocalAddresses { rtp: bound(Component::Rtp, rtp)?, rtcp };
-        Ok((Place { worker, local, shared: None }, sockets))
+        Ok((Place { call, worker, local, shared: None }, sockets))
     }
 
     /// A leg joins those at a shared port. The first one opens it.
-    fn enter(&self, places: &mut Places, tenant: Tenant, address: SocketAddr) -> io::Result<(Place, Sockets)> {
+    fn enter(&self, places: &mut Places, call: CallId, tenant: Tenant, address: SocketAddr) -> io::Result<(Place, Sockets)> {
         let shared = match places.shared.get(&address) {
             Some(shared) => shared.clone(),
             None => self.share(places, address)?,
@@ -368,7 +399,7 @@ impl Relay {
         shared.change().enter(tenant);
         let socket = shared.sockets.get(tenant.worker).ok_or(io::ErrorKind::NotFound)?.clone();
         let local = LocalAddresses { rtp: shared.local, rtcp: None };
-        Ok((Place { worker: tenant.worker, local, shared: Some(shared) }, Sockets::Shared(socket)))
+        Ok((Place { call, worker: tenant.worker, local, shared: Some(shared) }, Sockets::Shared(socket)))
     }
 
     fn share(&self, places: &mut Places, address: SocketAddr) -> io::Result<Arc<Shared>> {
@@ -383,7 +414,9 @@ impl Relay {
     fn close(&self, port: PortId) {
         self.give(port, Work::Close { port });
         let mut places = self.places();
-        let Some(shared) = places.ports.remove(&port).and_then(|place| place.shared) else { return };
+        let Some(Place { call, shared, .. }) = places.ports.remove(&port) else { return };
+        places.homes.leave(call, port);
+        let Some(shared) = shared else { return };
         let mut directory = shared.change();
         directory.leave(port);
         if directory.is_empty() {
@@ -433,14 +466,13 @@ impl Relay {
 struct Steered {
     /// `None`: none of them is.
     steering: Option<Arc<Steering>>,
-    /// Their queues, worker for worker.
-    queues: Vec<Vec<Queue>>,
+    queues: Vec<Queue>,
     without: Vec<(String, Unavailable)>,
 }
 
-/// Steers what comes by these interfaces, and deals their queues out to the workers.
-fn steer(names: &[String], workers: usize) -> Steered {
-    let mut steered = Steered { queues: (0..workers).map(|_| Vec::new()).collect(), ..Steered::default() };
+/// Steers what comes by these interfaces.
+fn steer(names: &[String]) -> Steered {
+    let mut steered = Steered::default();
     if names.is_empty() {
         return steered;
     }
@@ -450,11 +482,11 @@ fn steer(names: &[String], workers: usize) -> Steered {
     };
     for name in names {
         match steering.raise(name) {
-            Ok(queues) => queues.into_iter().enumerate().for_each(|(n, queue)| steered.queues[n % workers].push(queue)),
+            Ok(queues) => steered.queues.extend(queues),
             Err(why) => steered.without.push((name.clone(), why)),
         }
     }
-    steered.steering = steered.queues.iter().any(|queues| !queues.is_empty()).then(|| Arc::new(steering));
+    steered.steering = (!steered.queues.is_empty()).then(|| Arc::new(steering));
     steered
 }
 
@@ -465,28 +497,8 @@ struct Wanted {
     shared: bool,
 }
 
-/// All ports of a call live on one worker. Calls are numbered, so a multiplicative hash (golden ratio) spreads them.
-fn worker_of(call: CallId, workers: usize) -> usize {
-    let hash = call.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    ((u128::from(hash) * workers as u128) >> 64) as usize
-}
-
 fn ask(worker: &Handle, ports: Vec<PortId>) -> Receiver<Vec<(PortId, PortPositions)>> {
     let (reply, answer) = bounded(1);
     worker.give(Work::Positions { ports, reply });
     answer
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn calls_spread_over_the_workers() {
-        for workers in [1, 2, 3, 8] {
-            let mut calls = vec![0; workers];
-            (0..800).for_each(|call| calls[worker_of(CallId(call), workers)] += 1);
-            assert!(calls.iter().all(|n| n * workers > 700), "{calls:?}");
-        }
-    }
 }

@@ -5,6 +5,7 @@
 //! | file | stop |
 //! |---|---|
 //! | `command.rs` | [`Relay`]: what the core holds; binds sockets, hands commands to workers |
+//! | `homes.rs` | on which worker a call lives |
 //! | `shared.rs`, `directory.rs` | a port that all browsers share, and who is behind it |
 //! | `worker.rs` | one thread: waits on its sockets, receives into its own buffers |
 //! | `path.rs` | [`Flows`]: classify, judge, across to the destination port, out; knows no sockets |
@@ -34,6 +35,7 @@ mod descent;
 pub mod directory;
 pub mod flow;
 pub mod frame;
+mod homes;
 mod kernel;
 mod latch;
 pub mod memory;

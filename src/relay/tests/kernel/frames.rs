@@ -125,7 +125,7 @@ impl Call {
                 found.insert(port, *counters);
             }
             if let (Some(a), Some(b)) = (found.get(&A), found.get(&B)) {
-                return [a.clone(), b.clone()];
+                return [*a, *b];
             }
         }
         panic!("no counters");
@@ -142,9 +142,7 @@ fn secured_calls_pass_as_frames() {
         assert_eq!((a.rtp_in, a.rtp_out, a.rtp_lost), (500, 500, 0));
         assert_eq!((b.rtp_in, b.rtp_out, b.rtp_lost), (500, 500, 0));
         assert_eq!((a.rtp_in_octets, b.rtp_in_octets), (500 * (172 + 16), 500 * 172));
-        if workers == 1 {
-            assert_eq!([a.tier, b.tier], [Tier::AfXdp(why); 2]);
-        }
+        assert_eq!([a.tier, b.tier], [Tier::AfXdp(why); 2]);
         for counters in [a, b] {
             let refused = counters.stray_source + counters.malformed + counters.discarded + counters.send_failed;
             assert_eq!(refused, 0, "{counters:?}");
@@ -196,7 +194,7 @@ fn what_is_no_whole_datagram_of_the_peer_is_not_taken_for_one() {
     let Some(mut call) = Call::new(&V4, &V4, 1) else { return };
     call.talk(0..10);
     let stray = call.network.callee.socket("10.77.2.1:0");
-    (0..20).for_each(|n| drop(stray.send_to(&rtp(9, n), call.ports[1]).unwrap()));
+    (0..20).for_each(|n| assert!(stray.send_to(&rtp(9, n), call.ports[1]).is_ok()));
     // Of a size that the kernel cuts in two, and that the relay has no room for.
     call.peers[1].send_to(&[0x80; 1_600], call.ports[1]).unwrap();
     let mut forged = rtp(1, 10);
@@ -232,7 +230,7 @@ fn legs_behind_one_port_are_told_apart() {
         call.plan(B, &call.plain(shared, 1));
         call.talk(0..200);
         let stranger = call.network.caller.socket("10.77.1.1:0");
-        (0..20).for_each(|n| drop(stranger.send_to(&rtp(9, n), call.ports[0]).unwrap()));
+        (0..20).for_each(|n| assert!(stranger.send_to(&rtp(9, n), call.ports[0]).is_ok()));
         call.talk(200..210);
         let deadline = Instant::now() + PATIENCE;
         while call.relay.strangers() < 20 {
