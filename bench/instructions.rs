@@ -4,7 +4,6 @@
 //! The program runs itself under callgrind, twice for each part, with different numbers of repetitions: the difference is free of what
 //! happens once. Only what runs within [`counted`] is collected.
 
-use crate::call::World;
 use crate::report::{Report, Row, Table};
 use crate::{call, register};
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use ringfort_base::event::Mode;
 use ringfort_base::{Hop, Time, Transport, Wall};
 use ringfort_call::config::Snapshot;
 use ringfort_call::route::{self, NoTrace, Question, Source};
+use ringfort_call::trial;
 use ringfort_media::sdp::Sdp;
 use ringfort_sip::Message;
 use ringfort_sip::message::Builder;
@@ -130,18 +130,16 @@ fn total(file: &Path) -> Option<u64> {
 fn repeat(part: Part, times: u64) {
     match part {
         Part::Parse => {
-            let invite = Bytes::from(call::invite(1));
+            let invite = Bytes::from(trial::invite(1));
             (0..times).for_each(|_| drop(counted(|| Message::parse(invite.clone()))));
         }
-        Part::Sdp => (0..times).for_each(|_| drop(counted(|| Sdp::parse(call::SDP.as_bytes())))),
+        Part::Sdp => (0..times).for_each(|_| drop(counted(|| Sdp::parse(trial::SDP.as_bytes())))),
         Part::Route => route(times),
         Part::Transaction => transaction(times),
         Part::Register => register::repeat(times),
         Part::Call => {
-            let mut world = World::new(200);
-            for _ in 0..times {
-                black_box(world.call());
-            }
+            let Ok(mut trial) = call::begin(200) else { return };
+            (0..times).for_each(|_| drop(black_box(call::call(&mut trial))));
         }
     }
 }
@@ -166,7 +164,7 @@ fn route(times: u64) {
 
 fn transaction(times: u64) {
     let mut layer = Transactions::new(Timers::default(), &mut Seeded::new(1));
-    let hop = Hop { transport: Transport::Udp, remote: call::CALLER, local: None, flow: None };
+    let hop = Hop { transport: Transport::Udp, remote: trial::CALLER, local: None, flow: None };
     for n in 0..times {
         let now = Time::from_millis(n * 40_000);
         let request = Message::parse(Bytes::from(call::outside("OPTIONS", n)));

@@ -2,17 +2,10 @@
 
 use crate::allocations;
 use crate::report::{Report, Row, Table};
-use ringfort_base::Time;
-use ringfort_base::entropy::Seeded;
-use ringfort_media::audio::{Codec, Ear, Heard, Hearing, Mouth, Speaking};
-use std::hint::black_box;
+use ringfort_media::audio::Codec;
+use ringfort_media::audio::trial::{Crossing, PACKET_MS, PACKETS_A_SECOND, WARM_S, packets};
 use std::io;
 use std::time::Instant;
-
-/// Audio of one packet.
-const PACKET_MS: u32 = 20;
-/// Packets of one stream that are measured at a time: a second.
-const BATCH: usize = 50;
 
 /// How much to measure.
 #[derive(clap::Args)]
@@ -43,7 +36,7 @@ pub fn run(options: &Options) -> io::Result<Report> {
         title: "Transcoding".into(),
         method: format!(
             "A packet of {PACKET_MS} ms of something like speech through jitter buffer, decoder and encoder to a packet, in memory, on one \
-             thread; {} calls in turn, median over batches of {BATCH} packets of a call. Opus comes as browsers send it (48 kHz, 32 kbit/s) \
+             thread; {} calls in turn, median over batches of {PACKETS_A_SECOND} packets of a call. Opus comes as browsers send it (48 kHz, 32 kbit/s) \
              and is sent at the other side's rate with in-band redundancy. A call is both directions.",
             options.calls.max(1)
         ),
@@ -64,77 +57,19 @@ fn row(a: Codec, b: Codec, options: &Options) -> Option<Row> {
 
 /// Microseconds and allocations a packet.
 fn direction(from: Codec, to: Codec, options: &Options) -> Option<(f64, f64)> {
-    let packets = packets(from, options.seconds.max(3))?;
-    let mut calls = (0..options.calls.max(1)).map(|_| Call::new(from, to)).collect::<Option<Vec<_>>>()?;
+    let packets = packets(from, options.seconds.max(WARM_S + 1))?;
+    let mut calls = (0..options.calls.max(1)).map(|_| Crossing::new(from, to)).collect::<Option<Vec<_>>>()?;
     let (mut times, mut allocated) = (Vec::new(), 0);
-    for (second, batch) in packets.chunks(BATCH).enumerate() {
+    for (second, batch) in packets.chunks(PACKETS_A_SECOND).enumerate() {
         for call in &mut calls {
             let (before, start) = (allocations::count(), Instant::now());
-            call.pass(second * BATCH, batch);
-            // The jitter buffer has room for 64 packets: two seconds warm up.
-            if second > 1 {
+            call.pass(second * PACKETS_A_SECOND, batch);
+            if second >= WARM_S {
                 times.push(start.elapsed().as_secs_f64() * 1e6 / batch.len() as f64);
                 allocated += allocations::count() - before;
             }
         }
     }
     times.sort_by(f64::total_cmp);
-    Some((*times.get(times.len() / 2)?, allocated as f64 / (times.len() * BATCH) as f64))
-}
-
-struct Call {
-    ear: Ear,
-    mouth: Mouth,
-    pcm: Vec<i16>,
-}
-
-fn payload(codec: Codec) -> u8 {
-    codec.static_payload().unwrap_or(111)
-}
-
-fn mouth(codec: Codec, source_hz: u32) -> Option<Mouth> {
-    let ptime_ms = PACKET_MS;
-    let speaking = Speaking { payload: payload(codec), codec, source_hz, ptime_ms, events: None, comfort_noise: None, ssrc: 1 };
-    Mouth::new(&speaking, &mut Seeded::new(1))
-}
-
-impl Call {
-    fn new(from: Codec, to: Codec) -> Option<Call> {
-        let ear = Ear::new(&Hearing { payloads: vec![(payload(from), Heard::Speech(from))], in_band: false });
-        let mouth = mouth(to, from.rate_hz())?;
-        let pcm = vec![0; (mouth.rate_hz() / 1_000 * PACKET_MS) as usize];
-        Some(Call { ear, mouth, pcm })
-    }
-
-    fn pass(&mut self, first: usize, packets: &[Vec<u8>]) {
-        let mut out = [0; 1_500];
-        for (n, packet) in packets.iter().enumerate() {
-            let now = Time::from_millis((first + n) as u64 * u64::from(PACKET_MS));
-            self.ear.receive(now, packet);
-            self.ear.play(now, self.mouth.rate_hz(), &mut self.pcm);
-            black_box(self.mouth.speak(now, &self.pcm, &mut out));
-        }
-    }
-}
-
-/// What a peer sends: a gliding voice with overtones that swells and ebbs, and a little breath.
-pub fn packets(codec: Codec, seconds: usize) -> Option<Vec<Vec<u8>>> {
-    let mut mouth = mouth(codec, codec.rate_hz())?;
-    let rate = mouth.rate_hz() as usize;
-    let (mut random, mut phase) = (Seeded::new(3), 0.0f64);
-    let sample = |n: usize| {
-        let t = n as f64 / rate as f64;
-        phase += std::f64::consts::TAU * (130.0 + 30.0 * (5.7 * t).sin()) / rate as f64;
-        let part = |(overtone, level): (f64, f64)| (phase * overtone).sin() * level;
-        let voice: f64 = [(1.0, 1.0), (2.0, 0.8), (4.0, 0.5), (7.0, 0.35), (11.0, 0.2), (20.0, 0.1)].map(part).iter().sum();
-        (voice * (7.2 * t).sin().powi(2) * 4_000.0 + random.below(200) as f64 - 100.0) as i16
-    };
-    let pcm: Vec<i16> = (0..rate * seconds).map(sample).collect();
-    let packet = |(n, pcm): (usize, &[i16])| {
-        let mut out = vec![0; 1_500];
-        let len = mouth.speak(Time::from_millis(n as u64 * u64::from(PACKET_MS)), pcm, &mut out)?;
-        out.truncate(len);
-        Some(out)
-    };
-    pcm.chunks(rate / 1_000 * PACKET_MS as usize).enumerate().map(packet).collect()
+    Some((*times.get(times.len() / 2)?, allocated as f64 / (times.len() * PACKETS_A_SECOND) as f64))
 }

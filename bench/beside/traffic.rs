@@ -4,8 +4,8 @@ use super::calls::{Load, PORTS, profile};
 use super::subject::Running;
 use crate::media::{BUFFER, PACKET, Stream};
 use crate::namespaces::{Link, NODE, PEER};
-use crate::transcode;
 use ringfort_media::audio::Codec;
+use ringfort_media::audio::trial;
 use ringfort_media::plan::{Destination, DiscardReason};
 use std::io::{self, Error};
 use std::net::{SocketAddr, UdpSocket};
@@ -38,7 +38,7 @@ impl Sender {
         let socket = |port: u16| link.peer.run(move || UdpSocket::bind(format!("{PEER}:{port}")))?;
         let sockets = [socket(PORTS[0])?, socket(PORTS[1])?];
         // Nobody reads them here; what comes is dropped before.
-        let speech = |codec| transcode::packets(codec, SPEECH_S).map(Arc::new).ok_or_else(|| Error::other("no codec"));
+        let speech = |codec| trial::packets(codec, SPEECH_S).map(Arc::new).ok_or_else(|| Error::other("no codec"));
         let opus = if load == Load::Opus { Some((speech(Codec::Opus)?, speech(Codec::Pcma)?)) } else { None };
         let mut streams = Vec::new();
         for (n, ports) in running.ports.iter().enumerate() {

@@ -26,6 +26,7 @@ mod side;
 pub mod status;
 pub mod survive;
 mod timers;
+pub mod trial;
 mod wake;
 
 pub use context::Output;

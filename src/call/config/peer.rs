@@ -26,6 +26,11 @@ impl PeerAddress {
     pub fn uri_host(&self) -> Host {
         self.host.parse::<IpAddr>().map_or_else(|_| Host::Domain(self.host.clone()), Host::from)
     }
+
+    /// What is looked up (RFC 3263).
+    pub(super) fn target(&self, transport: Option<Transport>) -> Target {
+        Target::new(&self.host, self.port, transport, false)
+    }
 }
 
 impl fmt::Display for PeerAddress {
@@ -91,10 +96,10 @@ fn interval() -> u32 {
 fn patience() -> u32 {
     1_000
 }
-fn failures() -> u32 {
+pub(super) fn failures() -> u32 {
     2
 }
-fn hold_down() -> u32 {
+pub(super) fn hold_down() -> u32 {
     10_000
 }
 
@@ -272,15 +277,14 @@ impl TrunkSection {
 
     /// What is looked up (RFC 3263).
     pub fn target(&self) -> Target {
-        let address = self.outbound_proxy.as_ref().unwrap_or(&self.address);
-        Target::new(&address.host, address.port, self.transport, false)
+        self.outbound_proxy.as_ref().unwrap_or(&self.address).target(self.transport)
     }
 }
 
 impl CloudSection {
     /// What is looked up (RFC 3263).
     pub fn target(&self) -> Target {
-        Target::new(&self.address.host, self.address.port, self.transport, false)
+        self.address.target(self.transport)
     }
 }
 
@@ -302,13 +306,14 @@ fn register_expires() -> u32 {
     600
 }
 
+/// How a section of a peer says that it is watched.
 macro_rules! supervision {
     ($section:ty) => {
         impl $section {
             /// How it is watched.
-            pub fn supervision(&self) -> Supervision {
-                let ms = |v: u32| Duration::from_millis(v.into());
-                Supervision {
+            pub fn supervision(&self) -> crate::config::peer::Supervision {
+                let ms = |v: u32| std::time::Duration::from_millis(v.into());
+                crate::config::peer::Supervision {
                     interval: ms(self.options_interval_ms),
                     patience: ms(self.patience_ms),
                     failures: self.failures.max(1),
@@ -318,5 +323,6 @@ macro_rules! supervision {
         }
     };
 }
+pub(super) use supervision;
 supervision!(CloudSection);
 supervision!(TrunkSection);

@@ -1,6 +1,6 @@
 //! `[[recorder]]` and `[[recording]]`: who records (RFC 7866), and which calls. Without a rule nothing is recorded.
 
-use super::peer::{AuthSection, PeerAddress, Supervision};
+use super::peer::{AuthSection, PeerAddress, failures, hold_down, supervision};
 use super::route::Pattern;
 use super::snapshot::Check;
 use super::{ConfigError, Snapshot};
@@ -11,7 +11,6 @@ use ringfort_sip::locate::Target;
 use ringfort_sip::uri::{Uri, escape_user};
 use serde::Deserialize;
 use std::collections::HashSet;
-use std::time::Duration;
 
 /// `[[recorder]]`: a session recording server.
 #[derive(Clone, Debug, Deserialize)]
@@ -56,17 +55,12 @@ fn interval() -> u32 {
 fn patience() -> u32 {
     4_000
 }
-fn failures() -> u32 {
-    2
-}
-fn hold_down() -> u32 {
-    10_000
-}
+supervision!(RecorderSection);
 
 impl RecorderSection {
     /// What is looked up (RFC 3263).
     pub fn target(&self) -> Target {
-        Target::new(&self.address.host, self.address.port, self.transport, false)
+        self.address.target(self.transport)
     }
 
     /// What it is called in requests.
@@ -82,17 +76,6 @@ impl RecorderSection {
     /// How what it gets is secured.
     pub fn security(&self) -> Security {
         Security { srtp: self.srtp, suites: self.srtp_suites.clone(), ..Security::default() }
-    }
-
-    /// How it is watched.
-    pub fn supervision(&self) -> Supervision {
-        let ms = |v: u32| Duration::from_millis(v.into());
-        Supervision {
-            interval: ms(self.options_interval_ms),
-            patience: ms(self.patience_ms),
-            failures: self.failures.max(1),
-            hold_down: ms(self.hold_down_ms),
-        }
     }
 }
 

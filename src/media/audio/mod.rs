@@ -25,6 +25,7 @@ mod resample;
 mod sound;
 mod stretch;
 pub mod tones;
+pub mod trial;
 
 pub use codec::Codec;
 pub use digit::Digit;
