@@ -139,6 +139,10 @@ pub const SERVER_ASIDE_MAX: Duration = Duration::from_secs(600);
 pub const RING_MAX: Duration = Duration::from_secs(180);
 /// A browser must complete ICE and DTLS within this time after the answer.
 pub const MEDIA_SETUP_MAX: Duration = Duration::from_secs(15);
+/// A browser whose consent ran out is asked so often in a row to begin ICE anew.
+pub const ICE_RESTARTS_MAX: u8 = 2;
+/// It gets this long for its answer, before it is asked again or the call ends.
+pub const ICE_RESTART_ANSWER: Duration = Duration::from_secs(10);
 
 /// Largest SDP body looked at, octets.
 pub const SDP_MAX: usize = 16_384;

@@ -379,6 +379,7 @@ impl Node {
             Wake::Reliable(call) => self.on_call(|calls, env| calls.repeat_reliable(env, call)),
             Wake::AskAlive(call) => self.on_call(|calls, env| calls.ask_whether_alive(env, call)),
             Wake::Media(call, side) => self.on_call(|calls, env| calls.media_timeout(env, call, side)),
+            Wake::IceRestart(call, side) => self.on_call(|calls, env| calls.ice_restart_due(env, call, side)),
             Wake::Recording(call) => self.on_call(|calls, env| calls.recording_due(env, call)),
             Wake::RecordingSound(call) => self.on_call(|calls, env| calls.announcement_overdue(env, call)),
             Wake::RecordOverdue(call) => self.on_call(|calls, env| calls.record_overdue(env, call)),

@@ -38,6 +38,8 @@ pub enum Wake {
     AskAlive(CallId),
     /// A leg's ICE, DTLS or deadline.
     Media(CallId, Side),
+    /// A browser that was asked to begin ICE anew has had its time.
+    IceRestart(CallId, Side),
     /// The counters of an ended call have not come.
     RecordOverdue(CallId),
     /// Look after this call's recorder, or try another one.

@@ -320,6 +320,11 @@ impl LegSession {
         self.pending = None;
     }
 
+    /// The next offer begins ICE anew, by other credentials (RFC 8839 4.4.1.1.1). Not while an offer is pending.
+    pub fn restart_ice(&mut self) {
+        self.ice = IceCredentials::generate(&mut self.reserve);
+    }
+
     /// A plain RTP leg gets another port. The peer hears of it by the next offer or answer.
     pub fn move_to(&mut self, port: PortId, address: MediaAddress) {
         (self.port, self.address) = (port, address);

@@ -115,6 +115,42 @@ fn a_browser_that_changes_its_network_goes_on() -> Outcome<()> {
     })
 }
 
+/// The page does not hear that its path broke, as a browser's page of another maker may not.
+const DEAF: &str = "{
+    const original = EventTarget.prototype.addEventListener;
+    RTCPeerConnection.prototype.addEventListener = function (type, ...rest) {
+        if (type !== 'iceconnectionstatechange') original.call(this, type, ...rest);
+    };
+}";
+
+/// Every socket of the browser is cut off, and its page does nothing about it: the node asks it to begin ICE anew, and the call goes on.
+#[test]
+fn the_node_has_a_silent_browser_begin_ice_anew() -> Outcome<()> {
+    play("interop-node-restarts-ice", |scene| {
+        let node = Node::start(scene, Site::new(scene)?.account("101").account("102"))?;
+        let mut chromium = chromium(scene)?;
+        chromium.open_phone("grace", &node.page(), "102", &password_of("102"), 1_000.0)?;
+        chromium.before_pages(DEAF)?;
+        chromium.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
+        chromium.dial("ada", "102")?;
+        chromium.click("grace", "answer")?;
+        chromium.await_tone("grace", 440.0, seconds(10))?;
+        let before = chromium.evaluate("ada", PATH)?;
+        let ports: Vec<u16> =
+            before["ports"].as_array().into_iter().flatten().filter_map(|p| p.as_u64()?.try_into().ok()).collect();
+        ensure!(!ports.is_empty(), "the browser shows no candidates: {before}");
+        let _gone = Firewall::cut(&ports)?;
+        await_until("the node asks the browser to begin anew", seconds(60), || {
+            Ok((chromium.evaluate("ada", PATH)?["ufrag"] != before["ufrag"]).then_some(()))
+        })?;
+        chromium.await_tone("ada", 1_000.0, seconds(20))?;
+        chromium.await_tone("grace", 440.0, seconds(20))?;
+        node.await_metric("ringfort_calls", 1.0, seconds(10))?;
+        chromium.click("grace", "hangup")?;
+        chromium.await_call("ada", "ended", seconds(10))
+    })
+}
+
 /// When the answer was there, and when the first packet of audio.
 const STOPWATCH: &str = "{
     const original = RTCPeerConnection.prototype.setRemoteDescription;

@@ -237,6 +237,9 @@ pub struct Media {
     /// The relay has said its last word about the port.
     #[serde(skip)]
     pub(crate) closed: bool,
+    /// How often the node asked this peer in a row to begin ICE anew.
+    #[serde(skip)]
+    pub(crate) restarts: u8,
     /// UDP port number, to be given back; `None`: the one that browsers share.
     pub(crate) number: Option<u16>,
     /// What the peer last said of its audio.

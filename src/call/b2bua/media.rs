@@ -5,6 +5,7 @@ use super::ending::Cause;
 use super::{Env, Tables, service};
 use crate::wake::Wake;
 use ringfort_base::{CallId, Event, Hop, PortId, Time, limits};
+use ringfort_media::MediaCause;
 use ringfort_media::audio::Speaking;
 use ringfort_media::bridge;
 use ringfort_media::description::Description;
@@ -63,6 +64,7 @@ pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, kind: L
         positions: None,
         elsewhere: 0,
         closed: false,
+        restarts: 0,
         number,
         described: None,
         attendance: None,
@@ -294,13 +296,19 @@ impl Call {
                         self.write_down(env);
                     }
                 }
-                LegOutput::Ready { how } => env.cx.event(Event::MediaReady { call: self.id, leg: leg(), how }),
+                LegOutput::Ready { how } => {
+                    if let Some(media) = self.media_at(seat) {
+                        media.restarts = 0;
+                    }
+                    env.cx.event(Event::MediaReady { call: self.id, leg: leg(), how });
+                }
                 LegOutput::Failed { cause } => {
                     let name = cause.as_str();
                     env.cx.event(Event::MediaFailed { call: self.id, leg: leg(), cause: name.into() });
                     // A phone that described itself while it rang may open its handshake when it answers, and not before.
                     let rings = self.answered.is_none() && self.media_at(seat).is_some_and(|m| m.session.kind() == LegKind::Rtp);
-                    if !rings {
+                    let asked = cause == MediaCause::ConsentExpired && self.restart_ice(env, seat.side());
+                    if !rings && !asked {
                         self.end(env, tables, Cause::media(name));
                     }
                 }

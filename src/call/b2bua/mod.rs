@@ -333,6 +333,11 @@ impl Calls {
         self.with(env, id, |call, env, tables| call.session_due(env, tables, side));
     }
 
+    /// A browser that was asked to begin ICE anew has had its time.
+    pub fn ice_restart_due(&mut self, env: &mut Env<'_>, id: CallId, side: Side) {
+        self.with(env, id, |call, env, tables| call.ice_restart_due(env, tables, side));
+    }
+
     /// Time to ask both ends whether they still know of the call.
     pub fn ask_whether_alive(&mut self, env: &mut Env<'_>, id: CallId) {
         self.with(env, id, Call::ask_whether_alive);

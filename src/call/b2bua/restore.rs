@@ -58,6 +58,8 @@ impl Call {
                 self.attend_again(env, tables);
                 self.replan(env);
                 self.resume_srtp(env);
+                // Consent is watched from now on: a browser may have gone while no process was there.
+                self.pump(env, tables);
                 self.watch_session(env, Side::Caller);
                 self.watch_session(env, Side::Callee);
                 self.ask_soon(env);

@@ -138,6 +138,10 @@ impl DtlsTransport {
         if !same_peer {
             (self.pair, self.keys) = (None, None);
         }
+        if self.failed == Some(MediaCause::ConsentExpired) {
+            // Nothing goes there any more before the peer consents again (RFC 7675 5.1).
+            self.pair = None;
+        }
         (self.terms, self.failed) = (terms, None);
         self.revive(now);
         if let (Some(live), Some(talks)) = (&mut self.live, talks) {

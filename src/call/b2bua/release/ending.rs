@@ -137,6 +137,8 @@ impl Call {
             Wake::AskAlive(self.id),
             Wake::Session(self.id, Side::Caller),
             Wake::Session(self.id, Side::Callee),
+            Wake::IceRestart(self.id, Side::Caller),
+            Wake::IceRestart(self.id, Side::Callee),
             Wake::Media(self.id, Side::Caller),
             Wake::Media(self.id, Side::Callee),
         ] {

@@ -19,6 +19,7 @@ mod flows;
 mod forking;
 mod forwarded;
 mod habits;
+mod ice_restart;
 mod messages;
 mod missing;
 mod people;

@@ -329,6 +329,32 @@ fn the_browser_vanishes() {
     net.assert_keys_match();
 }
 
+/// The node asks a browser that fell silent to begin anew: other credentials, the same keys, and nothing goes out before it consents.
+#[test]
+fn the_node_begins_ice_anew() {
+    let mut net = Net::answering(21, 0);
+    net.run_until_ready();
+    let (keys, seen) = (net.browser.keys.clone(), std::mem::take(&mut net.seen));
+    assert!(seen.contains(&LegOutput::PlanChanged));
+    net.cut = Some(address(WIFI));
+    net.run_for(Duration::from_secs(36));
+    assert_eq!(net.failure(), Some(MediaCause::ConsentExpired));
+    net.seen.clear();
+    let told = net.node.plan(TO).receive.fragment;
+    net.node.restart_ice();
+    let offer = text(net.node.repeat_offer().unwrap());
+    assert!(!offer.contains(told.as_deref().unwrap_or("none")), "{offer}");
+    net.browser.restart_ice(66);
+    net.node.receive_answer(net.now, net.browser.description("active").as_bytes()).unwrap();
+    net.tell_browser(&offer.replace("a=setup:actpass", "a=setup:passive"));
+    net.run_for(Duration::from_secs(5));
+    assert_eq!(net.plan().destination, Destination::Discard(DiscardReason::NotReady), "it has not consented");
+    net.cut = None;
+    net.run_for(Duration::from_secs(60));
+    assert_eq!((net.plan().destination, net.failure(), net.browser.keys.clone()), (TO, None, keys));
+    net.assert_keys_match();
+}
+
 #[test]
 fn the_browser_changes_its_network() {
     let mut net = Net::new(13, 0);
