@@ -179,6 +179,8 @@ pub const MEDIA_PORTS_MAX: usize = 24_000;
 pub const SHARED_PORTS_MAX: usize = 64;
 /// Datagrams that wait for one relay worker because another one received them; more are dropped, as a full socket would.
 pub const RELAY_HANDED_MAX: usize = 512;
+/// Interfaces whose frames are steered past the kernel's sockets.
+pub const AF_XDP_INTERFACES_MAX: usize = 16;
 /// AF_XDP sockets, one for each queue of the interfaces that have them: each takes 8 MiB.
 pub const AF_XDP_SOCKETS_MAX: usize = 64;
 /// A closed media port is not given out again for this long, so that late packets of the old call miss the new one.

@@ -22,7 +22,7 @@ pub enum Obstacle {
     NotBuilt,
     /// The kernel is older than 6.6, where programs cannot be attached in a way that ends with the process.
     KernelTooOld,
-    /// The process may not load programs into the kernel: CAP_BPF and CAP_NET_ADMIN are needed.
+    /// The process may not load programs into the kernel: CAP_BPF and CAP_NET_ADMIN are needed, for AF_XDP also CAP_NET_RAW.
     NotPermitted,
     /// The system refused for another reason, which the log tells.
     Refused,
@@ -96,7 +96,7 @@ impl Obstacle {
             Obstacle::Configured => "sockets are configured",
             Obstacle::NotBuilt => "built without clang, so without the kernel's program",
             Obstacle::KernelTooOld => "the kernel is older than 6.6",
-            Obstacle::NotPermitted => "the process lacks CAP_BPF or CAP_NET_ADMIN",
+            Obstacle::NotPermitted => "the process lacks CAP_BPF, CAP_NET_ADMIN or, for AF_XDP, CAP_NET_RAW",
             Obstacle::Refused => "the system refused the kernel's program",
             Obstacle::Settling => "nothing came yet",
             Obstacle::Stopped => "the media is stopped: on hold or not connected",

@@ -124,7 +124,7 @@ impl Backend for NodeBackend {
             registrations: status.registrations.len(),
             subscriptions: status.subscriptions,
             peers,
-            flows: ["kernel", "sockets"]
+            flows: ["kernel", "af_xdp", "sockets"]
                 .map(|tier| (tier, status.calls.iter().flat_map(|c| &c.tier).filter(|t| *t == tier).count()))
                 .to_vec(),
             media_strangers: self.relay.strangers(),

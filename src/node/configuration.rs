@@ -189,6 +189,7 @@ pub fn needs_restart(first: &Snapshot, new: &Snapshot) -> Vec<&'static str> {
         ("media.workers", media.workers != new.media.workers),
         ("media.dscp", media.dscp != new.media.dscp),
         ("media.tier", media.tier != new.media.tier),
+        ("media.af_xdp", media.af_xdp != new.media.af_xdp),
     ];
     changed.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
 }

@@ -232,14 +232,18 @@ fn start_relay(snapshot: &Snapshot, core: CoreHandle) -> Result<Arc<Relay>, Star
     config.dscp = snapshot.media.dscp;
     config.reports = Some(SystemEntropy::new().u64());
     config.kernel = snapshot.media.tier == MediaTier::Auto;
+    config.af_xdp.clone_from(&snapshot.media.af_xdp);
     let sink = Arc::new(move |event| core.offer(Input::Relay(event)));
     Ok(Arc::new(Relay::start(config, sink)?))
 }
 
 /// A fast path that is wanted and not there is told once: calls go on without it.
-fn without_fast_path(relay: &Relay) -> Option<Event> {
-    let why = relay.without_kernel().filter(|why| !why.is_chosen())?;
-    Some(Event::Impaired { part: "relay".into(), reason: format!("audio is carried by sockets only: {why}") })
+fn without_fast_path(relay: &Relay) -> Vec<Event> {
+    let impaired = |reason| Event::Impaired { part: "relay".into(), reason };
+    let kernel = relay.without_kernel().filter(|why| !why.is_chosen());
+    let kernel = kernel.map(|why| impaired(format!("audio is carried by sockets only: {why}")));
+    let interfaces = relay.without_af_xdp().iter();
+    kernel.into_iter().chain(interfaces.map(|(name, why)| impaired(format!("{name} has no AF_XDP: {why}")))).collect()
 }
 
 impl Listeners {

@@ -29,7 +29,13 @@ fn compile(program: &str) -> Result<(), String> {
     if let Ok(architecture) = env::var("CARGO_CFG_TARGET_ARCH") {
         command.arg(format!("-I/usr/include/{architecture}-linux-gnu"));
     }
-    let done = command.arg("-c").arg(format!("bpf/{program}.bpf.c")).arg("-o").arg(&object).output().map_err(|e| format!("{clang}: {e}"))?;
+    let done = command
+        .arg("-c")
+        .arg(format!("bpf/{program}.bpf.c"))
+        .arg("-o")
+        .arg(&object)
+        .output()
+        .map_err(|e| format!("{clang}: {e}"))?;
     if done.status.success() {
         Ok(())
     } else {

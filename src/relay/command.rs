@@ -56,7 +56,15 @@ pub struct RelayConfig {
 impl Default for RelayConfig {
     fn default() -> Self {
         let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        RelayConfig { workers, spin_us: 0, receive_buffer: 128 * 1024, dscp: 46, kernel: false, af_xdp: Vec::new(), reports: None }
+        RelayConfig {
+            workers,
+            spin_us: 0,
+            receive_buffer: 128 * 1024,
+            dscp: 46,
+            kernel: false,
+            af_xdp: Vec::new(),
+            reports: None,
+        }
     }
 }
 

@@ -52,7 +52,8 @@ unsafe impl Send for Rings {}
 impl Rings {
     /// Opens the socket. It takes 8 MiB of memory that is not swapped.
     pub(crate) fn open(interface: u32, queue: u32) -> io::Result<Rings> {
-        let frames = UmemCfgBuilder { frame_size: FrameSize::TwoK, head_room: HEADROOM, frame_count: FRAMES, ..Default::default() };
+        let frames =
+            UmemCfgBuilder { frame_size: FrameSize::TwoK, head_room: HEADROOM, frame_count: FRAMES, ..Default::default() };
         let mut umem = Umem::map(frames.build().map_err(io::Error::other)?)?;
         let mut builder = XdpSocketBuilder::new().map_err(system)?;
         let sizes = RingConfigBuilder { rx_count: RING, tx_count: RING, fill_count: RING, completion_count: RING };
@@ -117,7 +118,8 @@ impl Rings {
         let at = frame::payload_offset(addressing.destination);
         let fits = packet.adjust_tail((at + datagram.len()) as i32).is_ok();
         let place = packet.get_mut(at..).filter(|_| fits);
-        let written = place.map(|place| place.copy_from_slice(datagram)).is_some() && write(&mut packet, addressing, datagram.len());
+        let written =
+            place.map(|place| place.copy_from_slice(datagram)).is_some() && write(&mut packet, addressing, datagram.len());
         if written && self.departures.available() > 0 {
             return self.departures.push_front(packet).is_none();
         }

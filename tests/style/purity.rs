@@ -53,7 +53,10 @@ fn input_output_and_chance_are_arguments() {
 fn unsafe_has_one_place_and_its_proofs() {
     let uses = |line: &str| ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"].iter().any(|word| line.contains(word));
     let elsewhere = lines(&source::product(), |s, line| !UNSAFE.contains(&s.path.as_str()) && uses(line));
-    ensure("`unsafe` stands in src/relay/sys.rs and src/relay/rings.rs only: what can corrupt memory must be readable in one sitting.", elsewhere);
+    ensure(
+        "`unsafe` stands in src/relay/sys.rs and src/relay/rings.rs only: what can corrupt memory must be readable in one sitting.",
+        elsewhere,
+    );
     let mut broken = Vec::new();
     for source in source::product().iter().filter(|s| UNSAFE.contains(&s.path.as_str())) {
         let text: Vec<&str> = source.text.lines().collect();

@@ -202,6 +202,8 @@ pub struct MediaSection {
     pub dscp: u8,
     /// What may carry audio.
     pub tier: MediaTier,
+    /// Interfaces whose frames for the node's media ports are read past the kernel's sockets (AF_XDP), by name.
+    pub af_xdp: Vec<String>,
     /// Whether the node brings together sides that share no codec.
     pub transcode: bool,
 }
@@ -217,6 +219,7 @@ impl Default for MediaSection {
             workers: 0,
             dscp: 46,
             tier: MediaTier::Auto,
+            af_xdp: Vec::new(),
             transcode: true,
         }
     }

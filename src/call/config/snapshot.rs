@@ -2,9 +2,9 @@
 
 use super::{
     Account, AccountSection, CloudSection, Config, ConfigError, DidSection, DnsSection, EmergencySection, GroupSection,
-    LimitsSection, MediaSection, NodeSection, NumbersSection, PeerProfile, PeerRef, ProfileFiles, Profiles, RealmSection,
-    RecorderSection, RecordingSection, RouteSection, ServicesSection, ShieldSection, SipSection, SoundSection, TlsSection,
-    TrunkSection, WebSection,
+    LimitsSection, MediaSection, MediaTier, NodeSection, NumbersSection, PeerProfile, PeerRef, ProfileFiles, Profiles,
+    RealmSection, RecorderSection, RecordingSection, RouteSection, ServicesSection, ShieldSection, SipSection, SoundSection,
+    TlsSection, TrunkSection, WebSection,
 };
 use ringfort_base::{Transport, limits};
 use ringfort_media::repertoire::Repertoire;
@@ -249,6 +249,17 @@ impl Check<'_> {
                 return self.fail(section, 0, "`dscp` must lie between 0 and 63".into());
             }
         }
+        if media.af_xdp.len() > limits::AF_XDP_INTERFACES_MAX {
+            return self.fail("media", 0, format!("`af_xdp` takes {} interfaces at most", limits::AF_XDP_INTERFACES_MAX));
+        }
+        // IFNAMSIZ of linux/if.h, less its terminator.
+        let is_name = |name: &String| (1..16).contains(&name.len()) && !name.contains(['/', ' ', '\0']);
+        if let Some(name) = media.af_xdp.iter().find(|name| !is_name(name)) {
+            return self.fail("media", 0, format!("`af_xdp`: {name:?} is no name of an interface"));
+        }
+        if !media.af_xdp.is_empty() && media.tier == MediaTier::Sockets {
+            return self.fail("media", 0, "`af_xdp` and `tier = \"sockets\"` contradict each other".into());
+        }
         if let Some(fault) = self.config.shield.fault() {
             return self.fail("shield", 0, fault.into());
         }
@@ -375,6 +386,9 @@ mod tests {
         assert_eq!(refusal(twice), "test.toml:4: account `101` stands twice");
         assert!(refusal("[media]\nport_first=2000\nport_last=2001\n").contains("4 ports"));
         assert!(refusal("[media]\ndscp = 64\n").contains("63"));
+        assert!(refusal("[media]\naf_xdp = [\"eth0\", \"eth/1\"]\n").contains("eth/1"));
+        assert!(refusal("[media]\naf_xdp = [\"an-interface-with-a-long-name\"]\n").contains("no name"));
+        assert!(refusal("[media]\ntier = \"sockets\"\naf_xdp = [\"eth0\"]\n").contains("contradict"));
         assert!(refusal("[sip]\nlisten=[\"upd:0.0.0.0:5060\"]\n").contains("`upd` is not udp"));
         assert!(refusal("[cloud]\naddress=\"no where:x\"\n").contains("not host or host:port"));
         assert!(refusal("[sip]\nnonce_s=0\n").contains("at least 10"));

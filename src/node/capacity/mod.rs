@@ -63,6 +63,8 @@ pub struct Capacity {
     browser_calls: u32,
     /// Calls whose plain audio the kernel carries.
     kernel_calls: Option<u32>,
+    /// Calls with a browser's SRTP on one side that pass as frames (AF_XDP).
+    frames_calls: Option<u32>,
     /// DTLS handshakes that a core answers in a second; all are answered on one core.
     handshakes_a_second: Option<u32>,
     /// Calls that a core transcodes between Opus and G.711.
@@ -100,11 +102,12 @@ struct Curve {
 }
 
 /// What flows are tried.
-const KINDS: [(Kind, &str); 4] = [
+const KINDS: [(Kind, &str); 5] = [
     (Kind::Plain, "RTP to RTP by sockets"),
     (Kind::Secure, "SRTP (AES-CM) to RTP by sockets"),
     (Kind::Browser, "SRTP (AES-GCM) to RTP by sockets"),
     (Kind::Kernel, "RTP to RTP by the kernel"),
+    (Kind::Frames, "SRTP (AES-GCM) to RTP by AF_XDP"),
 ];
 
 /// Measures, tells, and keeps what was found.
@@ -136,6 +139,7 @@ fn measure(options: &Options, tell: &dyn Fn(&str)) -> Result<(Capacity, Vec<Curv
                 curves.push(Curve { name, steps });
             }
             Err(why) if kind == Kind::Kernel => capacity.not_measured.push(format!("what the kernel carries by itself: {why}")),
+            Err(why) if kind == Kind::Frames => capacity.not_measured.push(format!("what AF_XDP carries: {why}")),
             Err(why) => return Err(why.to_string()),
         }
     }
@@ -180,6 +184,7 @@ impl Capacity {
             Kind::Secure => self.secure_calls = calls,
             Kind::Browser => self.browser_calls = calls,
             Kind::Kernel => self.kernel_calls = Some(calls),
+            Kind::Frames => self.frames_calls = Some(calls),
         }
         self.calls_max = self.plain_calls.min(self.secure_calls).min(self.browser_calls);
     }
@@ -197,7 +202,7 @@ fn words(capacity: &Capacity) -> String {
     format!(
         "{processor}, {cores} cores, Linux {kernel}; 99 of 100 packets within {delay_ms} ms\n\
          calls relayed by sockets: {plain_calls} plain, {secure_calls} with SRTP (AES-CM) on one side, {browser_calls} with a browser's (AES-GCM)\n\
-         calls relayed by the kernel: {}\n\
+         calls relayed by the kernel: {}; with a browser's on one side by AF_XDP: {}\n\
          DTLS handshakes a second, on one core: {}\n\
          transcoded calls a core: {} Opus and G.711, {} Opus and G.722\n\
          SIP calls a second, set up and released by the core, without sockets: {}\n\
@@ -205,6 +210,7 @@ fn words(capacity: &Capacity) -> String {
          configuration go before it)\n\
          not measured: {}",
         told(capacity.kernel_calls),
+        told(capacity.frames_calls),
         told(capacity.handshakes_a_second),
         told(capacity.opus_g711_calls_a_core),
         told(capacity.opus_g722_calls_a_core),

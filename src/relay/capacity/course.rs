@@ -1,6 +1,6 @@
 //! One step: a relay, its flows, and who sends and receives.
 
-use super::ground::Ground;
+use super::ground::{DEVICE, Ground};
 use super::{Kind, Step};
 use crate::command::{Relay, RelayConfig};
 use crate::sys::{Batch, Outgoing};
@@ -34,7 +34,7 @@ pub(super) struct Course {
     to: Vec<SocketAddr>,
     srtp: Vec<Option<SrtpSender>>,
     receiver: Receiver,
-    /// Flows that the kernel was found to carry.
+    /// Flows that were found to be carried below sockets.
     lowered: Arc<AtomicUsize>,
     epoch: Instant,
 }
@@ -68,8 +68,8 @@ impl Course {
         let mut delays = self.receiver.finish();
         let lowered = self.lowered.load(Ordering::Relaxed);
         drop(self.relay);
-        if self.kind == Kind::Kernel && lowered < self.to.len() {
-            return Err(Error::other(format!("the kernel took {lowered} of {} flows", self.to.len())));
+        if matches!(self.kind, Kind::Kernel | Kind::Frames) && lowered < self.to.len() {
+            return Err(Error::other(format!("{lowered} of {} flows left the sockets", self.to.len())));
         }
         delays.sort_unstable();
         let delay_p99_us = delays.get(delays.len() * 99 / 100).copied().unwrap_or(u64::MAX);
@@ -79,7 +79,7 @@ impl Course {
     }
 
     fn cpu(&self) -> Duration {
-        if self.kind == Kind::Kernel {
+        if matches!(self.kind, Kind::Kernel | Kind::Frames) {
             let process = cpu_of("/proc/self/task", |_| true);
             process + cpu_of("/proc", |name| name.starts_with("ksoftirqd"))
         } else {
@@ -144,15 +144,20 @@ impl Ends {
         let count = move |event| {
             // The ports that packets come to have even numbers.
             if let RelayEvent::Counters { port, counters, .. } = event
-                && (port.0 % 2, counters.tier) == (0, Tier::Kernel)
+                && port.0 % 2 == 0
+                && !matches!(counters.tier, Tier::Sockets(_))
             {
                 lowered.fetch_add(1, Ordering::Relaxed);
             }
             true
         };
-        let config = RelayConfig { kernel: self.kind == Kind::Kernel, ..RelayConfig::default() };
+        let af_xdp = if self.kind == Kind::Frames { vec![DEVICE.to_string()] } else { Vec::new() };
+        let config = RelayConfig { kernel: self.kind == Kind::Kernel, af_xdp, ..RelayConfig::default() };
         let relay = Arc::new(Relay::start(config, Arc::new(count))?);
         if let Some(why) = relay.without_kernel().filter(|why| !why.is_chosen()) {
+            return Err(Error::other(why.to_string()));
+        }
+        if let Some((_, why)) = relay.without_af_xdp().first() {
             return Err(Error::other(why.to_string()));
         }
         let to = (0..self.flows as u64).map(|n| self.flow(&relay, n)).collect::<io::Result<_>>()?;

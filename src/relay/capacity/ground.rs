@@ -6,6 +6,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 const PEER: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 1);
+/// The interface of the relay's host, where it has one of its own.
+pub(super) const DEVICE: &str = "m1";
 const NODE: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 2);
 
 /// The relay's place, and that of whoever sends and receives.
@@ -18,7 +20,7 @@ impl Ground {
     /// Two hosts on an Ethernet.
     pub fn link() -> io::Result<Ground> {
         let (node, peer) = (Host::new()?, Host::new()?);
-        node.connect(("m1", &format!("{NODE}/24")), &peer, ("eth0", &format!("{PEER}/24")))?;
+        node.connect((DEVICE, &format!("{NODE}/24")), &peer, ("eth0", &format!("{PEER}/24")))?;
         Ok(Ground::Link { node, peer })
     }
 

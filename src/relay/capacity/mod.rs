@@ -28,6 +28,8 @@ pub enum Kind {
     Browser,
     /// RTP to RTP, forwarded by the kernel.
     Kernel,
+    /// What browsers have, as frames past the kernel's sockets (AF_XDP).
+    Frames,
 }
 
 impl Kind {
@@ -35,7 +37,7 @@ impl Kind {
     fn keys(self) -> Option<SrtpKeys> {
         let (profile, salt) = match self {
             Kind::Secure => (SrtpProfile::Aes128CmSha1_80, 14),
-            Kind::Browser => (SrtpProfile::AeadAes128Gcm, 12),
+            Kind::Browser | Kind::Frames => (SrtpProfile::AeadAes128Gcm, 12),
             Kind::Plain | Kind::Kernel => return None,
         };
         Some(SrtpKeys { profile, key: (0..16).collect(), salt: (0..salt).collect() })
@@ -47,8 +49,8 @@ impl Kind {
 pub struct Step {
     /// Directions of audio, 50 packets a second each.
     pub flows: usize,
-    /// Processors that the relay used; with the kernel's tier all that was used, sender and receiver included, as nobody can tell them
-    /// apart.
+    /// Processors that the relay used; with the tiers below sockets all that was used, sender and receiver included, as nobody can tell
+    /// them apart.
     pub cores: f64,
     /// 99 of 100 packets were faster than that, µs, from the sender's call to the receiver's.
     pub delay_p99_us: u64,
@@ -69,7 +71,7 @@ impl Step {
 /// then between the last two. `told` hears of each step; they are returned in order of flows.
 ///
 /// # Errors
-/// Why it cannot be measured here: for the kernel's tier a right or a program that is missing.
+/// Why it cannot be measured here: for the tiers below sockets a right or a program that is missing.
 pub fn curve(
     kind: Kind,
     delay_max: Duration,
@@ -77,7 +79,7 @@ pub fn curve(
     flows_max: usize,
     mut told: impl FnMut(&Step),
 ) -> io::Result<Vec<Step>> {
-    let ground = if kind == Kind::Kernel { Ground::link()? } else { Ground::Loopback };
+    let ground = if matches!(kind, Kind::Kernel | Kind::Frames) { Ground::link()? } else { Ground::Loopback };
     let mut steps = Vec::new();
     let mut measure = |flows: usize, tries: usize| -> io::Result<bool> {
         let mut step = Course::new(&ground, kind, flows)?.run(time)?;
@@ -128,10 +130,12 @@ mod tests {
 
     /// Where it may; else the reason is an error.
     #[test]
-    fn the_kernel_carries_flows_or_the_reason_is_told() {
-        match curve(Kind::Kernel, Duration::from_secs(5), Duration::from_millis(200), 20, |_| ()) {
-            Ok(steps) => assert!(steps.last().is_some_and(|step| step.flows == 20 && step.lost < 0.5), "{steps:?}"),
-            Err(error) => eprintln!("left out: {error}"),
+    fn the_tiers_below_sockets_carry_flows_or_the_reason_is_told() {
+        for kind in [Kind::Kernel, Kind::Frames] {
+            match curve(kind, Duration::from_secs(5), Duration::from_millis(200), 20, |_| ()) {
+                Ok(steps) => assert!(steps.last().is_some_and(|step| step.flows == 20 && step.lost < 0.5), "{steps:?}"),
+                Err(error) => eprintln!("left out: {error}"),
+            }
         }
     }
 

@@ -210,7 +210,9 @@ impl Worker {
     pub(super) fn steer(&mut self, slot: Slot, port: PortId) {
         let Some(steering) = &self.parts.steering else { return };
         let Some(Tier::Sockets(obstacle)) = self.flows.tier(slot) else { return };
-        let Some(open) = self.open.get_mut(slot.index as usize).and_then(Option::as_mut).filter(|open| !open.is_steered) else { return };
+        let Some(open) = self.open.get_mut(slot.index as usize).and_then(Option::as_mut).filter(|open| !open.is_steered) else {
+            return;
+        };
         let soon = matches!(obstacle, Obstacle::Settling | Obstacle::Stopped | Obstacle::NotLatched);
         let Some(local) = open.local.filter(|_| !soon) else { return };
         steering.open(local, Behind::Leg(Tenant { port, worker: self.parts.number }));

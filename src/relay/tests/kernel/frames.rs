@@ -70,7 +70,7 @@ impl Call {
             udptl: false,
             fragment: None,
         };
-        FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None }
+        FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None, apart: None }
     }
 
     /// The caller's.
