@@ -5,8 +5,8 @@ use super::rtp::Packet;
 use super::wait::await_until;
 use super::{Context, Failure, Outcome};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ struct Shared {
     asked: AtomicU64,
     /// Source of what it sees, and where its RTCP goes.
     theirs: AtomicU32,
-    node: AtomicU32,
+    node: Mutex<Option<SocketAddr>>,
 }
 
 impl Mirror {
@@ -86,7 +86,7 @@ impl Shared {
             let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
             let Some(theirs) = Packet::parse(&buffer[..length]).map(|packet| packet.ssrc) else { continue };
             self.theirs.store(theirs, Ordering::Relaxed);
-            self.node.store(from.port().into(), Ordering::Relaxed);
+            *self.node.lock().unwrap_or_else(PoisonError::into_inner) = Some(SocketAddr::new(from.ip(), from.port() + 1));
             if self.seen.fetch_add(1, Ordering::Relaxed) >= self.blind.load(Ordering::Relaxed) {
                 buffer[8..12].copy_from_slice(&own.to_be_bytes());
                 // The other side may be gone already.
@@ -118,8 +118,9 @@ impl Shared {
         let theirs = self.theirs.load(Ordering::Relaxed);
         let words = [0x80c9_0001, own, 0x81ce_0002, own, theirs];
         let wish: Vec<u8> = words.into_iter().flat_map(u32::to_be_bytes).collect();
-        let port = self.node.load(Ordering::Relaxed) as u16 + 1;
-        let _ = socket.send_to(&wish, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        if let Some(node) = *self.node.lock().unwrap_or_else(PoisonError::into_inner) {
+            let _ = socket.send_to(&wish, node);
+        }
     }
 }
 
@@ -138,11 +139,11 @@ fn packets(mut compound: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The SDP of a phone with a camera: G.711, and this number for VP8. `events`: the number of its telephone events.
-pub fn camera_sdp(audio: u16, events: u8, video: u16, vp8: u8) -> String {
+/// The SDP of a phone with a camera: G.711, and this codec of video under this number. `events`: the number of its telephone events.
+pub fn camera_sdp(audio: u16, events: u8, video: u16, codec: &str, number: u8) -> String {
     format!(
         "v=0\r\no=phone 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {audio} RTP/AVP 0 {events}\r\n\
          a=rtpmap:0 PCMU/8000\r\na=rtpmap:{events} telephone-event/8000\r\na=fmtp:{events} 0-15\r\n\
-         m=video {video} RTP/AVP {vp8}\r\na=rtpmap:{vp8} VP8/90000\r\na=rtcp-fb:{vp8} nack pli\r\na=rtcp-fb:{vp8} ccm fir\r\n"
+         m=video {video} RTP/AVP {number}\r\na=rtpmap:{number} {codec}/90000\r\na=rtcp-fb:{number} nack pli\r\na=rtcp-fb:{number} ccm fir\r\n"
     )
 }
