@@ -2,7 +2,7 @@
 //!
 //! Every number in it comes from what both sides were told, so a restarted process finds the same.
 
-use crate::audio::{Heard, Hearing, Speaking};
+use crate::audio::{Heard, Hearing, OpusWishes, Speaking};
 use crate::description::Format;
 use crate::digits::Digits;
 use crate::negotiation::Agreed;
@@ -122,6 +122,7 @@ fn spoken_to(to: &Agreed, source_hz: u32) -> Option<Speaking> {
         ptime_ms: to.remote.description.ptime.unwrap_or(20),
         events: events().find(|(_, hz)| *hz == clock).or_else(|| events().next()),
         comfort_noise: noise.map(|noise| noise.payload),
+        opus: OpusWishes::read(&format.parameters),
         ssrc: 0,
     })
 }

@@ -73,7 +73,10 @@ pub(crate) fn own_choice(offered: &[Format], other: &[Format]) -> Vec<Format> {
     // A codec of the other side's bandwidth costs least and loses nothing.
     let alike = known().find(|format| format.codec().is_some_and(|codec| codec.rate_hz() == sampling));
     let Some(chosen) = alike.or_else(|| known().next()) else { return Vec::new() };
-    [chosen.clone()].into_iter().chain(events_beside(offered, chosen).cloned()).collect()
+    let events = events_beside(offered, chosen).cloned();
+    // What the peer wants to hear is not what the node wants to hear (RFC 7587 7.1).
+    let own = Format { parameters: chosen.codec().map(parameters_of).unwrap_or_default(), ..chosen.clone() };
+    [own].into_iter().chain(events).collect()
 }
 
 /// The telephone events that go with a codec: in its clock where the peer offered that (RFC 4733 2.1), else any.
@@ -108,14 +111,22 @@ fn payload_for(codec: Codec, formats: &[Format]) -> Option<u8> {
 }
 
 fn format_of(codec: Codec, payload: u8) -> Format {
-    let (encoding, parameters) = match codec {
-        Codec::Pcmu => ("PCMU/8000", Vec::new()),
-        Codec::Pcma => ("PCMA/8000", Vec::new()),
-        Codec::G722 => ("G722/8000", Vec::new()),
+    let encoding = match codec {
+        Codec::Pcmu => "PCMU/8000",
+        Codec::Pcma => "PCMA/8000",
+        Codec::G722 => "G722/8000",
         // RFC 7587 7: always two channels in the name, whatever is sent.
-        Codec::Opus => ("opus/48000/2", vec!["useinbandfec=1".to_owned()]),
+        Codec::Opus => "opus/48000/2",
     };
-    Format { payload, encoding: Some(encoding.to_owned()), parameters }
+    Format { payload, encoding: Some(encoding.to_owned()), parameters: parameters_of(codec) }
+}
+
+/// What the node wants to be sent (RFC 7587 7): one channel, which is all that it hears, and redundancy, which its ear makes use of.
+fn parameters_of(codec: Codec) -> Vec<String> {
+    match codec {
+        Codec::Opus => vec!["stereo=0;useinbandfec=1".to_owned()],
+        Codec::Pcmu | Codec::Pcma | Codec::G722 => Vec::new(),
+    }
 }
 
 /// What is left of the other side's attributes where its packets do not pass: header extensions, feedback and the like are of its

@@ -358,7 +358,7 @@ mod tests {
     fn speaking(codec: Codec, ssrc: u32) -> Speaking {
         let payload = codec.static_payload().unwrap_or(111);
         let events = Some((101, codec.rtp_clock_hz()));
-        Speaking { payload, codec, source_hz: 16_000, ptime_ms: 20, events, comfort_noise: None, ssrc }
+        Speaking { payload, codec, source_hz: 16_000, ptime_ms: 20, events, comfort_noise: None, opus: Default::default(), ssrc }
     }
 
     /// A port whose peer speaks this codec, and is told this.

@@ -1,6 +1,7 @@
 //! From samples to payloads.
 
 use super::codec::Codec;
+use super::wishes::OpusWishes;
 use super::{g711, g722};
 
 /// One codec's encoder with what it remembers.
@@ -24,15 +25,17 @@ const OPUS_COMPLEXITY: (i32, i32) = (5, 3);
 const OPUS_LOSS_PERCENT: i32 = 10;
 
 impl Encoder {
-    /// Takes samples at [`Encoder::rate_hz`]: the codec's own; for Opus `source_hz`, so that what the source does not have is not coded.
-    pub fn new(codec: Codec, source_hz: u32) -> Option<Encoder> {
+    /// Takes samples at [`Encoder::rate_hz`]: the codec's own; for Opus `source_hz`, so that what the source does not have is not coded,
+    /// nor what the peer does not play.
+    pub fn new(codec: Codec, source_hz: u32, wishes: OpusWishes) -> Option<Encoder> {
         let (rate_hz, state) = match codec {
             Codec::Pcmu => (8_000, State::G711(g711::linear_to_mu_law)),
             Codec::Pcma => (8_000, State::G711(g711::linear_to_a_law)),
             Codec::G722 => (16_000, State::G722(Box::default())),
             Codec::Opus => {
-                let rate_hz = [8_000, 16_000].into_iter().find(|rate| source_hz <= *rate).unwrap_or(48_000);
-                (rate_hz, State::Opus(opus_encoder(rate_hz).ok()?))
+                let worth = source_hz.min(wishes.rate_max_hz());
+                let rate_hz = [8_000, 16_000].into_iter().find(|rate| worth <= *rate).unwrap_or(48_000);
+                (rate_hz, State::Opus(opus_encoder(rate_hz, wishes).ok()?))
             }
         };
         Some(Encoder { rate_hz, state })
@@ -43,7 +46,8 @@ impl Encoder {
         self.rate_hz
     }
 
-    /// Writes the payload of one packet and tells its length. `None`: no room, or no length that the codec has.
+    /// Writes the payload of one packet and tells its length. `None`: no room, no length that the codec has, or a pause of which
+    /// nothing is sent.
     pub fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Option<usize> {
         match &mut self.state {
             State::G711(compress) => {
@@ -55,23 +59,25 @@ impl Encoder {
                 encoder.encode(pcm, out.get_mut(..pcm.len() / 2)?);
                 Some(pcm.len() / 2)
             }
-            State::Opus(encoder) => encoder.encode(pcm, out).ok(),
+            // Two octets and less are how it says that there is nothing to send.
+            State::Opus(encoder) => encoder.encode(pcm, out).ok().filter(|len| *len > 2),
         }
     }
 }
 
-fn opus_encoder(rate_hz: u32) -> Result<opus::Encoder, opus::Error> {
+fn opus_encoder(rate_hz: u32, wishes: OpusWishes) -> Result<opus::Encoder, opus::Error> {
     let mut encoder = opus::Encoder::new(rate_hz, opus::Channels::Mono, opus::Application::Voip)?;
     let bits = match rate_hz {
         8_000 => 16_000,
         16_000 => 24_000,
         _ => 32_000,
     };
+    let bits = wishes.bits_max.and_then(|max| i32::try_from(max).ok()).map_or(bits, |max| bits.min(max));
     encoder.set_bitrate(opus::Bitrate::Bits(bits))?;
-    encoder.set_vbr(true)?;
-    encoder.set_dtx(false)?;
+    encoder.set_vbr(!wishes.constant)?;
+    encoder.set_dtx(wishes.dtx)?;
     encoder.set_complexity(if rate_hz == 8_000 { OPUS_COMPLEXITY.0 } else { OPUS_COMPLEXITY.1 })?;
-    encoder.set_inband_fec(true)?;
+    encoder.set_inband_fec(wishes.fec)?;
     encoder.set_packet_loss_perc(OPUS_LOSS_PERCENT)?;
     Ok(encoder)
 }

@@ -26,6 +26,7 @@ mod sound;
 mod stretch;
 pub mod tones;
 pub mod trial;
+mod wishes;
 
 pub use codec::Codec;
 pub use digit::Digit;
@@ -35,6 +36,7 @@ pub use mouth::{Mouth, Speaking};
 pub use resample::Resampler;
 pub use sound::{Sound, SoundError};
 pub use tones::{Signal, Tone};
+pub use wishes::OpusWishes;
 
 #[cfg(test)]
 mod tests;

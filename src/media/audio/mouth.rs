@@ -8,6 +8,7 @@ use super::codec::Codec;
 use super::digit::Digit;
 use super::encoder::Encoder;
 use super::packet::{HEADER, Packet};
+use super::wishes::OpusWishes;
 use key::Key;
 use pause::{Pause, Verdict};
 use report::Report;
@@ -35,6 +36,9 @@ pub struct Speaking {
     pub events: Option<(u8, u32)>,
     /// Payload type of comfort noise: in pauses little is sent. `None`: pauses are sent as they are.
     pub comfort_noise: Option<u8>,
+    /// What the peer wants of Opus.
+    #[serde(default)]
+    pub opus: OpusWishes,
     /// SSRC of all of it.
     pub ssrc: u32,
 }
@@ -64,7 +68,7 @@ impl Mouth {
         let random = entropy.u64().to_be_bytes();
         Some(Mouth {
             speaking: speaking.clone(),
-            encoder: Encoder::new(speaking.codec, speaking.source_hz)?,
+            encoder: Encoder::new(speaking.codec, speaking.source_hz, speaking.opus)?,
             pcm: Vec::new(),
             // Far from the roll-over, so that a first packet that gets lost leaves no doubt about it (RFC 3711 3.3.1).
             sequence: u16::from_be_bytes([random[0] & 0x7f, random[1]]),
@@ -80,8 +84,9 @@ impl Mouth {
 
     /// Speaks otherwise from now on. Sequence numbers and timestamps go on where the SSRC does. False: the codec could not be set up.
     pub fn change(&mut self, speaking: &Speaking) -> bool {
-        if speaking.codec != self.speaking.codec || speaking.source_hz != self.speaking.source_hz {
-            let Some(encoder) = Encoder::new(speaking.codec, speaking.source_hz) else { return false };
+        let coding = |speaking: &Speaking| (speaking.codec, speaking.source_hz, speaking.opus);
+        if coding(speaking) != coding(&self.speaking) {
+            let Some(encoder) = Encoder::new(speaking.codec, speaking.source_hz, speaking.opus) else { return false };
             self.encoder = encoder;
             self.pcm.clear();
             self.marker = true;
@@ -215,7 +220,11 @@ impl Mouth {
     }
 
     fn write_speech(&mut self, packet: usize, out: &mut [u8]) -> Option<usize> {
-        let len = self.encoder.encode(&self.pcm[..packet], out.get_mut(HEADER..)?)?;
+        let Some(len) = self.encoder.encode(&self.pcm[..packet], out.get_mut(HEADER..)?) else {
+            // Speech that follows begins a talkspurt.
+            self.marker = true;
+            return None;
+        };
         let marker = std::mem::take(&mut self.marker);
         self.write_header(self.speaking.payload, marker, self.timestamp, out)?;
         Some(HEADER + len)

@@ -1,7 +1,7 @@
 //! A call whose sides share no codec, in memory: for whoever measures what transcoding costs. Pure as all of media: whoever measures
 //! brings the clock.
 
-use super::{Codec, Ear, Heard, Hearing, Mouth, Speaking};
+use super::{Codec, Ear, Heard, Hearing, Mouth, OpusWishes, Speaking};
 use ringfort_base::Time;
 use ringfort_base::entropy::Seeded;
 use std::hint::black_box;
@@ -49,7 +49,8 @@ fn payload(codec: Codec) -> u8 {
 
 fn mouth(codec: Codec, source_hz: u32) -> Option<Mouth> {
     let ptime_ms = PACKET_MS;
-    let speaking = Speaking { payload: payload(codec), codec, source_hz, ptime_ms, events: None, comfort_noise: None, ssrc: 1 };
+    let (payload, opus) = (payload(codec), OpusWishes { fec: true, ..OpusWishes::default() });
+    let speaking = Speaking { payload, codec, source_hz, ptime_ms, events: None, comfort_noise: None, opus, ssrc: 1 };
     Mouth::new(&speaking, &mut Seeded::new(1))
 }
 

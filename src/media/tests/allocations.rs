@@ -52,6 +52,7 @@ fn mouth(codec: Codec, source_hz: u32) -> Mouth {
         ptime_ms: 20,
         events: Some((101, 8_000)),
         comfort_noise: Some(13),
+        opus: OpusWishes { fec: true, ..OpusWishes::default() },
         ssrc: 1,
     };
     Mouth::new(&speaking, &mut Seeded::new(1)).unwrap()

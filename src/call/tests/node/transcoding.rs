@@ -196,3 +196,20 @@ fn beyond_the_limit_sides_get_what_they_share() {
     call(&mut desk, &[(111, OPUS)], &[(8, PCMA)]);
     assert_eq!(transcoded(&desk), (1, 1, 1));
 }
+
+/// What one side wants of Opus is for its own ears: the node does so, and says its own in return (RFC 7587 7.1).
+#[test]
+fn what_a_side_wants_of_opus_is_done_and_not_repeated() {
+    let mut desk = Desk::new(&config(""));
+    let contact = talk::contact("101", PHONE);
+    assert_eq!(desk.register(PHONE, "101", &contact), 200);
+    let wishes = "a=fmtp:111 maxplaybackrate=16000;maxaveragebitrate=20000;usedtx=1;stereo=1\r\n";
+    let offer = sdp(PHONE, &[(111, OPUS)]) + wishes;
+    desk.request(PHONE, "INVITE", "sip:0123@ringfort.local", "101", &contact, &offer);
+    desk.reply(TRUNK, "200 OK", "t", &talk::contact("gw", TRUNK), &sdp(TRUNK, &[(8, PCMA)]));
+    let answered = body(&desk.last(PHONE));
+    assert!(answered.contains("a=fmtp:111 stereo=0;useinbandfec=1\r\n") && !answered.contains("maxplaybackrate"), "{answered}");
+    let [(_, near), _] = plans(&desk);
+    let how = audio(&near).speak.clone().expect("the node speaks").how;
+    assert_eq!((how.opus.playback_hz, how.opus.bits_max, how.opus.dtx, how.opus.fec), (16_000, Some(20_000), true, false));
+}

@@ -11,7 +11,8 @@ pub fn payload(codec: Codec) -> u8 {
 }
 
 pub fn speaking(codec: Codec, source_hz: u32) -> Speaking {
-    Speaking { payload: payload(codec), codec, source_hz, ptime_ms: 20, events: Some((101, 8_000)), comfort_noise: None, ssrc: 7 }
+    let (payload, events, opus) = (payload(codec), Some((101, 8_000)), OpusWishes { fec: true, ..OpusWishes::default() });
+    Speaking { payload, codec, source_hz, ptime_ms: 20, events, comfort_noise: None, opus, ssrc: 7 }
 }
 
 pub fn hearing() -> Hearing {

@@ -83,3 +83,34 @@ fn the_codec_may_change_at_any_time() {
         }
     }
 }
+
+/// A peer that says what it wants of Opus gets that (RFC 7587 7).
+#[test]
+fn opus_is_what_its_hearer_wants() {
+    let said_with = |opus: OpusWishes| Line::new(&Speaking { opus, ..speaking(Codec::Opus, 48_000) });
+    let octets = |line: &Line| line.packets.iter().map(|packet| packet.len() - 12).sum::<usize>();
+    let spoken = |opus: OpusWishes| {
+        let mut line = said_with(opus);
+        let said = speech(line.mouth.rate_hz(), 4.0);
+        line.say(&said, 48_000, &mut at_once);
+        line
+    };
+    let plain = spoken(OpusWishes::default());
+    let poor = spoken(OpusWishes { bits_max: Some(12_000), ..OpusWishes::default() });
+    // 4 s at 12 kbit/s are 6,000 octets; an average is no exact measure.
+    assert!(octets(&poor) < 7_000 && octets(&poor) < octets(&plain) * 2 / 3, "{} of {}", octets(&poor), octets(&plain));
+    let narrow = |playback_hz| said_with(OpusWishes { playback_hz, ..OpusWishes::default() }).mouth.rate_hz();
+    assert_eq!([8_000, 16_000, 24_000, 48_000].map(narrow), [8_000, 16_000, 16_000, 48_000]);
+    let constant = spoken(OpusWishes { constant: true, ..OpusWishes::default() });
+    assert!(constant.packets.windows(2).all(|pair| pair[0].len() == pair[1].len()));
+    let mut sparing = spoken(OpusWishes { dtx: true, ..OpusWishes::default() });
+    let (before, silence) = (sparing.packets.len(), vec![0; 3 * 48_000]);
+    sparing.say(&silence, 48_000, &mut at_once);
+    assert!(sparing.packets.len() - before < 50, "{} packets in 3 s of silence", sparing.packets.len() - before);
+    // The timestamps tell how long the pause was, and speech after it begins a talkspurt.
+    let from = sparing.packets.len();
+    let stamp = |packet: &[u8]| u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
+    sparing.say(&speech(48_000, 1.0), 48_000, &mut at_once);
+    assert_eq!(sparing.packets[from][1] & 0x80, 0x80);
+    assert_eq!(stamp(&sparing.packets[from]).wrapping_sub(stamp(&sparing.packets[0])) / 48_000, 7);
+}
