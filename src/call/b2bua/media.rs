@@ -189,7 +189,7 @@ impl Call {
                 continue;
             };
             let Some(media) = self.media_ref(seat) else { continue };
-            let attended = service::attended(media, ssrc).or_else(|| self.announced_at(seat.side(), media, ssrc));
+            let attended = self.announced_at(seat.side(), media, ssrc).or_else(|| service::attended(media, ssrc));
             let (destination, audio) = attended.unwrap_or_else(|| {
                 let (destination, audio, coded) = self.across(seat, media, ssrc);
                 transcoded |= coded;

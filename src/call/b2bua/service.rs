@@ -99,6 +99,14 @@ impl Call {
         }
     }
 
+    /// What the relay chooses the worker of this call by.
+    pub(super) fn worker_of(&self) -> CallId {
+        match self.caller.media.as_ref().and_then(|media| media.attendance.as_ref()) {
+            Some(Attendance::Room(room)) => CallId(mix_of(room)),
+            _ => self.id,
+        }
+    }
+
     /// After a restart: the party of a conference is counted, and its port goes where the others are.
     pub(super) fn attend_again(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
         if let Some(Attendance::Room(room)) = self.caller.media.as_ref().and_then(|media| media.attendance.as_ref()) {

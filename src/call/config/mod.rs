@@ -36,7 +36,7 @@ pub use profile::{
     ProfileFiles, Profiles, SHIPPED, find as find_profile,
 };
 pub use realm::{Addresses, RealmSection};
-pub use recorder::{CallDirection, Preference, RecorderSection, RecordingSection};
+pub use recorder::{CallDirection, Preference, Recordable, RecorderSection, RecordingSection, ServiceKind};
 pub use route::{ModeFilter, Pattern, RouteSection, RouteSource, TargetName};
 pub(crate) use rule::{Action, Condition, Test};
 pub use rule::{Direction, Rule};

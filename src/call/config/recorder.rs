@@ -94,6 +94,27 @@ pub enum CallDirection {
     Internal,
 }
 
+/// What the node answers itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceKind {
+    /// The caller hears itself.
+    Echo,
+    /// The caller hears a sound.
+    Sound,
+    /// The caller joins a room.
+    Conference,
+}
+
+/// Which call a rule of recording is looked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Recordable<'a> {
+    /// One between these parties, caller first.
+    Parties([&'a Source; 2]),
+    /// This caller's, which the node answers itself.
+    Service(&'a Source, ServiceKind),
+}
+
 /// What parties' wishes (RFC 7866 6.3) change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -124,6 +145,9 @@ pub struct RecordingSection {
     /// Routes by name, one of which the call took; absent: any calls.
     #[serde(default)]
     pub route: Vec<String>,
+    /// What the node answers itself that is recorded, and nothing else then; absent: calls of two parties.
+    #[serde(default)]
+    pub service: Vec<ServiceKind>,
     /// Which way it goes.
     #[serde(default)]
     pub direction: CallDirection,
@@ -136,19 +160,30 @@ pub struct RecordingSection {
 }
 
 impl RecordingSection {
-    /// Whether a call between these parties, caller first, by the rule of this name, fits.
-    fn fits(&self, parties: [&Source; 2], rule: &str) -> bool {
+    /// Whether this call, by the rule of this name, fits.
+    fn fits(&self, call: Recordable<'_>, rule: &str) -> bool {
+        let (parties, kind) = match call {
+            Recordable::Parties([caller, callee]) => (vec![caller, callee], None),
+            Recordable::Service(caller, kind) => (vec![caller], Some(kind)),
+        };
+        let is_meant = kind.map_or(self.service.is_empty(), |kind| self.service.contains(&kind));
         let at_trunk = |wanted: &String| parties.iter().any(|party| matches!(party, Source::Trunk(name) if name == wanted));
         let is_party = |wanted: &Pattern| parties.iter().any(|p| matches!(p, Source::Account(user) if wanted.matches(user)));
         let took = |wanted: &String| rule.strip_prefix("route ").is_some_and(|name| name == wanted);
-        let [from, to] = parties.map(|party| matches!(party, Source::Account(_)));
-        let way = match self.direction {
-            CallDirection::Any => true,
-            CallDirection::In => !from && to,
-            CallDirection::Out => from && !to,
-            CallDirection::Internal => from && to,
+        let inside: Vec<bool> = parties.iter().map(|party| matches!(party, Source::Account(_))).collect();
+        let way = match (self.direction, &inside[..]) {
+            (CallDirection::Any, _) => true,
+            (CallDirection::In, [from, to]) => !from && *to,
+            (CallDirection::Out, [from, to]) => *from && !to,
+            (CallDirection::Internal, [from, to]) => *from && *to,
+            // What comes to the node itself from inside is internal.
+            (CallDirection::In, only) => only == [false],
+            (CallDirection::Internal, only) => only == [true],
+            (CallDirection::Out, _) => false,
         };
-        way && (self.trunk.is_empty() || self.trunk.iter().any(at_trunk))
+        is_meant
+            && way
+            && (self.trunk.is_empty() || self.trunk.iter().any(at_trunk))
             && (self.extension.is_empty() || self.extension.iter().any(is_party))
             && (self.route.is_empty() || self.route.iter().any(took))
     }
@@ -160,9 +195,9 @@ impl Snapshot {
         self.recorders.iter().find(|recorder| recorder.name == name)
     }
 
-    /// The rule by which a call between these parties, caller first, is recorded. `rule` is the evaluator's.
-    pub fn recording(&self, parties: [&Source; 2], rule: &str) -> Option<&RecordingSection> {
-        self.recordings.iter().find(|recording| recording.fits(parties, rule)).filter(|recording| !recording.to.is_empty())
+    /// The rule by which a call is recorded. `rule` is the evaluator's.
+    pub fn recording(&self, call: Recordable<'_>, rule: &str) -> Option<&RecordingSection> {
+        self.recordings.iter().find(|recording| recording.fits(call, rule)).filter(|recording| !recording.to.is_empty())
     }
 }
 
@@ -234,13 +269,27 @@ mod tests {
         let snapshot = load(rules).expect("sound");
         let (trunk, cloud) = (Source::Trunk("a".into()), Source::Cloud);
         let account = |user: &str| Source::Account(user.into());
-        let rule = |from: &Source, to: &Source, rule: &str| snapshot.recording([from, to], rule).map(|r| r.name.clone());
+        let rule = |from: &Source, to: &Source, rule: &str| {
+            snapshot.recording(Recordable::Parties([from, to]), rule).map(|r| r.name.clone())
+        };
         assert_eq!(rule(&account("102"), &trunk, "extension").as_deref(), Some("sales"));
         assert_eq!(rule(&account("101"), &trunk, "route out"), None, "an exception stands before");
         assert_eq!(rule(&trunk, &account("102"), "extension"), None, "the other way");
         assert_eq!(rule(&account("102"), &cloud, "extension"), None, "another peer");
         assert_eq!(rule(&account("202"), &trunk, "route out").as_deref(), Some("by-route"));
-        assert_eq!(load("").expect("sound").recording([&account("1"), &trunk], "route out").map(|r| &r.name), None);
+        let none = load("").expect("sound");
+        assert!(none.recording(Recordable::Parties([&account("1"), &trunk]), "route out").is_none());
+    }
+
+    #[test]
+    fn what_the_node_answers_itself_is_recorded_only_where_a_rule_says_so() {
+        let rules = "[[recording]]\nname=\"two\"\nto=[\"r\"]\n\
+                     [[recording]]\nname=\"rooms\"\nservice=[\"conference\"]\ndirection=\"internal\"\nto=[\"r\"]\n";
+        let snapshot = load(rules).expect("sound");
+        let rule = |from: &Source, kind| snapshot.recording(Recordable::Service(from, kind), "route x").map(|r| r.name.clone());
+        let (account, trunk) = (Source::Account("101".into()), Source::Trunk("a".into()));
+        assert_eq!(rule(&account, ServiceKind::Conference).as_deref(), Some("rooms"));
+        assert_eq!((rule(&trunk, ServiceKind::Conference), rule(&account, ServiceKind::Echo)), (None, None));
     }
 
     #[test]

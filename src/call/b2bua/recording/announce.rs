@@ -1,6 +1,7 @@
 //! Parties are told that they are recorded, by a sound, before anything of them is: as soon as a recorder has agreed, and again for
 //! whoever comes into the call later. Meanwhile they do not hear each other. Who cannot be told is not recorded.
 
+use super::Recorded;
 use super::told::Scene;
 use crate::b2bua::call::{Call, Media, Side};
 use crate::b2bua::{Env, Tables, service};
@@ -16,7 +17,9 @@ impl Call {
             return;
         }
         recorded.cast.enter(env.cx.now.wall, &scene.people, &mut *env.cx.entropy);
-        let untold = [Side::Caller, Side::Callee].map(|side| !recorded.cast.is_side_told(side as usize));
+        let Some(recorded) = &self.recorded else { return };
+        let untold = self.untold(recorded);
+        let Some(recorded) = &mut self.recorded else { return };
         if untold == recorded.announcing || untold == [false; 2] {
             return;
         }
@@ -27,6 +30,12 @@ impl Call {
         }
         env.cx.timers.set(Wake::RecordingSound(self.id), env.cx.now.mono + limits::RECORDING_SOUND_MAX);
         self.replan(env);
+    }
+
+    /// Which parties have not heard it yet. What the node answers itself has one.
+    pub(super) fn untold(&self, recorded: &Recorded) -> [bool; 2] {
+        let sits = [true, self.callee.is_some()];
+        [0, 1].map(|side| sits[side] && !recorded.cast.is_side_told(side))
     }
 
     fn can_be_told(&self, side: Side) -> bool {

@@ -40,7 +40,7 @@ impl Call {
         };
         let state = self.recording_told(recorded);
         for side in [Side::Caller, Side::Callee] {
-            let other = self.media(side.other()).is_some_and(|media| media.described.is_some());
+            let other = self.service_kind().is_some() || self.media(side.other()).is_some_and(|media| media.described.is_some());
             // RFC 3261 14.1: nobody is asked while an INVITE of his, or its offer, is open.
             if self.exchange.is_some() || !self.invites.is_empty() || !other {
                 return;
@@ -50,7 +50,9 @@ impl Call {
             // Who was told nothing takes it that nothing is recorded.
             if media.session.recorded().unwrap_or(RecordState::Off) != state {
                 media.session.set_recorded(state);
-                self.begin_own(env, side, Offer::Resync);
+                // Where the node is the other side it has nothing new to say.
+                let offer = if media.attendance.is_some() { Offer::Refresh } else { Offer::Resync };
+                self.begin_own(env, side, offer);
                 self.recorded.iter_mut().for_each(|recorded| recorded.tellings += 1);
             }
         }

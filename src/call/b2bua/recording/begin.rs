@@ -6,6 +6,7 @@ use super::{Considered, Live, Recorded};
 use crate::b2bua::call::{Call, Phase, Side};
 use crate::b2bua::proof::Proving;
 use crate::b2bua::{Env, Tables, write};
+use crate::config::Recordable;
 use crate::context::{Context, Owner};
 use crate::overload::Stage;
 use crate::peers::PeerName;
@@ -41,15 +42,24 @@ impl Call {
         if terms.recordings.is_empty() && self.recorded.is_none() {
             return;
         }
-        let (Some(caller), Some(callee)) = (self.party(Side::Caller), self.party(Side::Callee)) else { return };
-        let now = Considered { parties: [caller, callee], wish: self.recording_wish() };
+        let Some(caller) = self.party(Side::Caller) else { return };
+        let kind = self.service_kind();
+        let parties = match (kind, self.party(Side::Callee)) {
+            (Some(_), _) => vec![caller],
+            (None, Some(callee)) => vec![caller, callee],
+            (None, None) => return,
+        };
+        let now = Considered { parties, wish: self.recording_wish() };
         // Of a transfer's call the referrer's party is to take the node's place first.
         let is_dialling = || tables.referrals.values().any(|(_, target)| *target == self.id);
         if self.considered.as_deref() == Some(&now) || is_dialling() || self.scene(env.cx).is_none() {
             return;
         }
-        let [caller, callee] = &now.parties;
-        let fits = terms.recording([caller, callee], &self.asked.rule).cloned();
+        let fits = match (kind, &now.parties[..]) {
+            (Some(kind), [caller]) => terms.recording(Recordable::Service(caller, kind), &self.asked.rule).cloned(),
+            (_, [caller, callee]) => terms.recording(Recordable::Parties([caller, callee]), &self.asked.rule).cloned(),
+            _ => None,
+        };
         let is_recorded = self.recorded.as_ref().is_some_and(|recorded| recorded.wanted.is_some());
         let rule = fits.clone().filter(|rule| aware::is_wished(rule, now.wish, is_recorded));
         self.considered = Some(Box::new(now));
@@ -122,7 +132,7 @@ impl Call {
         let section = env.cx.snapshot.recorder(name).ok_or("unreachable")?;
         let (security, uri) = (section.security(), section.uri().to_string());
         let scene = self.scene(env.cx).ok_or("no-audio")?;
-        let (ports, numbers) = self.open_ports(env, tables, &hop).ok_or("limit")?;
+        let (ports, numbers) = self.open_ports(env, tables, &hop, scene.sent.len()).ok_or("limit")?;
         let mut audio = RecordingSession::new(security, &ports, &mut *env.cx.entropy);
         let sdp = audio.make_offer(&scene.sent, !scene.held, &mut *env.cx.entropy);
         let now = env.cx.now;
@@ -164,11 +174,11 @@ impl Call {
     }
 
     /// A port for each stream. `None`: there are not enough.
-    fn open_ports(&self, env: &mut Env<'_>, tables: &mut Tables, hop: &Hop) -> Option<Opened> {
+    fn open_ports(&self, env: &mut Env<'_>, tables: &mut Tables, hop: &Hop, count: usize) -> Option<Opened> {
         let own = env.cx.own.for_media(hop, Some(hop.remote.ip()));
         let (bind, advertised) = (own.media_bind, own.media_advertised);
-        let numbers: Vec<u16> = (0..2).filter_map(|_| tables.allocator.take(env.cx.now.mono)).collect();
-        if numbers.len() < 2 {
+        let numbers: Vec<u16> = (0..count).filter_map(|_| tables.allocator.take(env.cx.now.mono)).collect();
+        if numbers.len() < count {
             numbers.iter().for_each(|number| tables.allocator.give_back(env.cx.now.mono, *number));
             return None;
         }
@@ -177,7 +187,8 @@ impl Call {
             let port = PortId(tables.fresh_id().0);
             let (rtp, rtcp) = (SocketAddr::new(bind, *number), Some(SocketAddr::new(bind, *number + 1)));
             tables.ports.insert(port, self.id);
-            env.cx.relay(RelayCommand::Open { port, call: self.id, rtp, rtcp, shared: false });
+            // A copy does not change workers.
+            env.cx.relay(RelayCommand::Open { port, call: self.worker_of(), rtp, rtcp, shared: false });
             ports.push((port, MediaAddress { rtp, rtcp, advertised }));
         }
         Some((ports, numbers))

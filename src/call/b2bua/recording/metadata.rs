@@ -69,12 +69,7 @@ impl Cast {
         }
     }
 
-    /// Whether whoever is there heard that the call is recorded.
-    pub fn is_told(&self) -> bool {
-        self.people.iter().all(|p| p.told || p.until.is_some())
-    }
-
-    /// Whether whoever sits at this side did.
+    /// Whether whoever sits at this side heard that the call is recorded.
     pub fn is_side_told(&self, side: usize) -> bool {
         self.people.iter().all(|p| p.told || p.until.is_some() || p.side != side)
     }
@@ -84,8 +79,8 @@ impl Cast {
         self.people.iter_mut().filter(|p| p.side == side && p.until.is_none()).for_each(|p| p.told = true);
     }
 
-    /// The whole of it as XML (RFC 7865 9). Without `flows` nobody sends: the call is on hold.
-    pub fn xml(&self, flows: bool) -> String {
+    /// The whole of it as XML (RFC 7865 9), with so many streams. Without `flows` nobody sends: the call is on hold.
+    pub fn xml(&self, streams: usize, flows: bool) -> String {
         let mut xml = String::from(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<recording xmlns=\"urn:ietf:params:xml:ns:recording:1\">\r\n",
         );
@@ -98,7 +93,7 @@ impl Cast {
             let name = if name.is_empty() { name } else { format!("<name>{name}</name>") };
             let _ = write!(xml, "<participant participant_id=\"{id}\"><nameID aor=\"{aor}\">{name}</nameID></participant>\r\n");
         }
-        for (label, stream) in (1..).zip(&self.streams) {
+        for (label, stream) in (1..).zip(self.streams.iter().take(streams)) {
             let _ = write!(xml, "<stream stream_id=\"{stream}\" session_id=\"{session}\"><label>{label}</label></stream>\r\n");
         }
         let _ = write!(
@@ -118,10 +113,11 @@ impl Cast {
         for Participant { id, side, .. } in self.people.iter().filter(|p| flows && p.until.is_none()) {
             let [first, second] = &self.streams;
             let (send, receive) = if *side == 0 { (first, second) } else { (second, first) };
-            let _ = write!(
-                xml,
-                "<participantstreamassoc participant_id=\"{id}\"><send>{send}</send><recv>{receive}</recv></participantstreamassoc>\r\n"
-            );
+            // What the node answers itself has the caller's stream alone.
+            let has = |stream: &&String| streams > 1 || *stream == first;
+            let send = Some(send).filter(has).map(|id| format!("<send>{id}</send>")).unwrap_or_default();
+            let receive = Some(receive).filter(has).map(|id| format!("<recv>{id}</recv>")).unwrap_or_default();
+            let _ = write!(xml, "<participantstreamassoc participant_id=\"{id}\">{send}{receive}</participantstreamassoc>\r\n");
         }
         xml.push_str("</recording>\r\n");
         xml
@@ -170,13 +166,13 @@ mod tests {
         let mut cast = Cast::new(Wall(0), &mut dice);
         let (a, b, c) = (who("sip:a@x", "A"), who("sip:b@x", ""), who("sip:c@x", ""));
         cast.enter(Wall(0), &[a.clone(), b], &mut dice);
-        let before = cast.xml(true);
+        let before = cast.xml(2, true);
         cast.enter(Wall(1_000), &[a.clone(), c.clone()], &mut dice);
-        let after = cast.xml(true);
+        let after = cast.xml(2, true);
         assert_eq!((before.matches("<participant ").count(), after.matches("<participant ").count()), (2, 3));
         assert_eq!(after.matches("<disassociate-time>1970-01-01T00:00:01.000Z</disassociate-time>").count(), 1);
         assert_eq!(after.matches("<participantstreamassoc ").count(), 2, "who left sends nothing");
-        assert_eq!(cast.xml(false).matches("<participantstreamassoc ").count(), 0);
+        assert_eq!(cast.xml(2, false).matches("<participantstreamassoc ").count(), 0);
         let id = before.split("session_id=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("an id");
         let octets = STANDARD.decode(id).expect("base64");
         assert_eq!((octets.len(), octets[6] >> 4, octets[8] >> 6), (16, 4, 2));
@@ -190,7 +186,7 @@ mod tests {
         let mut dice = Seeded::new(1);
         let mut cast = Cast::new(Wall(0), &mut dice);
         cast.enter(Wall(0), &[who("sip:a@x", "</name>\u{0}<x a='\"'>&"), who("\"/><y", "\u{ffff}\u{1b}")], &mut dice);
-        let xml = cast.xml(true);
+        let xml = cast.xml(2, true);
         assert!(xml.contains("<name>&lt;/name&gt; &lt;x a=&apos;&quot;&apos;&gt;&amp;</name>"), "{xml}");
         assert!(xml.contains("aor=\"&quot;/&gt;&lt;y\"><name> </name>"), "{xml}");
     }

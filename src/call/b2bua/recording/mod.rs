@@ -61,10 +61,10 @@ pub(crate) struct Recorded {
     announcing: [bool; 2],
 }
 
-/// What decides whether a call is recorded, and may change: its parties, caller first, and what they wish.
+/// What decides whether a call is recorded, and may change: its parties, caller first (one where the node answers itself), and what they wish.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Considered {
-    parties: [Source; 2],
+    parties: Vec<Source>,
     wish: Option<RecordWish>,
 }
 
@@ -144,7 +144,7 @@ impl Call {
     pub(super) fn copied(&self, side: Side) -> Option<CopyPlan> {
         let recorded = self.recorded.as_ref()?;
         let (live, _) = recorded.live_dialog()?;
-        let told = recorded.wanted.as_ref().is_some_and(|rule| rule.announce.is_empty()) || recorded.cast.is_told();
+        let told = recorded.wanted.as_ref().is_some_and(|rule| rule.announce.is_empty()) || self.untold(recorded) == [false; 2];
         if !told || self.is_held() || self.is_paused_by_wish() {
             return None;
         }

@@ -5,7 +5,9 @@ use super::begin::{OPTION, contact};
 use super::metadata::{self, Who};
 use super::{Live, Question, Recorded};
 use crate::b2bua::call::{Call, Side};
+use crate::b2bua::service::Attendance;
 use crate::b2bua::{Env, Tables, write};
+use crate::config::ServiceKind;
 use crate::context::{Context, Owner};
 use crate::peers::PeerName;
 use crate::wake::Wake;
@@ -21,23 +23,42 @@ use ringfort_sip::transaction::TransactionId;
 pub(super) struct Scene {
     /// Who sits there, caller's side first.
     pub people: [Who; 2],
-    /// The formats that each of them sends.
-    pub sent: [Vec<Format>; 2],
+    /// The formats that each of them sends; of what the node answers itself the caller's alone.
+    pub sent: Vec<Vec<Format>>,
     /// Nothing is recorded now: a party takes no audio, or wishes it so.
     pub held: bool,
 }
 
 impl Call {
-    /// The call as it is. `None`: it has no two parties whose audio is agreed on.
+    /// The call as it is. `None`: the audio of a party is not agreed on.
     pub(super) fn scene(&mut self, cx: &Context) -> Option<Scene> {
-        let [caller, callee] = [Side::Caller, Side::Callee].map(|side| self.heard_at(cx, side));
-        let ((first, a), (second, b)) = (caller?, callee?);
         let held = self.is_held() || self.is_paused_by_wish();
-        Some(Scene { people: [first, second], sent: [a, b], held })
+        let (first, a) = self.heard_at(cx, Side::Caller)?;
+        let (second, sent) = match self.service_kind() {
+            Some(_) => (self.service_person(cx), vec![a]),
+            None => self.heard_at(cx, Side::Callee).map(|(second, b)| (second, vec![a, b]))?,
+        };
+        Some(Scene { people: [first, second], sent, held })
+    }
+
+    /// What the node does with the caller itself. `None`: there is another party.
+    pub(super) fn service_kind(&self) -> Option<ServiceKind> {
+        let media = self.caller.media.as_ref().filter(|_| self.callee.is_none())?;
+        Some(match media.attendance.as_ref()? {
+            Attendance::Echo { .. } => ServiceKind::Echo,
+            Attendance::Sound(_) => ServiceKind::Sound,
+            Attendance::Room(_) => ServiceKind::Conference,
+        })
+    }
+
+    /// What was called stands for the node: all in a room have dialled it.
+    fn service_person(&self, cx: &Context) -> Who {
+        let aor = format!("sip:{}@{}", write::user(&self.asked.number), self.terms(cx).node.domain);
+        Who { aor, name: String::new() }
     }
 
     fn heard_at(&mut self, cx: &Context, side: Side) -> Option<(Who, Vec<Format>)> {
-        let media = self.media(side).filter(|media| media.attendance.is_none())?;
+        let media = self.media(side)?;
         let sent = recording::sent_by(&media.session);
         if !sent.iter().any(Format::is_speech) {
             return None;
@@ -52,7 +73,7 @@ impl Call {
     pub(super) fn cast_now(&mut self, cx: &mut Context, scene: &Scene) -> String {
         let Some(recorded) = &mut self.recorded else { return String::new() };
         recorded.cast.enter(cx.now.wall, &scene.people, &mut *cx.entropy);
-        recorded.cast.xml(!scene.held)
+        recorded.cast.xml(scene.sent.len(), !scene.held)
     }
 
     /// Tells the recorder what it does not know yet, if its session stands and nothing is under way.
@@ -71,6 +92,11 @@ impl Call {
         }
         if self.recorded.as_ref().and_then(|r| r.live.as_ref()).is_some_and(|live| live.told.as_ref() == Some(&scene)) {
             return;
+        }
+        // Another party took the node's place, or the other way round: a session keeps its lines.
+        let lines = self.recorded.as_ref().and_then(|r| r.live.as_ref()).map(|live| live.audio.ports().count());
+        if lines.is_some_and(|lines| lines != scene.sent.len()) {
+            return self.next_recorder(env, tables, "other-streams", false);
         }
         self.send_change(env, tables, scene);
     }

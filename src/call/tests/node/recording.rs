@@ -2,6 +2,7 @@
 
 mod asked;
 mod aware;
+mod services;
 
 use crate::fixture::Desk;
 use crate::talk::{self, End, PHONE, TRUNK, body, contact};
@@ -153,6 +154,14 @@ fn ends(mut desk: Desk, mut phone: End) -> CallRecord {
         _ => None,
     });
     record.expect("a record")
+}
+
+const AWARE: &str = "Supported: record-aware\r\n";
+
+/// What a party was told of the recording in the last description.
+fn told_state(desk: &Desk, at: &str) -> Option<String> {
+    let text = body(&desk.last_of(at, |message| message.session_description().is_some()));
+    text.lines().find_map(|line| line.strip_prefix("a=record:").map(str::to_string))
 }
 
 fn causes(record: &CallRecord) -> Vec<(&str, &str, bool)> {

@@ -2,14 +2,6 @@
 
 use super::*;
 
-const AWARE: &str = "Supported: record-aware\r\n";
-
-/// What a party was told of the recording in the last description.
-fn told_state(desk: &Desk, at: &str) -> Option<String> {
-    let text = body(&desk.last_of(at, |message| message.session_description().is_some()));
-    text.lines().find_map(|line| line.strip_prefix("a=record:").map(str::to_string))
-}
-
 #[test]
 fn parties_that_understand_it_are_told_whether_they_are_recorded() {
     let (mut desk, phone, mut trunk) = talk::connected(&config(""), AWARE, "");
