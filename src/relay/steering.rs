@@ -23,10 +23,13 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 use xdp::nic::NicIndex;
 
 /// As bpf/steer.bpf.c names it.
 const PROGRAM: &str = "ringfort_steer";
+/// How long a queue that another process has is waited for.
+const RELEASE_MAX: Duration = Duration::from_secs(1);
 /// A local address: IPv6, port, padding. As the program declares it.
 const DOOR: usize = 20;
 /// An interface: Ethernet address, number of queues, first socket.
@@ -136,8 +139,8 @@ impl Tables {
             return Err(format!("it has {queues} queues, and {AF_XDP_SOCKETS_MAX} sockets may be open").into());
         }
         let first = self.count;
-        let open = |queue| Ok(Queue { rings: Rings::open(index.0, queue)?, interface: index.0, link: link.clone() });
-        let opened = (0..queues).map(open).collect::<io::Result<Vec<_>>>()?;
+        let queue_of = |queue| Ok(Queue { rings: open(index.0, queue)?, interface: index.0, link: link.clone() });
+        let opened = (0..queues).map(queue_of).collect::<io::Result<Vec<_>>>()?;
         for (place, queue) in (first..).zip(&opened) {
             self.sockets.set(place, queue.rings.as_fd().as_raw_fd(), 0)?;
         }
@@ -151,6 +154,19 @@ impl Tables {
         program.attach_to_if_index(index.0, XdpMode::Driver).or_else(|_| program.attach_to_if_index(index.0, XdpMode::Skb))?;
         self.count += queues;
         Ok(opened)
+    }
+}
+
+/// The kernel takes a queue from a process that has just ended a moment later.
+fn open(interface: u32, queue: u32) -> io::Result<Rings> {
+    let begun = Instant::now();
+    loop {
+        match Rings::open(interface, queue) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && begun.elapsed() < RELEASE_MAX => {
+                std::thread::sleep(RELEASE_MAX / 100);
+            }
+            opened => return opened,
+        }
     }
 }
 

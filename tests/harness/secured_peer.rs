@@ -27,7 +27,12 @@ pub struct SecuredPeer {
 impl SecuredPeer {
     /// Listens on `port`. Its sequence number rolls over after about `before` packets.
     pub fn start(port: u16, before: u16) -> Outcome<SecuredPeer> {
-        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        SecuredPeer::start_at((Ipv4Addr::LOCALHOST, port).into(), before)
+    }
+
+    /// The same at any address.
+    pub fn start_at(at: SocketAddr, before: u16) -> Outcome<SecuredPeer> {
+        let port = at.port();
         let socket = UdpSocket::bind(at).during(format_args!("binding media port {port}"))?;
         socket.set_read_timeout(Some(PATIENCE)).during("setting a time limit")?;
         let address = MediaAddress { rtp: at, rtcp: None, advertised: at.ip() };

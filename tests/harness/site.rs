@@ -86,6 +86,12 @@ impl Site {
         self
     }
 
+    /// These interfaces' frames are steered past the kernel's sockets.
+    pub fn af_xdp(mut self, names: &[&str]) -> Site {
+        self.head = self.head.replacen("[media]\n", &format!("[media]\naf_xdp = {names:?}\n"), 1);
+        self
+    }
+
     /// So many workers of the relay.
     pub fn workers(mut self, workers: usize) -> Site {
         self.head = self.head.replacen("[media]\n", &format!("[media]\nworkers = {workers}\n"), 1);

@@ -31,7 +31,13 @@ pub enum Wire {
 impl Wire {
     /// UDP from a port of one's own, by the node's family; 0 takes any.
     pub fn udp(node: SocketAddr, port: u16) -> Outcome<Wire> {
-        let own: IpAddr = if node.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        let own: IpAddr = match (node.ip().is_loopback(), node.is_ipv4()) {
+            (true, true) => Ipv4Addr::LOCALHOST.into(),
+            (true, false) => Ipv6Addr::LOCALHOST.into(),
+            // Of a host of its own; connecting chooses the address.
+            (false, true) => Ipv4Addr::UNSPECIFIED.into(),
+            (false, false) => Ipv6Addr::UNSPECIFIED.into(),
+        };
         let socket = UdpSocket::bind((own, port)).during(format_args!("binding port {port}"))?;
         socket.connect(node).during(format_args!("connecting to {node}"))?;
         socket.set_read_timeout(Some(TICK)).during("setting a read timeout")?;
