@@ -2,6 +2,7 @@
 
 use crate::world::*;
 use ringfort_base::PortId;
+use ringfort_media::audio::{Codec, Heard, Hearing};
 use ringfort_media::plan::*;
 use ringfort_media::srtp::{SrtpReceiver, SrtpSender};
 
@@ -95,6 +96,20 @@ fn other_payloads_are_not_copied_and_numbers_are_the_recorders() {
     let mut copied = marked.clone();
     copied[1] = 0x80 | 96;
     assert_eq!(receive(&call.recorder[0].rtp), copied, "the marker stays");
+}
+
+/// Whom the node answers itself is copied all the same: by an ear, by an echo, by nobody.
+#[test]
+fn what_goes_nowhere_is_copied() {
+    let call = Recorded::new(None);
+    let nowhere = Destination::Discard(DiscardReason::Unheard);
+    for (n, destination) in (1..).zip([nowhere, Destination::Echo { ssrc: 9 }, nowhere]) {
+        let hearing = Hearing { payloads: vec![(0, Heard::Speech(Codec::Pcmu))], in_band: false };
+        let audio = (n == 3).then(|| Box::new(AudioPlan { hear: hearing, speak: None }));
+        call.world.plan(A, &FlowPlan { copy: copy_to(RA), destination, audio, ..plan(B, &call.parties[0]) });
+        call.parties[0].rtp.send_to(&rtp(1, n), call.ports[0]).unwrap();
+        assert_eq!(receive(&call.recorder[0].rtp), rtp(1, n));
+    }
 }
 
 #[test]
