@@ -88,5 +88,7 @@ mod tests {
         let session = derivation.octets::<32>(Label::RtpEncryption);
         assert_eq!(session.to_vec(), hex("5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4"));
         assert_eq!(derivation.octets::<14>(Label::RtpSalt).to_vec(), hex("fa31791685ca444a9e07c6c64e93"));
+        let authentication = derivation.octets::<20>(Label::RtpAuthentication);
+        assert_eq!(authentication.to_vec(), hex("fd9c32d39ed5fbb5a9dc96b30818454d1313dc05"));
     }
 }
