@@ -129,6 +129,7 @@ struct Common {
     began: Instant,
     sink: Sink,
     lost: Arc<AtomicU64>,
+    strangers: Arc<AtomicU64>,
 }
 
 /// A worker's thread; ends with this value.
@@ -162,6 +163,7 @@ impl Handle {
             handed,
             neighbours: common.neighbours.clone(),
             lost: common.lost.clone(),
+            strangers: common.strangers.clone(),
             outbox: Outbox::new(common.sink.clone()),
             spin,
             began: common.began,
@@ -225,12 +227,13 @@ impl Relay {
         let Steered { steering, mut queues, without: without_af_xdp } = steer(&config.af_xdp);
         let (lines, neighbours) = lines(workers, steering.is_some())?;
         let [strangers, lost] = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
-        let common = Common { neighbours, kernel, steering, began: Instant::now(), sink, lost: lost.clone() };
+        let (strange, gone) = (strangers.clone(), lost.clone());
+        let common = Common { neighbours, kernel, steering, began: Instant::now(), sink, lost: gone, strangers: strange };
         let mut queues = |n| if n == homes::FRAMES { std::mem::take(&mut queues) } else { Vec::new() };
         let start = |(n, line)| Handle::start(n, line, queues(n), &config, &common);
         let workers = lines.into_iter().enumerate().map(start).collect::<io::Result<_>>()?;
         let (without_kernel, began) = (common.kernel.err(), common.began);
-        let homes = Homes::new(config.workers.max(1), common.steering.is_some());
+        let homes = Homes::new(config.workers.max(1), common.steering.as_ref().map(|steering| steering.is_read()));
         let places = Mutex::new(Places { ports: HashMap::new(), shared: HashMap::new(), homes });
         Ok(Relay { workers, config, without_kernel, without_af_xdp, places, began, strangers, lost })
     }
@@ -283,7 +286,7 @@ impl Relay {
         self.places().ports.len()
     }
 
-    /// Datagrams that came to shared ports and were for none of the legs behind them.
+    /// Datagrams that came to shared ports and were for none of the legs behind them, and frames for ports that have gone, or from nowhere.
     pub fn strangers(&self) -> u64 {
         self.strangers.load(Ordering::Relaxed)
     }
@@ -323,8 +326,8 @@ impl Relay {
     fn shift(&self, port: PortId, call: CallId) {
         let mut places = self.places();
         let Some(before) = places.ports.get(&port).map(|place| place.call) else { return };
-        let to = places.homes.of(call);
         places.homes.leave(before, port);
+        let to = places.homes.of(call);
         places.homes.enter(call, port);
         if let Some(place) = places.ports.get_mut(&port) {
             place.call = call;

@@ -103,7 +103,8 @@ impl Descent {
             Standing::Up { again } => {
                 *again = now + RETRY;
                 let lowered = self.lower(slot, local, flows);
-                flows.set_tier(slot, lowered.err().map_or(Tier::Kernel, Tier::Sockets));
+                let frames = matches!(flows.tier(slot), Some(Tier::AfXdp(_)));
+                flows.set_tier(slot, lowered.err().map_or(Tier::Kernel, |why| Tier::Sockets(why).as_frames(frames)));
                 lowered.is_ok()
             }
             Standing::Down(down) => {

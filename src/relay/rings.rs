@@ -40,6 +40,8 @@ pub(crate) struct Rings {
     held: Vec<Option<Packet>>,
     arrivals: HeapSlab,
     departures: HeapSlab,
+    /// Frames that are to leave and have not come back: never more than the others' half, so that what was taken can always be made up for.
+    out: usize,
     // Fields are dropped in this order: the memory goes last.
     socket: XdpSocket,
     umem: Umem,
@@ -67,7 +69,7 @@ impl Rings {
         let socket = builder.bind(NicIndex(interface), queue, flags).map_err(system)?;
         let held = Vec::with_capacity(FRAMES_AT_ONCE);
         let (arrivals, departures) = (HeapSlab::with_capacity(FRAMES_AT_ONCE), HeapSlab::with_capacity(RING as usize));
-        Ok(Rings { fill, received, leaving, left: rings.completion_ring, held, arrivals, departures, socket, umem })
+        Ok(Rings { fill, received, leaving, left: rings.completion_ring, held, arrivals, departures, out: 0, socket, umem })
     }
 
     /// Takes what has come, [`FRAMES_AT_ONCE`] at most. Returns how many frames there are; [`Rings::release`] gives them back.
@@ -98,7 +100,8 @@ impl Rings {
         let Some(mut packet) = self.held.get_mut(n).and_then(Option::take) else { return false };
         let begin = at as i32 - frame::payload_offset(addressing.destination) as i32;
         let moved = packet.adjust_head(begin).is_ok();
-        if moved && write(&mut packet, addressing, len) && self.departures.available() > 0 {
+        if moved && self.has_room() && write(&mut packet, addressing, len) {
+            self.out += 1;
             return self.departures.push_front(packet).is_none();
         }
         if moved {
@@ -110,7 +113,7 @@ impl Rings {
 
     /// Sends a datagram in a frame of its own. False: there is no room.
     pub(crate) fn send(&mut self, datagram: &[u8], addressing: &Addressing) -> bool {
-        if self.departures.available() == 0 {
+        if !self.has_room() {
             return false;
         }
         // SAFETY: the packet stays in this value, and so with the memory it lies in.
@@ -120,7 +123,8 @@ impl Rings {
         let place = packet.get_mut(at..).filter(|_| fits);
         let written =
             place.map(|place| place.copy_from_slice(datagram)).is_some() && write(&mut packet, addressing, datagram.len());
-        if written && self.departures.available() > 0 {
+        if written {
+            self.out += 1;
             return self.departures.push_front(packet).is_none();
         }
         self.umem.free_packet(packet);
@@ -141,29 +145,38 @@ impl Rings {
         }
     }
 
-    /// Has the kernel send what is to leave.
+    /// Whether one more may leave.
+    fn has_room(&self) -> bool {
+        self.out < RING as usize && self.departures.available() > 0
+    }
+
+    /// Has the kernel send what is to leave, also what it could not before, and takes back what has left.
     pub(crate) fn flush(&mut self) {
-        let count = self.departures.len();
-        if count > 0 {
-            self.left.dequeue(&mut self.umem, RING as usize);
-            // SAFETY: the packets' memory outlives the socket, which this value drops first.
-            if let Err(error) = unsafe { self.leaving.send(&mut self.departures, false) } {
-                tracing::error!(%error, "AF_XDP transmit ring");
-            }
-            for _ in 0..=count.div_ceil(SENT_AT_ONCE) {
-                match send(&*self, &[], SendFlags::DONTWAIT) {
-                    // More than one call takes are there.
-                    Err(Errno::AGAIN | Errno::BUSY) => {}
-                    _ => break,
-                }
-            }
-            self.left.dequeue(&mut self.umem, RING as usize);
+        if self.out == 0 {
+            return;
         }
+        self.reap();
+        // SAFETY: the packets' memory outlives the socket, which this value drops first.
+        if let Err(error) = unsafe { self.leaving.send(&mut self.departures, false) } {
+            tracing::error!(%error, "AF_XDP transmit ring");
+        }
+        for _ in 0..=self.out.div_ceil(SENT_AT_ONCE) {
+            match send(&*self, &[], SendFlags::DONTWAIT) {
+                // More than one call takes are there.
+                Err(Errno::AGAIN | Errno::BUSY) => {}
+                _ => break,
+            }
+        }
+        self.reap();
+    }
+
+    fn reap(&mut self) {
+        self.out -= self.left.dequeue(&mut self.umem, RING as usize).min(self.out);
     }
 
     /// Frames that the kernel had no place for, since the socket was opened.
     pub(crate) fn lost(&self) -> u64 {
-        self.socket.statistics().map_or(0, |seen| seen.rx_dropped + seen.rx_ring_full + seen.rx_fill_ring_empty_descs)
+        self.socket.statistics().map_or(0, |seen| seen.rx_dropped + seen.rx_ring_full)
     }
 }
 

@@ -22,9 +22,10 @@ use std::ffi::CString;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use xdp::nic::NicIndex;
+use xdp::nic::{NicIndex, Queues};
 
 /// As bpf/steer.bpf.c names it.
 const PROGRAM: &str = "ringfort_steer";
@@ -54,12 +55,16 @@ pub(crate) struct Queue {
     pub(crate) rings: Rings,
     pub(crate) interface: u32,
     pub(crate) link: Link,
+    /// The interface sends by a queue of this number, too.
+    pub(crate) sends: bool,
 }
 
 /// The program, its tables and who is behind them, shared by the workers. They meet here for calls; for packets they only look.
 pub(crate) struct Steering {
     tables: Mutex<Tables>,
     behind: RwLock<HashMap<SocketAddr, Behind>>,
+    /// Somebody reads the rings.
+    is_read: Arc<AtomicBool>,
 }
 
 struct Tables {
@@ -76,12 +81,22 @@ impl Steering {
     pub(crate) fn load() -> Result<Steering, Unavailable> {
         let object = OBJECT.ok_or_else(|| Unavailable { obstacle: Obstacle::NotBuilt, detail: String::new() })?;
         let tables = Tables::load(object).map_err(|error| unavailable(&*error))?;
-        Ok(Steering { tables: Mutex::new(tables), behind: RwLock::default() })
+        Ok(Steering { tables: Mutex::new(tables), behind: RwLock::default(), is_read: Arc::new(AtomicBool::new(true)) })
     }
 
     /// Opens a socket for each queue of an interface, then has the program see what comes in by it.
     pub(crate) fn raise(&self, name: &str) -> Result<Vec<Queue>, Unavailable> {
         self.tables().raise(name).map_err(|error| unavailable(&*error))
+    }
+
+    /// Whether somebody reads the rings.
+    pub(crate) fn is_read(&self) -> Arc<AtomicBool> {
+        self.is_read.clone()
+    }
+
+    /// Nobody reads the rings any more.
+    pub(crate) fn give_up(&self) {
+        self.is_read.store(false, Ordering::Relaxed);
     }
 
     /// From now on frames to `local` are steered.
@@ -134,12 +149,13 @@ impl Tables {
     fn raise(&mut self, name: &str) -> Result<Vec<Queue>, Box<dyn Error>> {
         let index = NicIndex::lookup_by_name(&CString::new(name)?)?.ok_or("there is no such interface")?;
         let link = Routes::quiet()?.link(index.0)?.filter(|link| link.is_ethernet).ok_or("it is no Ethernet interface")?;
-        let queues = queues(index);
+        let [queues, senders] = queues(index);
         if self.count as usize + queues as usize > AF_XDP_SOCKETS_MAX {
             return Err(format!("it has {queues} queues, and {AF_XDP_SOCKETS_MAX} sockets may be open").into());
         }
         let first = self.count;
-        let queue_of = |queue| Ok(Queue { rings: open(index.0, queue)?, interface: index.0, link: link.clone() });
+        let queue_of =
+            |queue| Ok(Queue { rings: open(index.0, queue)?, interface: index.0, link: link.clone(), sends: queue < senders });
         let opened = (0..queues).map(queue_of).collect::<io::Result<Vec<_>>>()?;
         for (place, queue) in (first..).zip(&opened) {
             self.sockets.set(place, queue.rings.as_fd().as_raw_fd(), 0)?;
@@ -170,10 +186,11 @@ fn open(interface: u32, queue: u32) -> io::Result<Rings> {
     }
 }
 
-/// How many queues an interface receives by. Some drivers tell it in one way, some in the other.
-fn queues(index: NicIndex) -> u32 {
+/// How many queues an interface receives by, and sends by. Some drivers tell it in one way, some in the other.
+fn queues(index: NicIndex) -> [u32; 2] {
     let told = [index.queue_counts(), index.queues_from_fs()];
-    told.into_iter().flatten().map(|queues| queues.rx_count()).max().unwrap_or(1).max(1)
+    let most = |count: fn(&Queues) -> u32| told.iter().flatten().map(count).max().unwrap_or(1).max(1);
+    [most(Queues::rx_count), most(Queues::tx_count)]
 }
 
 fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, Box<dyn Error>> {

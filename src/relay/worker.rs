@@ -8,6 +8,7 @@ use crate::descent::Descent;
 use crate::directory::Tenant;
 use crate::flow::Flow;
 use crate::flow::Media;
+use crate::homes;
 use crate::outbox::Outbox;
 use crate::path::{Arrival, Departure, Flows, Slot, Step};
 use crate::port::Sockets;
@@ -119,6 +120,8 @@ pub(crate) struct Parts {
     pub(crate) neighbours: Arc<[Neighbour]>,
     /// Datagrams that another worker had no room for.
     pub(crate) lost: Arc<AtomicU64>,
+    /// Datagrams in frames that are nobody's.
+    pub(crate) strangers: Arc<AtomicU64>,
     pub(crate) outbox: Outbox,
     pub(crate) spin: Duration,
     /// Origin of time, the same for all workers.
@@ -246,6 +249,7 @@ impl Worker {
                 Err(_) => {
                     tracing::error!("a relay worker's turn failed");
                     self.departures.clear();
+                    self.look_after_frames();
                 }
             }
         }
@@ -538,7 +542,8 @@ impl Worker {
         if self.open.len() <= index {
             self.open.resize_with(index + 1, || None);
         }
-        let local = self.frames.as_ref().and_then(|_| sockets.of(Component::Rtp)?.local_addr().ok());
+        let near_frames = self.parts.steering.is_some() && self.parts.number == homes::FRAMES;
+        let local = sockets.of(Component::Rtp).filter(|_| near_frames).and_then(|socket| socket.local_addr().ok());
         self.open[index] = Some(Open { sockets, appetite: [Appetite { want: 1, turn: 0 }; 2], local, is_steered: false });
     }
 

@@ -5,6 +5,7 @@ use super::{Buffer, Parts, Worker};
 use crate::bell::FRAMES;
 use crate::directory::Tenant;
 use crate::frame::{self, Addressing, UdpFrame};
+use crate::homes;
 use crate::path::{Departure, Slot};
 use crate::shared::{Handed, Shared};
 use crate::steering::{Behind, Queue};
@@ -15,9 +16,13 @@ use ringfort_base::{PortId, Time};
 use ringfort_media::plan::Component;
 use ringfort_media::tier::{Obstacle, Tier};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+/// Longest IP packet that leaves as a frame: every path takes it (RFC 8200 5). The kernel knows of paths that take longer ones, and cuts up
+/// what they do not take.
+const LONGEST: usize = 1_280;
 
 /// The queues of one worker.
 pub(super) struct Frames {
@@ -38,25 +43,27 @@ impl Frames {
         if queues.is_empty() {
             return None;
         }
+        let given_up = |error| {
+            // The sockets close, and the kernel steers nothing to them.
+            tracing::error!(%error, "AF_XDP");
+            parts.steering.iter().for_each(|steering| steering.give_up());
+            None
+        };
         let waited = (0..).zip(&queues).try_for_each(|(n, queue)| parts.epoll.add(&queue.rings, FRAMES + n));
         match waited.and_then(|()| Ways::new()) {
             Ok(ways) => Some(Box::new(Frames { queues, ways, dscp: parts.dscp, lost: 0 })),
-            Err(error) => {
-                // The sockets close, and the kernel steers nothing to them.
-                tracing::error!(%error, "AF_XDP");
-                None
-            }
+            Err(error) => given_up(error),
         }
     }
 
     /// The queue by which a datagram leaves, and its headers. `None`: a socket is to send it. `near` is a queue to be preferred.
     fn way(&mut self, now: Time, source: SocketAddr, near: usize, departure: &Departure) -> Option<(usize, Addressing)> {
         let hop = self.ways.find(now, source.ip(), departure.to.ip())?;
-        let leads = |queue: &Queue| queue.interface == hop.interface;
+        let leads = |queue: &Queue| queue.interface == hop.interface && queue.sends;
         let near = Some(near).filter(|near| self.queues.get(*near).is_some_and(leads));
         let number = near.or_else(|| self.queues.iter().position(leads))?;
         let link = &self.queues.get(number)?.link;
-        if frame::packet_len(departure.to, departure.len) > link.mtu as usize {
+        if frame::packet_len(departure.to, departure.len) > LONGEST.min(link.mtu as usize) {
             return None;
         }
         let (source_mac, destination_mac) = (link.mac, hop.mac);
@@ -112,6 +119,9 @@ impl Worker {
     fn take_frame(&mut self, frames: &mut Frames, number: usize, n: usize) {
         let Ok(udp) = frame::parse(frames.queues[number].rings.frame(n)) else { return };
         let Some(steering) = &self.parts.steering else { return };
+        if !is_elsewhere(udp.source) || steering.behind(udp.source).is_some() {
+            return self.count_stranger();
+        }
         match steering.behind(udp.destination) {
             Some(Behind::Leg(tenant)) => self.admit(frames, number, n, &udp, tenant),
             Some(Behind::Shared(shared)) => {
@@ -128,8 +138,13 @@ impl Worker {
                     None => shared.refuse(1),
                 }
             }
-            None => {}
+            // It went a moment ago.
+            None => self.count_stranger(),
         }
+    }
+
+    fn count_stranger(&self) {
+        self.parts.strangers.fetch_add(1, Ordering::Relaxed);
     }
 
     /// One datagram in frame `n`, for a leg of this worker or another one.
@@ -192,6 +207,13 @@ impl Worker {
         }
     }
 
+    /// A turn failed: what it had of frames may be gone.
+    pub(super) fn look_after_frames(&self) {
+        if let (None, Some(steering), homes::FRAMES) = (&self.frames, &self.parts.steering, self.parts.number) {
+            steering.give_up();
+        }
+    }
+
     /// Counts frames that the kernel had no place for.
     pub(super) fn count_lost_frames(&mut self) {
         let Some(frames) = &mut self.frames else { return };
@@ -247,6 +269,13 @@ impl Worker {
         let open = self.open.get(slot.index as usize).and_then(Option::as_ref);
         open.is_some_and(|open| open.sockets.own().next().is_some())
     }
+}
+
+/// Whether a source can be another host's. The kernel refuses such as its own before a socket sees them.
+fn is_elsewhere(source: SocketAddr) -> bool {
+    let ip = source.ip();
+    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+    source.port() != 0 && !(ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || broadcast)
 }
 
 /// Where a departure leaves from, if that is known and can be in a frame's header. RTCP on a port of its own leaves by its socket.

@@ -46,7 +46,7 @@ The node transcodes: it hears each party in that party's codec, and speaks to th
 const ABSENT: &str = "
 ## What is not in the tables
 
-- Whether the audio is right that is transcoded (the relay's tests listen to it); T.38 (`src/call/tests/node/fax.rs`), video (`interop::browsers`).
+- Whether the audio is right that is transcoded (the relay's tests listen to it); T.38 (`src/call/tests/node/fax.rs`), video between browsers and between a browser and a phone's camera (`interop::browsers`: VP8, H.264).
 - DTLS-SRTP on a leg without WebSocket: the node offers it to devices on WebSocket only.
 - Optional SRTP (`srtp = \"optional\"`): here SDES legs have `srtp = \"required\"`.
 - Trunks and the cloud as parties: both parties are registered devices, and so is the target of transfers, which has every codec.

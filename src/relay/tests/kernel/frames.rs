@@ -265,3 +265,81 @@ fn without_the_privilege_the_reason_is_told() {
     assert_eq!(words, ["nowhere0: there is no such interface", "lo: it is no Ethernet interface"]);
     assert!(matches!(&told[1][..], [(name, why)] if name == "m1" && why.obstacle == Obstacle::NotPermitted), "{told:?}");
 }
+
+/// A second call, opened while frames of the first one come, is steered like it.
+#[test]
+fn a_call_that_begins_meanwhile_is_steered_too() {
+    let Some(mut call) = Call::new(&V4, &V4, 1) else { return };
+    call.talk(0..10);
+    let relay = call.relay.clone();
+    let (opened, other) = (relay.clone(), PortId(7));
+    let rtp_at: SocketAddr = format!("{}:0", V4.inner).parse().unwrap();
+    let at = call.network.node.run(move || {
+        opened.command(RelayCommand::Open { port: other, call: CallId(2), rtp: rtp_at, rtcp: None, shared: false });
+        opened.local(other).expect("the port is open").rtp
+    });
+    // The first call's frames are what carries the command out.
+    call.talk(10..60);
+    let mut echo = call.secure();
+    echo.destination = Destination::Echo { ssrc: 5 };
+    let phone = call.network.caller.socket("10.77.1.1:0");
+    echo.transmit.rtp = phone.local_addr().ok();
+    call.plan(other, &echo);
+    let (mut sender, mut buffer) = (SrtpSender::new(&keys(1)).unwrap(), [0; 2000]);
+    for n in 0..20 {
+        let mut packet = [&rtp(3, n)[..], &[0; 32]].concat();
+        let len = sender.protect_rtp(&mut packet, 172).unwrap();
+        phone.send_to(&packet[..len], at).unwrap();
+        assert_eq!(phone.recv(&mut buffer).unwrap(), 172 + 16);
+    }
+    relay.command(RelayCommand::Report);
+    let deadline = Instant::now() + PATIENCE;
+    let tier = std::iter::from_fn(|| call.events.recv_deadline(deadline).ok()).find_map(|event| match event {
+        RelayEvent::Counters { port, counters, .. } if port == other => Some(counters.tier),
+        _ => None,
+    });
+    assert_eq!(tier, Some(Tier::AfXdp(Obstacle::Service)));
+}
+
+/// An interface that is down while packets are to leave by it: they are lost, and nothing after them is.
+#[test]
+fn after_an_interface_was_down_all_goes_on() {
+    let Some(mut call) = Call::new(&V4, &V4, 1) else { return };
+    call.talk(0..10);
+    for round in 1..3u16 {
+        call.network.node.ip("link set m2 down");
+        (0..3_000).for_each(|n| call.send_secure(&rtp(1, 10_000 * round + n)));
+        let deadline = Instant::now() + PATIENCE;
+        while call.counters()[0].rtp_in < u64::from(round) * 3_000 && Instant::now() < deadline {}
+        call.network.node.ip("link set m2 up");
+        // What waited may still come, and the neighbour has to be found.
+        call.peers[1].set_nonblocking(true).unwrap();
+        let mut buffer = [0; 2000];
+        let after = 10_000 * round + 5_000;
+        let deadline = Instant::now() + PATIENCE;
+        for n in after.. {
+            assert!(Instant::now() < deadline && n < after + 4_000, "nothing comes any more");
+            call.send_secure(&rtp(1, n));
+            if call.peers[1].recv(&mut buffer).is_ok() && u16::from_be_bytes([buffer[2], buffer[3]]) >= after {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        while call.peers[1].recv(&mut buffer).is_ok() {}
+        call.peers[1].set_nonblocking(false).unwrap();
+    }
+}
+
+/// A source that is the node's own port, or no host at all, is nobody's: the kernel, which would refuse it, has not seen it.
+#[test]
+fn sources_that_cannot_be_are_refused() {
+    let Some(mut call) = Call::new(&V4, &V4, 1) else { return };
+    call.talk(0..10);
+    let own = call.ports[1];
+    call.network.caller.ip(&format!("addr add {}/32 dev eth0", own.ip()));
+    let forger = call.network.caller.socket(&own.to_string());
+    (0..5).for_each(|n| assert!(forger.send_to(&rtp(9, n), call.ports[0]).is_ok()));
+    call.talk(10..20);
+    assert_eq!(call.relay.strangers(), 5);
+    assert_eq!(call.counters()[0].stray_source, 0);
+}
