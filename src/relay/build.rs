@@ -8,6 +8,7 @@ use std::process::Command;
 const PROGRAMS: [&str; 2] = ["forward", "steer"];
 
 fn main() {
+    println!("cargo::rerun-if-changed=bpf/common.h");
     for program in PROGRAMS {
         println!("cargo::rerun-if-changed=bpf/{program}.bpf.c");
     }

@@ -14,20 +14,8 @@
 #include <linux/pkt_cls.h>
 #include <linux/udp.h>
 
-#define SEC(name) __attribute__((section(name), used))
-#define __uint(name, value) int(*name)[value]
-#define __type(name, value) typeof(value) *name
-#define inline_always static inline __attribute__((always_inline))
+#include "common.h"
 
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define net16(x) ((__u16)__builtin_bswap16(x))
-#define net32(x) ((__u32)__builtin_bswap32(x))
-#else
-#define net16(x) ((__u16)(x))
-#define net32(x) ((__u32)(x))
-#endif
-
-static void *(*map_lookup)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
 static __u64 (*ktime_ns)(void) = (void *)BPF_FUNC_ktime_get_ns;
 static long (*load_bytes)(const void *skb, __u32 at, void *to, __u32 len) = (void *)BPF_FUNC_skb_load_bytes;
 static long (*pull_data)(struct __sk_buff *skb, __u32 len) = (void *)BPF_FUNC_skb_pull_data;
@@ -240,7 +228,6 @@ inline_always int leave(const struct passage *to)
 	return redirect_neigh(to->ifindex, &hop, sizeof hop, 0);
 }
 
-#define at(type, offset) ((type *)(data + (offset)))
 #define fetch() (data = (void *)(long)skb->data, end = (void *)(long)skb->data_end)
 
 inline_always int forward_v4(struct __sk_buff *skb)

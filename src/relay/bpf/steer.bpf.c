@@ -13,20 +13,8 @@
 #include <linux/ipv6.h>
 #include <linux/udp.h>
 
-#define SEC(name) __attribute__((section(name), used))
-#define __uint(name, value) int(*name)[value]
-#define __type(name, value) typeof(value) *name
-#define inline_always static inline __attribute__((always_inline))
+#include "common.h"
 
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define net16(x) ((__u16)__builtin_bswap16(x))
-#define net32(x) ((__u32)__builtin_bswap32(x))
-#else
-#define net16(x) ((__u16)(x))
-#define net32(x) ((__u32)(x))
-#endif
-
-static void *(*map_lookup)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
 static long (*redirect_map)(void *map, __u64 key, __u64 flags) = (void *)BPF_FUNC_redirect_map;
 
 // As steering.rs has them.
@@ -69,8 +57,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } sockets SEC(".maps");
-
-#define at(type, offset) ((type *)(data + (offset)))
 
 inline_always int is_ours(const struct ethhdr *ethernet, const struct link *link)
 {

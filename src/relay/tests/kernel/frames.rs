@@ -1,15 +1,15 @@
 //! The AF_XDP tier in a network of namespaces: what is sent into the rings is what comes out of them.
 
 use super::network::{Addresses, Network, V4, V6};
-use super::{A, B, PATIENCE, bracketed, rtp};
-use crossbeam_channel::{Receiver, bounded};
+use super::{A, B, PATIENCE, rtp};
 use ringfort_base::{CallId, PortId};
 use ringfort_media::plan::*;
 use ringfort_media::srtp::{SrtpReceiver, SrtpSender};
 use ringfort_media::tier::{Obstacle, Tier};
 use ringfort_relay::{Relay, RelayConfig};
 use std::collections::HashMap;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,13 +17,17 @@ const PROFILE: SrtpProfile = SrtpProfile::AeadAes128Gcm;
 
 /// A call between a party with keys and one without, who may be of another address family.
 struct Call {
-    network: Network,
-    relay: Arc<Relay>,
-    events: Receiver<RelayEvent>,
-    ports: [SocketAddr; 2],
-    peers: [UdpSocket; 2],
+    call: super::Call,
     sender: SrtpSender,
     receiver: SrtpReceiver,
+}
+
+impl Deref for Call {
+    type Target = super::Call;
+
+    fn deref(&self) -> &super::Call {
+        &self.call
+    }
 }
 
 fn keys(side: u8) -> SrtpKeys {
@@ -33,44 +37,14 @@ fn keys(side: u8) -> SrtpKeys {
 impl Call {
     /// `None` where the tier cannot be had.
     fn new(caller: &Addresses, callee: &Addresses, workers: usize) -> Option<Call> {
-        let network = Network::new()?;
-        let (sender, events) = bounded(4096);
-        let relay = network.node.run(move || {
-            let af_xdp = vec!["m1".into(), "m2".into()];
-            let config = RelayConfig { workers, kernel: true, af_xdp, ..RelayConfig::default() };
-            Arc::new(Relay::start(config, Arc::new(move |event| sender.try_send(event).is_ok())).unwrap())
-        });
-        if let Some((name, why)) = relay.without_af_xdp().first() {
-            eprintln!("left out: {name}: {} {}", why.obstacle.words(), why.detail);
-            return None;
-        }
-        let peers = [network.caller.socket(&bracketed(caller.caller)), network.callee.socket(&bracketed(callee.callee))];
-        let ports = [(A, caller.inner), (B, callee.outer)].map(|(port, host)| {
-            let (relay, rtp): (_, SocketAddr) = (relay.clone(), bracketed(host).parse().unwrap());
-            network.node.run(move || {
-                relay.command(RelayCommand::Open { port, call: CallId(1), rtp, rtcp: None, shared: false });
-                relay.local(port).expect("the port is open").rtp
-            })
-        });
+        let af_xdp = vec!["m1".into(), "m2".into()];
+        let config = RelayConfig { workers, kernel: true, af_xdp, ..RelayConfig::default() };
+        let call = super::Call::between(caller, callee, config)?;
         let (sender, receiver) = (SrtpSender::new(&keys(1)).unwrap(), SrtpReceiver::new(&keys(2)).unwrap());
-        let call = Call { network, relay, events, ports, peers, sender, receiver };
+        let call = Call { call, sender, receiver };
         call.plan(A, &call.secure());
         call.plan(B, &call.plain(A, 1));
         Some(call)
-    }
-
-    fn plain(&self, to: PortId, peer: usize) -> FlowPlan {
-        let transmit = Transmit { rtp: self.peers[peer].local_addr().ok(), rtcp: None, rtcp_mux: true, srtp: None, muted: false };
-        let receive = Receive {
-            latch: Latch::Symmetric { expected: None, grace_ms: 0 },
-            srtp: None,
-            speech: vec![(0, 8_000)],
-            signals: Vec::new(),
-            video: Vec::new(),
-            udptl: false,
-            fragment: None,
-        };
-        FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None, apart: None }
     }
 
     /// The caller's.
@@ -79,10 +53,6 @@ impl Call {
         plan.receive.srtp = Some(keys(1));
         plan.transmit.srtp = Some(keys(2));
         plan
-    }
-
-    fn plan(&self, port: PortId, plan: &FlowPlan) {
-        self.relay.command(RelayCommand::Plan { port, plan: Box::new(plan.clone()) });
     }
 
     /// From the caller, under its keys.
@@ -219,7 +189,7 @@ fn legs_behind_one_port_are_told_apart() {
         let Some(mut call) = Call::new(&V4, &V4, workers) else { return };
         let (relay, rtp_at): (_, SocketAddr) = (call.relay.clone(), format!("{}:0", V4.inner).parse().unwrap());
         let shared = PortId(3);
-        call.ports[0] = call.network.node.run(move || {
+        call.call.ports[0] = call.network.node.run(move || {
             relay.command(RelayCommand::Open { port: shared, call: CallId(1), rtp: rtp_at, rtcp: None, shared: true });
             relay.local(shared).expect("the port is open").rtp
         });

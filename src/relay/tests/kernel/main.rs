@@ -30,18 +30,23 @@ struct Call {
 impl Call {
     /// `None` where the kernel tier cannot be had.
     fn new(addresses: &Addresses) -> Option<Call> {
+        Call::between(addresses, addresses, RelayConfig { workers: 1, kernel: true, ..RelayConfig::default() })
+    }
+
+    /// Of parties that may be of two families. `None` where what is configured cannot be had.
+    fn between(caller: &Addresses, callee: &Addresses, config: RelayConfig) -> Option<Call> {
         let network = Network::new()?;
         let (sender, events) = bounded(4096);
-        let relay = network.node.run(move || {
-            let config = RelayConfig { workers: 1, kernel: true, ..RelayConfig::default() };
-            Arc::new(Relay::start(config, Arc::new(move |event| sender.try_send(event).is_ok())).unwrap())
-        });
-        if let Some(why) = relay.without_kernel() {
+        let relay = network
+            .node
+            .run(move || Arc::new(Relay::start(config, Arc::new(move |event| sender.try_send(event).is_ok())).unwrap()));
+        let frames = relay.without_af_xdp().first().map(|(_, why)| why);
+        if let Some(why) = relay.without_kernel().or(frames) {
             eprintln!("left out: {} {}", why.obstacle.words(), why.detail);
             return None;
         }
-        let peers = [network.caller.socket(&bracketed(addresses.caller)), network.callee.socket(&bracketed(addresses.callee))];
-        let ports = [(A, addresses.inner), (B, addresses.outer)].map(|(port, host)| {
+        let peers = [network.caller.socket(&bracketed(caller.caller)), network.callee.socket(&bracketed(callee.callee))];
+        let ports = [(A, caller.inner), (B, callee.outer)].map(|(port, host)| {
             let (relay, rtp): (_, SocketAddr) = (relay.clone(), bracketed(host).parse().unwrap());
             network.node.run(move || {
                 relay.command(RelayCommand::Open { port, call: CallId(1), rtp, rtcp: None, shared: false });
