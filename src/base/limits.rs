@@ -29,6 +29,9 @@ pub const CONNECTION_HANDSHAKE: Duration = Duration::from_secs(10);
 pub const CONNECTION_FIRST_MESSAGE: Duration = Duration::from_secs(30);
 /// Inputs queued for the core before signalling sockets stop reading.
 pub const CORE_QUEUE_MAX: usize = 8_192;
+/// Datagrams of strangers that wait for the core, beside those of known sources; what comes then is dropped unread. So long as this
+/// many inputs wait, strangers' connections are not read on.
+pub const STRANGERS_QUEUE_MAX: usize = 512;
 
 /// Requests above this size, octets, go by TCP to a peer that is reached by UDP (RFC 3261 18.1.1).
 pub const DATAGRAM_REQUEST_MAX: usize = 1_300;
@@ -318,6 +321,9 @@ pub const SHIELD_BANS_MAX: usize = 4_096;
 pub const SHIELD_LISTENERS_MAX: usize = 64;
 /// Buckets for wrong answers to challenges, by account; several accounts may share one.
 pub const SHIELD_ACCOUNTS_MAX: usize = 1_024;
+/// Sources that the node asked something, or that spoke inside a dialog, and of which nothing else is known; whose turn was the longest
+/// ago makes room.
+pub const SHIELD_EXPECTED_MAX: usize = 16_384;
 /// Connections that one source may have open before any of them proved itself, handshakes included.
 pub const CONNECTIONS_PER_SOURCE_MAX: usize = 128;
 /// The same for a source where somebody proved himself before: a site behind one address comes back as a whole.
@@ -334,4 +340,5 @@ const _: () = assert!(BINDINGS_PER_AOR_MAX <= SIP_LIST_VALUES_MAX);
 const _: () = assert!(JOURNAL_VALUE_MAX as u64 * 4 < JOURNAL_FILE_MAX);
 const _: () = assert!(RELAY_COMMANDS_MAX < RELAY_EVENTS_MAX);
 const _: () = assert!(SHIELD_SOURCES_MAX.is_multiple_of(8));
+const _: () = assert!(STRANGERS_QUEUE_MAX < CORE_QUEUE_MAX / 8);
 const _: () = assert!(CONNECTIONS_PER_KNOWN_SOURCE_MAX < CONNECTIONS_MAX);

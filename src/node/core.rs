@@ -1,5 +1,6 @@
 //! The core thread: owns the [`Node`], feeds it inputs and the time, performs its outputs in order.
 
+use crate::arrivals::{Arrivals, BATCH, Lane};
 use crate::clock::Clock;
 use crate::dns::Dns;
 use crate::io::{Signalling, udp};
@@ -8,14 +9,13 @@ use crate::poller::{Bell, Poller};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use ringfort_base::{Event, Hop, Time, Transport, limits};
+use ringfort_base::{Event, Hop, SourceNet, Time, Transport, limits};
 use ringfort_call::overload::Load;
 use ringfort_call::status::Status;
 use ringfort_call::{Input, Node, Output};
 use ringfort_observe::Observers;
 use ringfort_relay::Relay;
 use ringfort_sip::locate::Question;
-use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -23,11 +23,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
-/// Inputs of each kind handled before the sockets are read again, at most: the kernel's buffers are small.
-const BATCH: usize = 32;
-/// Datagrams read from one socket in one turn, at most. More than are handled in it, so that what the core cannot keep up with is
-/// dropped here, where it is counted.
-const DATAGRAMS: usize = 2 * BATCH;
+/// Datagrams read from one socket in one turn, at most: about what the kernel keeps where nobody raised its limit. More than are handled
+/// in it, so that what the core cannot keep up with is dropped here, where known sources are told from strangers and losses counted.
+const DATAGRAMS: usize = 256;
 /// The page's snapshot is made anew at most this often.
 const STATUS_INTERVAL: Duration = Duration::from_millis(250);
 /// The longest the core sleeps; wakes that nobody asked for cost nothing.
@@ -47,7 +45,16 @@ enum Request {
 pub struct CoreHandle {
     queue: Sender<Request>,
     bell: Arc<Bell>,
-    dropped: Arc<AtomicU64>,
+    dropped: Arc<Dropped>,
+}
+
+/// Inputs dropped so far.
+#[derive(Default)]
+struct Dropped {
+    /// Of known sources, and of the relay.
+    known: AtomicU64,
+    /// Of strangers.
+    strangers: AtomicU64,
 }
 
 /// The queue's other end, and where the core waits for it.
@@ -76,18 +83,26 @@ impl CoreHandle {
     }
 
     fn drop_one(&self) {
-        self.dropped.fetch_add(1, Ordering::Relaxed);
+        self.dropped.known.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Hands an input in and waits while the core is behind: what comes over a connection is not lost, its sender is slowed down.
     pub async fn deliver(&self, input: Input) {
+        self.deliver_within(limits::CORE_QUEUE_MAX, input).await;
+    }
+
+    /// The same for what waits already when `room` inputs are queued.
+    pub async fn deliver_within(&self, room: usize, input: Input) {
         let mut request = Request::Input(Box::new(input));
         loop {
-            match self.queue.try_send(request) {
-                Ok(()) => return self.bell.ring(),
-                Err(TrySendError::Disconnected(_)) => return,
-                Err(TrySendError::Full(back)) => request = back,
-            }
+            request = match request {
+                full if self.queue.len() >= room => full,
+                request => match self.queue.try_send(request) {
+                    Ok(()) => return self.bell.ring(),
+                    Err(TrySendError::Disconnected(_)) => return,
+                    Err(TrySendError::Full(back)) => back,
+                },
+            };
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
@@ -98,9 +113,9 @@ impl CoreHandle {
         self.bell.ring();
     }
 
-    /// Inputs dropped so far.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+    /// Inputs dropped so far: those of known sources and of the relay, and those of strangers.
+    fn dropped(&self) -> [u64; 2] {
+        [&self.dropped.known, &self.dropped.strangers].map(|count| count.load(Ordering::Relaxed))
     }
 }
 
@@ -141,32 +156,31 @@ fn run(mut node: Node, queue: CoreQueue, performer: Performer) {
     let _runtime = performer.runtime.enter();
     let CoreQueue { requests, mut poller } = queue;
     performer.watch_all(&poller);
-    let mut arrivals = Arrivals { waiting: VecDeque::new(), buffer: vec![0; limits::SIP_MESSAGE_MAX] };
+    let (mut arrivals, mut buffer) = (Arrivals::default(), vec![0; limits::SIP_MESSAGE_MAX]);
     let mut published = Instant::now();
     performer.perform(&mut node);
     performer.publish(&node);
-    let (mut dirty, mut behind, mut lost) = (false, false, 0);
+    let (mut dirty, mut behind, mut lost) = (false, false, [0; 2]);
     loop {
         let due = published + STATUS_INTERVAL;
         let patience = performer.patience(&node, dirty.then_some(due));
-        for number in poller.wait(patience, || !arrivals.waiting.is_empty() || !requests.is_empty()) {
-            performer.read(*number, &mut arrivals);
+        for number in poller.wait(patience, || !arrivals.is_empty() || !requests.is_empty()) {
+            performer.read(*number, &mut arrivals, &mut buffer);
         }
         let begun = Instant::now();
-        let mut taken = 0_u32;
-        for _ in 0..BATCH {
-            let Some(input) = arrivals.waiting.pop_front() else { break };
+        let (batch, mut taken) = (arrivals.batch(), 0_u32);
+        for input in arrivals.turn() {
             node.handle(performer.clock.now(), input);
             performer.perform(&mut node);
             (dirty, taken) = (true, taken + 1);
         }
-        for request in requests.try_iter().take(BATCH) {
+        for request in requests.try_iter().take(batch) {
             let Request::Input(input) = request else { return };
             node.handle(performer.clock.now(), *input);
             performer.perform(&mut node);
             (dirty, taken) = (true, taken + 1);
         }
-        let queued = arrivals.waiting.len() + requests.len();
+        let queued = arrivals.behind() + requests.len();
         if queued > BATCH || behind {
             let load = Load { queued, lag: begun.elapsed() / taken.max(1) * queued as u32 };
             node.handle(performer.clock.now(), Input::Load(load));
@@ -187,12 +201,6 @@ fn run(mut node: Node, queue: CoreQueue, performer: Performer) {
     }
 }
 
-/// Datagrams that were read and are not handled yet, and the buffer that they are read into.
-struct Arrivals {
-    waiting: VecDeque<Input>,
-    buffer: Vec<u8>,
-}
-
 impl Performer {
     fn watch_all(&self, poller: &Poller) {
         for (number, (address, socket)) in self.udp.iter().enumerate() {
@@ -203,26 +211,20 @@ impl Performer {
     }
 
     /// Reads what a socket has. What is too much is dropped and counted: a datagram's sender repeats it.
-    fn read(&self, number: usize, arrivals: &mut Arrivals) {
+    fn read(&self, number: usize, arrivals: &mut Arrivals, buffer: &mut [u8]) {
         let Some((local, socket)) = self.udp.get(number) else { return };
+        let (door, dropped) = (&self.signalling.door, &self.signalling.core.dropped);
         for _ in 0..DATAGRAMS {
-            match udp::receive(socket, *local, &self.signalling.door, &mut arrivals.buffer) {
-                Ok(Some(input)) if self.has_room(arrivals, &input) => arrivals.waiting.push_back(input),
-                Ok(Some(_)) => self.signalling.core.drop_one(),
+            match udp::receive(socket, *local, door, buffer) {
+                Ok(Some((hop, len))) => match arrivals.take(door, hop, &buffer[..len]) {
+                    None => {}
+                    Some(Lane::Known) => drop(dropped.known.fetch_add(1, Ordering::Relaxed)),
+                    Some(Lane::Strangers) => drop(dropped.strangers.fetch_add(1, Ordering::Relaxed)),
+                },
                 Ok(None) => {}
                 Err(_) => return,
             }
         }
-    }
-
-    /// The second half of the queue is for sources that are known: a flood of strangers does not push them out.
-    fn has_room(&self, arrivals: &Arrivals, input: &Input) -> bool {
-        let waiting = arrivals.waiting.len();
-        let known = || match input {
-            Input::Message { hop, .. } | Input::Unparsed { hop, .. } => self.signalling.door.trusts(hop.remote.ip()),
-            _ => true,
-        };
-        waiting < limits::CORE_QUEUE_MAX / 2 || (waiting < limits::CORE_QUEUE_MAX && known())
     }
 
     fn patience(&self, node: &Node, status_due: Option<Instant>) -> Duration {
@@ -242,12 +244,14 @@ impl Performer {
     }
 
     /// Tells the observers when inputs were dropped since the last time; returns how many there are now.
-    fn tell_losses(&self, before: u64) -> u64 {
+    fn tell_losses(&self, before: [u64; 2]) -> [u64; 2] {
         let now = self.signalling.core.dropped();
-        if now > before {
-            let effect = format!("{} datagrams or relay events dropped", now - before);
-            let event = Event::LimitReached { limit: "CORE_QUEUE_MAX".into(), effect };
-            self.observers.publish(crate::clock::wall(), event);
+        let limits = [("CORE_QUEUE_MAX", "datagrams or relay events"), ("STRANGERS_QUEUE_MAX", "datagrams of strangers")];
+        for ((limit, what), lost) in limits.into_iter().zip([now[0] - before[0], now[1] - before[1]]) {
+            if lost > 0 {
+                let event = Event::LimitReached { limit: limit.into(), effect: format!("{lost} {what} dropped") };
+                self.observers.publish(crate::clock::wall(), event);
+            }
         }
         now
     }
@@ -272,6 +276,10 @@ impl Performer {
         }
         let by_address = self.udp.iter().find(|(local, _)| hop.local == Some(*local));
         let by_family = || self.udp.iter().find(|(local, _)| local.is_ipv4() == hop.remote.is_ipv4());
+        if !octets.starts_with(b"SIP/2.0 ") {
+            // Whom the node itself asks is no stranger when he answers.
+            self.signalling.door.expect(SourceNet::of(hop.remote.ip()));
+        }
         // A datagram that the system refuses is lost like one on the way; the transaction's timers repeat it.
         let sent = by_address.or_else(by_family).map(|(_, socket)| socket.send_to(&octets, hop.remote));
         if sent.is_none() {

@@ -13,10 +13,13 @@ use ringfort_tests::harness::wait::seconds;
 use ringfort_tests::harness::{Context, Outcome, Scene, play};
 use std::net::UdpSocket;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// Calls a second of the known peers, and for how many seconds.
 const RATE: u32 = 50;
 const TIME_S: u32 = 12;
+/// Datagrams of strangers in a millisecond of a flood that lasts.
+const FLOOD_PER_MS: u32 = 60;
 /// A node may grow by so much under a flood that it refuses.
 const GROWTH_MAX_KB: u64 = 30_000;
 
@@ -128,6 +131,32 @@ fn a_malformed_flood_costs_no_call() -> Outcome<()> {
             let _ = attacker.send_to(part, target);
         }
         attacked.node.await_metric("ringfort_banned_sources", 1.0, seconds(5))?;
+        attacked.expect_unharmed()
+    })
+}
+
+/// For as long as the calls last: known sources have a lane of their own.
+#[test]
+fn a_flood_that_does_not_end_costs_no_call_and_no_datagram_of_known_sources() -> Outcome<()> {
+    play("attack-lasting", |scene| {
+        let mut attacked = Attacked::start(scene)?;
+        let target = Node::at(attacked.node.site().udp);
+        let sources = (0..64).map(source).collect::<Outcome<Vec<UdpSocket>>>()?;
+        let begun = Instant::now();
+        let mut sent = 0_u32;
+        while attacked.caller.is_running()? {
+            for _ in 0..FLOOD_PER_MS {
+                let socket = &sources[sent as usize % sources.len()];
+                let _ = socket.send_to(request("INVITE", sent, "127.10.0.2:5060").as_bytes(), target);
+                sent += 1;
+            }
+            // The kernel's buffers are no part of what is tested: it drops what no process had the time to read.
+            let due = begun + Duration::from_millis(u64::from(sent / FLOOD_PER_MS));
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        println!("{sent} datagrams of strangers in {} ms", begun.elapsed().as_millis());
+        let lost = attacked.node.metric("ringfort_limits_reached_total{limit=\"CORE_QUEUE_MAX\"}")?;
+        ensure!(lost.is_none(), "datagrams of known sources were dropped");
         attacked.expect_unharmed()
     })
 }

@@ -1,10 +1,11 @@
 //! What receives and admits a message, before it belongs to any transaction: the screen, the realm, the shield.
 
 use super::Node;
+use crate::context::Output;
 use crate::overload::Stage;
-use crate::shield::{Request, Standing};
+use crate::shield::{Request, ShieldCommand, Standing};
 use bytes::Bytes;
-use ringfort_base::{Event, Hop};
+use ringfort_base::{Event, Hop, SourceNet};
 use ringfort_sip::message::{Builder, Message, Method, ParseError};
 use ringfort_sip::screen::uas::Uas;
 use ringfort_sip::screen::{self, Verdict};
@@ -75,8 +76,11 @@ impl Node {
         }
         let standing = if known { Standing::Known } else { self.shield.standing(&self.cx, &request) };
         // Whoever repeats what is being worked on has its one answer, even if the node would answer a new request otherwise by now.
-        let expected = standing == Standing::Unknown
-            && (self.calls.knows(message) || self.events.knows(message) || self.cx.transactions.holds(message));
+        let within = standing == Standing::Unknown && (self.calls.knows(message) || self.events.knows(message));
+        if within {
+            self.cx.outputs.push_back(Output::Shield(ShieldCommand::Expect { source: SourceNet::of(hop.remote.ip()) }));
+        }
+        let expected = within || (standing == Standing::Unknown && self.cx.transactions.holds(message));
         let standing = if expected { Standing::Known } else { standing };
         if standing == Standing::Unknown
             && let verdict @ Verdict::Reply { .. } = UAS.screen(message)

@@ -25,6 +25,11 @@ pub enum ShieldCommand {
         /// The source.
         source: SourceNet,
     },
+    /// Somebody there speaks inside a dialog.
+    Expect {
+        /// The source.
+        source: SourceNet,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]

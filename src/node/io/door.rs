@@ -16,6 +16,11 @@ const SHARDS: usize = 16;
 /// One message of a banned source in this time goes to the core: it may prove itself by it.
 const TRICKLE: Duration = Duration::from_secs(1);
 
+/// Somebody whom the node asked something is expected for this time, which each request begins anew: a dialog's requests are never
+/// further apart, for its session is refreshed.
+const EXPECTED: Duration = Duration::from_secs(3_600);
+const EXPECTED_PER_SHARD_MAX: usize = limits::SHIELD_EXPECTED_MAX / SHARDS;
+
 /// What a connection is for. Each is counted by itself: idle connections of phones do not shut the page to who would look into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Room {
@@ -39,6 +44,8 @@ struct Shard {
     banned: HashMap<SourceNet, Instant>,
     /// Sources where somebody proved himself, or a peer is.
     known: HashSet<SourceNet>,
+    /// Sources that the node speaks with beside these, and since when it last did.
+    expected: HashMap<SourceNet, Instant>,
     /// Connections of each source that have not proved themselves.
     open: HashMap<(SourceNet, Room), usize>,
     /// Connections that have a place among them.
@@ -67,6 +74,7 @@ impl Door {
                 }
             }
             ShieldCommand::Distrust { source } => drop(self.shard(source).known.remove(&source)),
+            ShieldCommand::Expect { source } => self.expect(source),
         }
     }
 
@@ -87,10 +95,24 @@ impl Door {
         !passes
     }
 
-    /// Whether somebody there is known: a peer, or a device that proved itself.
+    /// Whether somebody there is known: a peer, a device that proved itself, or somebody with whom the node speaks.
     pub fn trusts(&self, address: IpAddr) -> bool {
         let source = SourceNet::of(address);
-        self.shard(source).known.contains(&source)
+        let shard = self.shard(source);
+        shard.known.contains(&source) || shard.expected.get(&source).is_some_and(|since| since.elapsed() < EXPECTED)
+    }
+
+    /// The node speaks with somebody there.
+    pub fn expect(&self, source: SourceNet) {
+        let mut shard = self.shard(source);
+        if shard.known.contains(&source) {
+            return;
+        }
+        let now = Instant::now();
+        if shard.expected.insert(source, now).is_none() && shard.expected.len() > EXPECTED_PER_SHARD_MAX {
+            shard.expected.retain(|_, since| now.duration_since(*since) < EXPECTED);
+            shard.make_room();
+        }
     }
 
     /// A connection comes from there. `None`: it is banned, or has too many; the connection is closed at once.
@@ -120,6 +142,15 @@ impl Door {
 }
 
 impl Shard {
+    fn make_room(&mut self) {
+        let oldest = || self.expected.iter().min_by_key(|(_, since)| **since).map(|(source, _)| *source);
+        if self.expected.len() > EXPECTED_PER_SHARD_MAX
+            && let Some(oldest) = oldest()
+        {
+            self.expected.remove(&oldest);
+        }
+    }
+
     fn leave(&mut self, flow: FlowId) {
         if let Some(source) = self.guests.remove(&flow) {
             self.close(source, Room::Signalling);
@@ -179,6 +210,17 @@ mod tests {
         assert!(!door.refuses(address("192.0.2.2")));
         door.perform(ShieldCommand::Unban(SourceNet::of(address("192.0.2.1"))));
         assert!(!door.refuses(address("192.0.2.1")));
+    }
+
+    #[test]
+    fn whom_the_node_speaks_with_is_known_and_made_up_addresses_do_not_make_it_grow() {
+        let door = Door::default();
+        let net = |n: u32| SourceNet::of(IpAddr::from(n.to_be_bytes()));
+        assert!(!door.trusts(address("0.0.0.7")));
+        (0..20_000).for_each(|n| door.perform(ShieldCommand::Expect { source: net(n) }));
+        assert!(door.trusts(address("0.0.78.31")), "the last one");
+        let kept: usize = door.shards.iter().map(|shard| shard.lock().unwrap().expected.len()).sum();
+        assert!(kept <= limits::SHIELD_EXPECTED_MAX, "{kept} places are used");
     }
 
     #[test]

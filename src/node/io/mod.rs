@@ -16,7 +16,8 @@ pub(crate) use stream::bind as bind_stream;
 
 use crate::core::CoreHandle;
 use crate::tls::Tls;
-use ringfort_base::Transport;
+use ringfort_base::{Hop, Transport, limits};
+use ringfort_call::Input;
 use ringfort_call::config::ListenAddress;
 use std::io;
 use std::net::SocketAddr;
@@ -37,6 +38,14 @@ pub struct Signalling {
     pub tls: Tls,
     /// Code point of what leaves by connections that the node opens.
     pub dscp: u8,
+}
+
+impl Signalling {
+    /// Hands in what came over a connection. A stranger's is not read on while much waits: others have the rest of the queue.
+    pub(crate) async fn arrived(&self, hop: Hop, input: Input) {
+        let room = if self.door.trusts(hop.remote.ip()) { limits::CORE_QUEUE_MAX } else { limits::STRANGERS_QUEUE_MAX };
+        self.core.deliver_within(room, input).await;
+    }
 }
 
 /// Marks what a socket sends (RFC 2474). Accepted connections have the mark of their listener. A system that refuses it sends unmarked.

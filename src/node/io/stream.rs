@@ -189,11 +189,11 @@ async fn take_messages(framer: &mut StreamFramer, hop: Hop, signalling: &Signall
             Ok(None) => return Ok(whole),
             Ok(Some(octets)) => {
                 whole += 1;
-                signalling.core.deliver(read(hop, octets)).await;
+                signalling.arrived(hop, read(hop, octets)).await;
             }
             Err(broken) => {
                 let input = Input::Unparsed { hop, octets: broken.octets, error: broken.error };
-                signalling.core.deliver(input).await;
+                signalling.arrived(hop, input).await;
                 return Err(Lost);
             }
         }

@@ -25,9 +25,14 @@ pub(super) fn bind(address: SocketAddr, dscp: u8) -> io::Result<std::net::UdpSoc
     Ok(socket.into())
 }
 
-/// Takes the next datagram that is there. `WouldBlock`: none. Other errors are ICMP messages about earlier datagrams, which the
-/// transactions' timers deal with; reading one clears it. `Ok(None)`: a keep-alive, or a banned source.
-pub fn receive(socket: &std::net::UdpSocket, local: SocketAddr, door: &Door, buffer: &mut [u8]) -> io::Result<Option<Input>> {
+/// Takes the next datagram that is there: who sent it, and its length in `buffer`. `WouldBlock`: none. Other errors are ICMP messages
+/// about earlier datagrams, which the transactions' timers deal with; reading one clears it. `Ok(None)`: STUN, or a banned source.
+pub fn receive(
+    socket: &std::net::UdpSocket,
+    local: SocketAddr,
+    door: &Door,
+    buffer: &mut [u8],
+) -> io::Result<Option<(Hop, usize)>> {
     let (len, remote) = socket.recv_from(buffer)?;
     if door.refuses(remote.ip()) {
         return Ok(None);
@@ -37,12 +42,11 @@ pub fn receive(socket: &std::net::UdpSocket, local: SocketAddr, door: &Door, buf
         let _ = stun::answer(&buffer[..len], remote).map(|reply| socket.send_to(&reply, remote));
         return Ok(None);
     }
-    let hop = Hop { transport: Transport::Udp, remote, local: Some(local), flow: None };
-    Ok(read(hop, &buffer[..len]))
+    Ok(Some((Hop { transport: Transport::Udp, remote, local: Some(local), flow: None }, len)))
 }
 
 /// The input that a datagram is. `None`: a keep-alive (RFC 5626 3.5.1 and the empty or CRLF ones that phones send).
-fn read(hop: Hop, datagram: &[u8]) -> Option<Input> {
+pub fn read(hop: Hop, datagram: &[u8]) -> Option<Input> {
     if datagram.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
         return None;
     }

@@ -157,7 +157,7 @@ async fn take(frame: Frame, hop: Hop, signalling: &Signalling) -> bool {
         Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => return true,
     };
     if octets.iter().any(|b| !matches!(b, b'\r' | b'\n')) {
-        signalling.core.deliver(stream::read(hop, octets)).await;
+        signalling.arrived(hop, stream::read(hop, octets)).await;
     } else if let Some((_, sender)) = signalling.flows.find(&hop) {
         // The keep-alive of RFC 5626, which some clients send over WebSocket too.
         let _ = sender.try_send(Bytes::from_static(b"\r\n"));

@@ -1,6 +1,7 @@
 //! The shield: unknown sources are slowed, challenged without memory, and banned; who is known is not.
 
 use crate::fixture::{Desk, SDP};
+use crate::talk;
 use ringfort_base::{Event, SourceNet, limits};
 use ringfort_call::Input;
 use ringfort_call::overload::Load;
@@ -308,6 +309,22 @@ fn overload_sheds_the_unknown_first_and_registrations_last() {
     assert_eq!(desk.answer(PHONE), 503);
     load(&mut desk, 0);
     assert_eq!(desk.register(PHONE, "101", CONTACT), 200);
+}
+
+/// A carrier whose media gateway speaks for itself once the call stands.
+#[test]
+fn who_speaks_inside_a_dialog_from_elsewhere_is_expected_at_the_sockets() {
+    let (mut desk, _, mut trunk) = talk::connected(talk::CONFIG, "", "");
+    let expected = |desk: &Desk| desk.shielded.contains(&ShieldCommand::Expect { source: net(STRANGER) });
+    knock(&mut desk, STRANGER, 1);
+    let mut guess = trunk.clone();
+    (guess.address, guess.remote) = (STRANGER, "<sip:a@b>;tag=guessed".into());
+    guess.send(&mut desk, "INFO", "", "");
+    assert!(!expected(&desk), "a tag that is not the dialog's");
+    trunk.address = STRANGER;
+    trunk.send(&mut desk, "BYE", "", "");
+    assert!(expected(&desk));
+    assert_eq!(trunk.status(&desk), 200);
 }
 
 #[test]
