@@ -1,4 +1,4 @@
-//! What a peer said that it can do, in Allow and Supported of any message of its leg.
+//! What a peer said that it can do, in Allow and Supported of any message of its leg, and how it names the session.
 
 use ringfort_sip::message::{HeaderName, Message};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ pub(crate) struct Abilities {
     /// Being told whether the call is recorded (RFC 7866 6.2).
     #[serde(default)]
     pub record_aware: bool,
+    /// The UUID by which it knows the session (RFC 7989 4).
+    #[serde(default)]
+    pub session: Option<u128>,
 }
 
 impl Abilities {
@@ -33,5 +36,28 @@ impl Abilities {
             self.record_aware = message.has_token(HeaderName::Supported, "record-aware");
             self.from_change = message.has_token(HeaderName::Supported, "from-change");
         }
+        self.session = message.header(HeaderName::SessionId).and_then(session_of).or(self.session);
+    }
+}
+
+/// The sender's own UUID in Session-ID (RFC 7989 5): 32 digits. `None`: it has none, or the value is malformed.
+fn session_of(value: &str) -> Option<u128> {
+    let own = value.split(';').next().unwrap_or_default().trim();
+    let whole = own.len() == 32 && own.bytes().all(|b| b.is_ascii_hexdigit());
+    u128::from_str_radix(own, 16).ok().filter(|uuid| whole && *uuid != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_named_by_a_whole_uuid() {
+        let uuid = "ab30317f1a784dc48ff824d0d3715d86";
+        assert_eq!(session_of(&format!("{uuid};remote=47755a9de7794ba387653f2099600ef2")), u128::from_str_radix(uuid, 16).ok());
+        for bad in ["", "0", ";remote=x", "+b30317f1a784dc48ff824d0d3715d86", "00000000000000000000000000000000"] {
+            assert_eq!(session_of(bad), None, "{bad}");
+        }
+        assert_eq!(session_of(&format!("{uuid}0")), None);
     }
 }

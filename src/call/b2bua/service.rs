@@ -2,9 +2,10 @@
 
 use super::call::{Call, Failure, Media, Phase, Side};
 use super::ending::Cause;
+use super::recording::metadata::uuid;
 use super::{Env, Tables};
 use crate::route::Service;
-use ringfort_base::{CallId, limits};
+use ringfort_base::{CallId, Entropy, limits};
 use ringfort_media::audio::{Signal, Speaking};
 use ringfort_media::bridge;
 use ringfort_media::description::Description;
@@ -32,13 +33,21 @@ pub(crate) enum Attendance {
 /// Who is in which room.
 #[derive(Default)]
 pub(super) struct Rooms {
-    parties: HashMap<String, HashSet<CallId>>,
+    by_name: HashMap<String, Conference>,
+}
+
+/// One room.
+struct Conference {
+    parties: HashSet<CallId>,
+    /// How recorders know that its parties belong together (RFC 7865 6.2).
+    group: String,
 }
 
 impl Rooms {
     /// False: it is full.
-    fn enter(&mut self, room: &str, call: CallId) -> bool {
-        let parties = self.parties.entry(room.to_string()).or_default();
+    fn enter(&mut self, room: &str, call: CallId, entropy: &mut dyn Entropy) -> bool {
+        let anew = || Conference { parties: HashSet::new(), group: uuid(entropy) };
+        let parties = &mut self.by_name.entry(room.to_string()).or_insert_with(anew).parties;
         let enters = parties.contains(&call) || parties.len() < limits::CONFERENCE_PARTIES_MAX;
         if enters {
             parties.insert(call);
@@ -46,9 +55,14 @@ impl Rooms {
         enters
     }
 
+    /// How recorders know the parties of this room.
+    pub(super) fn group(&self, room: &str) -> Option<String> {
+        self.by_name.get(room).map(|conference| conference.group.clone())
+    }
+
     /// The call is over.
     pub(super) fn leave(&mut self, call: CallId) {
-        self.parties.retain(|_, parties| {
+        self.by_name.retain(|_, Conference { parties, .. }| {
             parties.remove(&call);
             !parties.is_empty()
         });
@@ -67,7 +81,7 @@ impl Call {
     pub(super) fn answer_by_service(&mut self, env: &mut Env<'_>, tables: &mut Tables, service: &Service) -> Result<(), Failure> {
         let now = env.cx.now.mono;
         if let Service::Conference(room) = service
-            && !tables.rooms.enter(room, self.id)
+            && !tables.rooms.enter(room, self.id, &mut *env.cx.entropy)
         {
             return Err(Failure::new(486, "Conference Is Full"));
         }
@@ -99,18 +113,27 @@ impl Call {
         }
     }
 
+    /// The room that the caller is in.
+    pub(super) fn room(&self) -> Option<&str> {
+        match self.caller.media.as_ref()?.attendance.as_ref()? {
+            Attendance::Room(room) => Some(room),
+            _ => None,
+        }
+    }
+
     /// What the relay chooses the worker of this call by.
     pub(super) fn worker_of(&self) -> CallId {
-        match self.caller.media.as_ref().and_then(|media| media.attendance.as_ref()) {
-            Some(Attendance::Room(room)) => CallId(mix_of(room)),
-            _ => self.id,
-        }
+        self.room().map_or(self.id, |room| CallId(mix_of(room)))
     }
 
     /// After a restart: the party of a conference is counted, and its port goes where the others are.
     pub(super) fn attend_again(&mut self, env: &mut Env<'_>, tables: &mut Tables) {
         if let Some(Attendance::Room(room)) = self.caller.media.as_ref().and_then(|media| media.attendance.as_ref()) {
-            tables.rooms.enter(room, self.id);
+            tables.rooms.enter(room, self.id, &mut *env.cx.entropy);
+            // Recorders were told of the room as it was before.
+            if let Some((group, room)) = self.recorded.as_ref().and_then(|r| r.group()).zip(tables.rooms.by_name.get_mut(room)) {
+                room.group = group.to_string();
+            }
             self.gather(env);
         }
     }
@@ -180,15 +203,20 @@ pub(super) fn told_of_hold(env: &Env<'_>, described: &Description) -> Descriptio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ringfort_base::entropy::Seeded;
 
     #[test]
     fn a_room_has_so_many_places_and_is_forgotten_when_empty() {
-        let mut rooms = Rooms::default();
-        assert!((0..limits::CONFERENCE_PARTIES_MAX as u64).all(|call| rooms.enter("1", CallId(call))));
-        assert!(!rooms.enter("1", CallId(99)) && rooms.enter("2", CallId(99)) && rooms.enter("1", CallId(0)));
+        let (mut rooms, mut dice) = (Rooms::default(), Seeded::new(1));
+        assert!((0..limits::CONFERENCE_PARTIES_MAX as u64).all(|call| rooms.enter("1", CallId(call), &mut dice)));
+        assert!(
+            !rooms.enter("1", CallId(99), &mut dice)
+                && rooms.enter("2", CallId(99), &mut dice)
+                && rooms.enter("1", CallId(0), &mut dice)
+        );
         rooms.leave(CallId(0));
-        assert!(rooms.enter("1", CallId(100)));
+        assert!(rooms.enter("1", CallId(100), &mut dice));
         (0..200).for_each(|call| rooms.leave(CallId(call)));
-        assert!(rooms.parties.is_empty());
+        assert!(rooms.by_name.is_empty());
     }
 }

@@ -60,9 +60,11 @@ impl Call {
             (_, [caller, callee]) => terms.recording(Recordable::Parties([caller, callee]), &self.asked.rule).cloned(),
             _ => None,
         };
+        let group = self.room().and_then(|room| tables.rooms.group(room));
         let is_recorded = self.recorded.as_ref().is_some_and(|recorded| recorded.wanted.is_some());
         let rule = fits.clone().filter(|rule| aware::is_wished(rule, now.wish, is_recorded));
         self.considered = Some(Box::new(now));
+        self.recorded.iter_mut().for_each(|recorded| recorded.cast.join(group.clone()));
         match (rule, &mut self.recorded) {
             (None, None) => {}
             (None, Some(_)) if fits.is_some() => self.stop_recording(env, tables, "preference"),
@@ -73,7 +75,8 @@ impl Call {
                 self.try_recorders(env, tables);
             }
             (Some(rule), None) => {
-                let cast = Cast::new(self.answered.unwrap_or(env.cx.now.wall), &mut *env.cx.entropy);
+                let mut cast = Cast::new(self.answered.unwrap_or(env.cx.now.wall), &mut *env.cx.entropy);
+                cast.join(group);
                 self.recorded = Some(Box::new(Recorded::new(rule, cast)));
                 self.try_recorders(env, tables);
             }

@@ -35,10 +35,13 @@ pub(super) struct Cast {
     streams: [String; 2],
     started: Wall,
     people: Vec<Participant>,
+    /// What it belongs to, with others: the conference.
+    #[serde(default)]
+    group: Option<String>,
 }
 
 /// A random UUID (RFC 9562 5.4), in base64 as RFC 7865 6.10 has it.
-fn uuid(entropy: &mut dyn Entropy) -> String {
+pub(in crate::b2bua) fn uuid(entropy: &mut dyn Entropy) -> String {
     let mut octets = [0; 16];
     entropy.fill(&mut octets);
     octets[6] = octets[6] & 0x0f | 0x40;
@@ -48,7 +51,17 @@ fn uuid(entropy: &mut dyn Entropy) -> String {
 
 impl Cast {
     pub fn new(started: Wall, entropy: &mut dyn Entropy) -> Cast {
-        Cast { session: uuid(entropy), streams: [uuid(entropy), uuid(entropy)], started, people: Vec::new() }
+        Cast { session: uuid(entropy), streams: [uuid(entropy), uuid(entropy)], started, people: Vec::new(), group: None }
+    }
+
+    /// It belongs to this group now.
+    pub fn join(&mut self, group: Option<String>) {
+        self.group = group;
+    }
+
+    /// The group that it belongs to.
+    pub fn group(&self) -> Option<&str> {
+        self.group.as_deref()
     }
 
     /// These people sit there now, caller's side first.
@@ -79,15 +92,28 @@ impl Cast {
         self.people.iter_mut().filter(|p| p.side == side && p.until.is_none()).for_each(|p| p.told = true);
     }
 
-    /// The whole of it as XML (RFC 7865 9), with so many streams. Without `flows` nobody sends: the call is on hold.
-    pub fn xml(&self, streams: usize, flows: bool) -> String {
+    /// The whole of it as XML (RFC 7865 9), with so many streams. Without `flows` nobody sends: the call is on hold. `sip` is how the parties
+    /// name the session themselves (RFC 7989), caller first.
+    pub fn xml(&self, streams: usize, flows: bool, sip: [Option<u128>; 2]) -> String {
         let mut xml = String::from(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<recording xmlns=\"urn:ietf:params:xml:ns:recording:1\">\r\n",
         );
         xml.push_str("<datamode>complete</datamode>\r\n");
         let (session, started) = (&self.session, self.started.rfc3339());
         // Writing to a string does not fail.
-        let _ = write!(xml, "<session session_id=\"{session}\"><start-time>{started}</start-time></session>\r\n");
+        let (mut of_group, mut of_parties) = (String::new(), String::new());
+        if let Some(group) = &self.group {
+            let _ = write!(xml, "<group group_id=\"{group}\"><associate-time>{started}</associate-time></group>\r\n");
+            of_group = format!("<group-ref>{group}</group-ref>");
+        }
+        if let Some(first) = sip[0].or(sip[1]) {
+            let other = sip[1].filter(|_| sip[0].is_some()).unwrap_or(0);
+            of_parties = format!("<sipSessionID>{first:032x};remote={other:032x}</sipSessionID>");
+        }
+        let _ = write!(
+            xml,
+            "<session session_id=\"{session}\">{of_parties}{of_group}<start-time>{started}</start-time></session>\r\n"
+        );
         for Participant { id, who: Who { aor, name }, .. } in &self.people {
             let (aor, name) = (escaped(aor), escaped(name));
             let name = if name.is_empty() { name } else { format!("<name>{name}</name>") };
@@ -166,13 +192,13 @@ mod tests {
         let mut cast = Cast::new(Wall(0), &mut dice);
         let (a, b, c) = (who("sip:a@x", "A"), who("sip:b@x", ""), who("sip:c@x", ""));
         cast.enter(Wall(0), &[a.clone(), b], &mut dice);
-        let before = cast.xml(2, true);
+        let before = cast.xml(2, true, [None; 2]);
         cast.enter(Wall(1_000), &[a.clone(), c.clone()], &mut dice);
-        let after = cast.xml(2, true);
+        let after = cast.xml(2, true, [None; 2]);
         assert_eq!((before.matches("<participant ").count(), after.matches("<participant ").count()), (2, 3));
         assert_eq!(after.matches("<disassociate-time>1970-01-01T00:00:01.000Z</disassociate-time>").count(), 1);
         assert_eq!(after.matches("<participantstreamassoc ").count(), 2, "who left sends nothing");
-        assert_eq!(cast.xml(2, false).matches("<participantstreamassoc ").count(), 0);
+        assert_eq!(cast.xml(2, false, [None; 2]).matches("<participantstreamassoc ").count(), 0);
         let id = before.split("session_id=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("an id");
         let octets = STANDARD.decode(id).expect("base64");
         assert_eq!((octets.len(), octets[6] >> 4, octets[8] >> 6), (16, 4, 2));
@@ -182,11 +208,31 @@ mod tests {
     }
 
     #[test]
+    fn parties_names_of_the_session_and_its_group_stand_where_the_schema_has_them() {
+        let mut dice = Seeded::new(1);
+        let mut cast = Cast::new(Wall(0), &mut dice);
+        let said = |cast: &Cast, sip| {
+            let xml = cast.xml(1, true, sip);
+            let from = xml.find("complete</datamode>").map(|at| at + 21).expect("a mode");
+            xml[from..xml.find("<start-time>").expect("a time")].to_string()
+        };
+        let session = format!("<session session_id=\"{}\">", cast.session);
+        assert_eq!(said(&cast, [None; 2]), session);
+        let (one, nil) = ("000000000000000000000000000000ab", "00000000000000000000000000000000");
+        assert_eq!(said(&cast, [Some(0xab), None]), format!("{session}<sipSessionID>{one};remote={nil}</sipSessionID>"));
+        assert_eq!(said(&cast, [None, Some(0xab)]), format!("{session}<sipSessionID>{one};remote={nil}</sipSessionID>"));
+        assert!(said(&cast, [Some(0xab), Some(1)]).ends_with("ab;remote=00000000000000000000000000000001</sipSessionID>"));
+        cast.join(Some("Zw==".into()));
+        let group = "<group group_id=\"Zw==\"><associate-time>1970-01-01T00:00:00.000Z</associate-time></group>\r\n";
+        assert_eq!(said(&cast, [None; 2]), format!("{group}{session}<group-ref>Zw==</group-ref>"));
+    }
+
+    #[test]
     fn names_cannot_write_xml() {
         let mut dice = Seeded::new(1);
         let mut cast = Cast::new(Wall(0), &mut dice);
         cast.enter(Wall(0), &[who("sip:a@x", "</name>\u{0}<x a='\"'>&"), who("\"/><y", "\u{ffff}\u{1b}")], &mut dice);
-        let xml = cast.xml(2, true);
+        let xml = cast.xml(2, true, [None; 2]);
         assert!(xml.contains("<name>&lt;/name&gt; &lt;x a=&apos;&quot;&apos;&gt;&amp;</name>"), "{xml}");
         assert!(xml.contains("aor=\"&quot;/&gt;&lt;y\"><name> </name>"), "{xml}");
     }

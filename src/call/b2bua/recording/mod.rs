@@ -11,7 +11,7 @@ mod aware;
 mod begin;
 mod challenged;
 mod end;
-mod metadata;
+pub(super) mod metadata;
 mod silent;
 mod told;
 
@@ -132,6 +132,11 @@ impl Recorded {
     fn new(rule: RecordingSection, cast: Cast) -> Recorded {
         let (dialog, stands, live, notes) = (None, None, None, Vec::new());
         Recorded { wanted: Some(rule), cast, dialog, stands, notes, tries: 0, tellings: 0, live, announcing: [false; 2] }
+    }
+
+    /// The group that its metadata names.
+    pub(super) fn group(&self) -> Option<&str> {
+        self.cast.group()
     }
 
     fn live_dialog(&self) -> Option<(&Live, &Dialog)> {

@@ -27,6 +27,8 @@ pub(super) struct Scene {
     pub sent: Vec<Vec<Format>>,
     /// Nothing is recorded now: a party takes no audio, or wishes it so.
     pub held: bool,
+    /// How the parties name the session, caller first.
+    pub sip: [Option<u128>; 2],
 }
 
 impl Call {
@@ -38,7 +40,8 @@ impl Call {
             Some(_) => (self.service_person(cx), vec![a]),
             None => self.heard_at(cx, Side::Callee).map(|(second, b)| (second, vec![a, b]))?,
         };
-        Some(Scene { people: [first, second], sent, held })
+        let sip = [Side::Caller, Side::Callee].map(|side| self.leg(side).and_then(|leg| leg.abilities.session));
+        Some(Scene { people: [first, second], sent, held, sip })
     }
 
     /// What the node does with the caller itself. `None`: there is another party.
@@ -73,7 +76,7 @@ impl Call {
     pub(super) fn cast_now(&mut self, cx: &mut Context, scene: &Scene) -> String {
         let Some(recorded) = &mut self.recorded else { return String::new() };
         recorded.cast.enter(cx.now.wall, &scene.people, &mut *cx.entropy);
-        recorded.cast.xml(scene.sent.len(), !scene.held)
+        recorded.cast.xml(scene.sent.len(), !scene.held, scene.sip)
     }
 
     /// Tells the recorder what it does not know yet, if its session stands and nothing is under way.

@@ -216,6 +216,27 @@ fn a_recorder_is_told_who_speaks_and_gets_copies() {
 }
 
 #[test]
+fn a_recorder_learns_how_the_parties_name_the_session() {
+    let (one, other) = ("ab30317f1a784dc48ff824d0d3715d86", "47755a9de7794ba387653f2099600ef2");
+    let nil = "0".repeat(32);
+    let field = |uuid: &str| format!("Session-ID: {uuid};remote={nil}\r\n");
+    let named = |desk: &Desk| {
+        let (_, xml) = parts(&invite_to(desk, FIRST));
+        named(&elements(&xml), "recording/session/sipSessionID").first().map(|(.., text)| text.clone())
+    };
+    let (mut desk, mut phone, trunk) = talk::connected(&config(""), &field(one), &field(other));
+    assert_eq!(named(&desk), Some(format!("{one};remote={other}")));
+    accept(&mut desk, FIRST, ANSWER);
+    // Whoever takes over has another name for it, and what is malformed is none.
+    phone.send(&mut desk, "INVITE", &field(other), &talk::sdp(PHONE, 2, "sendrecv"));
+    trunk.answer(&mut desk, "200 OK", "Session-ID: <x>\r\n", &talk::sdp(TRUNK, 2, "sendrecv"));
+    phone.ack(&mut desk, "");
+    assert_eq!(named(&desk), Some(format!("{other};remote={other}")));
+    let (desk, ..) = begun("");
+    assert_eq!(named(&desk), None);
+}
+
+#[test]
 fn only_calls_that_fit_are_recorded() {
     for rule in ["direction = \"in\"\n", "extension = [\"102\"]\n", "trunk = [\"carrier\"]\ndirection = \"internal\"\n"] {
         let (desk, phone, _) = begun(rule);

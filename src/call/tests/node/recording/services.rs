@@ -49,6 +49,37 @@ fn a_party_of_a_conference_is_recorded() {
 }
 
 #[test]
+fn parties_of_one_conference_are_one_group() {
+    const OTHER: &str = "203.0.113.6:5060";
+    let mut desk = Desk::new(&config(RULE));
+    attended(&mut desk, "80", "");
+    let group = |desk: &Desk| {
+        let (_, xml) = parts(&invite_to(desk, FIRST));
+        let elements = elements(&xml);
+        let [(_, group, _)] = named(&elements, "recording/group")[..] else { panic!("no group in {xml}") };
+        let [(_, _, reference)] = named(&elements, "recording/session/group-ref")[..] else { panic!("not told in {xml}") };
+        assert_eq!(*group, format!("group_id=\"{reference}\""));
+        reference.clone()
+    };
+    let first = group(&desk);
+    accept(&mut desk, FIRST, ONE);
+    assert_eq!(desk.register(OTHER, "102", &contact("102", OTHER)), 200);
+    let uri = "sip:80@ringfort.local";
+    desk.request(OTHER, "INVITE", uri, "102", &contact("102", OTHER), &talk::sdp(OTHER, 1, "sendrecv"));
+    assert_eq!((desk.requests(FIRST, Method::Invite).len(), group(&desk)), (2, first.clone()));
+    let sessions: Vec<String> = desk.requests(FIRST, Method::Invite).iter().map(|invite| parts(invite).1).collect();
+    let id = |xml: &String| named(&elements(xml), "recording/session")[0].1.clone();
+    assert_ne!(id(&sessions[0]), id(&sessions[1]), "each is a session of its own");
+    let mut next = Desk::restarted(&config(RULE), desk.left_behind());
+    next.pass(Duration::from_secs(1));
+    assert_eq!(group(&next), first, "recorders know the conference again");
+
+    let mut desk = Desk::new(&config(RULE));
+    attended(&mut desk, "81", "");
+    assert!(!parts(&invite_to(&desk, FIRST)).1.contains("group"), "an echo is nobody's conference");
+}
+
+#[test]
 fn who_is_alone_with_the_node_is_told_too() {
     let sound = format!("announce = \"told\"\n{RULE}[[sound]]\nname = \"told\"\nfile = \"told.wav\"\n");
     let mut desk = Desk::new(&config(&sound));
