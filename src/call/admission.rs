@@ -224,7 +224,8 @@ impl Usage {
     }
 }
 
-/// Calls whose audio the node decodes and encodes anew: a core carries far fewer of these than of those that only pass.
+/// Calls whose audio the node decodes and encodes anew, conferences' parties and hearers of sounds among them: a core carries far fewer of
+/// these than of those that only pass.
 #[derive(Debug, Default)]
 pub struct Transcoding {
     calls: u32,

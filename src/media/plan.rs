@@ -134,6 +134,13 @@ pub struct AudioPlan {
     pub speak: Option<Speech>,
 }
 
+impl AudioPlan {
+    /// Whether the node codes something for this peer that is not the other party's audio: a mix, a sound, a tone.
+    pub fn has_own_words(&self) -> bool {
+        self.speak.as_ref().is_some_and(|speech| !matches!(speech.what, Source::Silence | Source::Port(_)))
+    }
+}
+
 /// What the node says on a port, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Speech {

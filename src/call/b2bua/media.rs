@@ -195,6 +195,7 @@ impl Call {
                 transcoded |= coded;
                 (destination, audio)
             });
+            transcoded |= audio.as_ref().is_some_and(AudioPlan::has_own_words);
             let mut plan = Box::new(media.session.plan(destination));
             plan.audio = audio.map(Box::new);
             plan.copy = self.copied(seat.side()).map(Box::new);

@@ -108,6 +108,17 @@ impl Call {
         policy.passing()
     }
 
+    /// Whether the node may code audio of its own for this call. False: as many calls are transcoded as may be.
+    pub(super) fn may_be_served(&self, env: &mut Env<'_>) -> bool {
+        let max = env.cx.snapshot.limits.transcoded_calls_max;
+        let may = self.asked.emergency || self.transcoded || env.cx.transcoding.admits(max);
+        if !may {
+            let (limit, effect) = ("node transcoded_calls_max".into(), "service passed over".into());
+            env.cx.event(Event::LimitReached { limit, effect });
+        }
+        may
+    }
+
     /// Whether the call is transcoded now.
     pub(super) fn count_transcoding(&mut self, env: &mut Env<'_>, transcoded: bool) {
         let transcoded = transcoded && !matches!(self.phase, Phase::Ending | Phase::Over);

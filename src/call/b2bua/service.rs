@@ -4,7 +4,7 @@ use super::call::{Call, Failure, Media, Phase, Side};
 use super::ending::Cause;
 use super::recording::metadata::uuid;
 use super::{Env, Tables};
-use crate::route::Service;
+use crate::route::{Outcome, Service};
 use ringfort_base::{CallId, Entropy, limits};
 use ringfort_media::audio::{Signal, Speaking};
 use ringfort_media::bridge;
@@ -80,6 +80,9 @@ impl Call {
     /// The node answers the caller itself.
     pub(super) fn answer_by_service(&mut self, env: &mut Env<'_>, tables: &mut Tables, service: &Service) -> Result<(), Failure> {
         let now = env.cx.now.mono;
+        if *service != Service::Echo && !self.may_be_served(env) {
+            return Err(Failure { outcome: Outcome::Unreachable, ..Failure::new(503, "Too Many Transcoded Calls") });
+        }
         if let Service::Conference(room) = service
             && !tables.rooms.enter(room, self.id, &mut *env.cx.entropy)
         {

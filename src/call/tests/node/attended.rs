@@ -108,6 +108,42 @@ fn a_full_room_takes_nobody_else() {
     assert_eq!(desk.answer(PHONE), 200, "there are other rooms");
 }
 
+/// Each party of a room, and whoever hears a sound, is coded for; who only hears himself is not.
+#[test]
+fn conferences_and_sounds_take_places_of_transcoded_calls() {
+    let more = "[services]\nconference = \"*6\"\necho = \"*43\"\n[limits]\ntranscoded_calls_max = 2\n\
+                [[route]]\nname = \"closed\"\nnumber = \"9*\"\nto = [\"sound:closed\", \"trunk:carrier\"]\n";
+    let mut desk = Desk::new(&config(more));
+    let places = |desk: &Desk| {
+        let row = desk.status().limits.into_iter().find(|row| row.holder == "transcoded").expect("a row");
+        (row.calls, row.refused)
+    };
+    let contact = talk::contact("101", PHONE);
+    assert_eq!(desk.register(PHONE, "101", &contact), 200);
+    let call = |desk: &mut Desk, number: &str| {
+        desk.request(PHONE, "INVITE", &format!("sip:{number}@ringfort.local"), "101", &contact, SDP);
+        desk.last(PHONE)
+    };
+    let status = |desk: &mut Desk, number: &str| call(desk, number).status();
+    assert_eq!((status(&mut desk, "*43"), places(&desk).0), (Some(200), 0), "an echo is not coded");
+    let ok = call(&mut desk, "*61");
+    assert_eq!((ok.status(), places(&desk).0), (Some(200), 1));
+    assert_eq!((status(&mut desk, "9123"), places(&desk).0), (Some(200), 2));
+    assert_eq!(status(&mut desk, "*61"), Some(503));
+    assert!(places(&desk).0 == 2 && places(&desk).1 > 0, "{:?}", places(&desk));
+    let before = desk.count(TRUNK);
+    call(&mut desk, "9123");
+    assert!(desk.count(TRUNK) > before, "the next target is asked");
+    assert_eq!(status(&mut desk, "*43"), Some(200));
+    let cseq = ok.cseq().expect("one").0;
+    desk.inside(PHONE, "ACK", &ok, cseq, "", "");
+    desk.inside(PHONE, "BYE", &ok, cseq + 1, "", "");
+    assert_eq!(places(&desk).0, 1);
+    assert_eq!((status(&mut desk, "*61"), places(&desk).0), (Some(200), 2));
+    let next = Desk::restarted(&config(more), desk.left_behind());
+    assert_eq!(places(&next).0, 2, "after a restart too");
+}
+
 /// Held by `inactive`, which leaves nothing to hear, and by `sendonly`.
 #[test]
 fn who_is_held_hears_music() {
