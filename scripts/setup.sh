@@ -57,6 +57,7 @@ for_test() {
   need kamailio
   compgen -G '/usr/lib/*/kamailio/modules/presence.so' >/dev/null || want "Kamailio's presence server" kamailio-presence-modules
   need baresip baresip-core
+  need rtpengine rtpengine-daemon
   need ip iproute2
   need nft nftables
   need ethtool

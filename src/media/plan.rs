@@ -23,6 +23,27 @@ pub enum SrtpProfile {
     AeadAes128Gcm,
     /// AEAD AES-256-GCM, 128-bit tag. Chrome and Firefox offer it, and the DTLS engine prefers it.
     AeadAes256Gcm,
+    /// AES-CM 192 (RFC 6188) with the tags of [`SrtpProfile::Aes128CmSha1_80`]. By keys in the description only, as those that follow.
+    Aes192CmSha1_80,
+    /// AES-CM 192 with the tags of [`SrtpProfile::Aes128CmSha1_32`].
+    Aes192CmSha1_32,
+    /// AES-CM 256 (RFC 6188) with the tags of [`SrtpProfile::Aes128CmSha1_80`].
+    Aes256CmSha1_80,
+    /// AES-CM 256 with the tags of [`SrtpProfile::Aes128CmSha1_32`].
+    Aes256CmSha1_32,
+}
+
+impl SrtpProfile {
+    /// Octets of master key and master salt (RFC 4568 6.2.1, RFC 6188 4, RFC 7714 12).
+    pub const fn lengths(self) -> (usize, usize) {
+        match self {
+            SrtpProfile::Aes128CmSha1_80 | SrtpProfile::Aes128CmSha1_32 => (16, 14),
+            SrtpProfile::Aes192CmSha1_80 | SrtpProfile::Aes192CmSha1_32 => (24, 14),
+            SrtpProfile::Aes256CmSha1_80 | SrtpProfile::Aes256CmSha1_32 => (32, 14),
+            SrtpProfile::AeadAes128Gcm => (16, 12),
+            SrtpProfile::AeadAes256Gcm => (32, 12),
+        }
+    }
 }
 
 /// Master key and salt of one direction. Zeroised when dropped; `Debug` shows the profile only.
@@ -31,7 +52,7 @@ pub struct SrtpKeys {
     /// Protection profile.
     #[zeroize(skip)]
     pub profile: SrtpProfile,
-    /// Master key: 16 octets, 32 for AES-256.
+    /// Master key, as long as [`SrtpProfile::lengths`] says.
     pub key: Vec<u8>,
     /// Master salt: 14 octets for AES-CM, 12 for GCM.
     pub salt: Vec<u8>,

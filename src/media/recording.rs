@@ -187,7 +187,7 @@ impl RecordingSession {
         let own = stream.offered.as_ref().unwrap_or(&before.local);
         let mut remote = Remote::of_answer(sdp, LegKind::Rtp, own)?;
         remote.dtls = None;
-        remote.crypto.retain(|crypto| self.security.suites.has(crypto.keys.profile));
+        remote.crypto.retain(|crypto| self.security.suites.take(crypto.keys.profile));
         let remote = self.admit_place(stream, remote, own)?;
         let crypto = answer_crypto(&remote, Some(before), entropy);
         let local = Local { lines: remote.lines.clone(), crypto, ..own.clone() };

@@ -1,13 +1,21 @@
-//! Keys in the description (RFC 4568, RFC 7714 14): phones and carriers that secure RTP without DTLS tell each other their SRTP keys in
+//! Keys in the description (RFC 4568, RFC 6188 4, RFC 7714 14): phones and carriers that secure RTP without DTLS tell each other their SRTP keys in
 //! `a=crypto`. Whoever reads the signalling reads the keys, so this is as safe as the TLS that carries it.
 
 use crate::plan::{SrtpKeys, SrtpProfile};
 use crate::security::{Suites, suite_name, suite_named};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use ringfort_base::{Entropy, limits};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
+
+/// Keys of 38, 44 and 46 octets end with padding, which rtpengine leaves out.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// One `a=crypto` that can be used: the keys with which its writer protects what it sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +44,7 @@ impl Crypto {
 
     /// Fresh keys.
     pub fn generate(tag: u32, profile: SrtpProfile, entropy: &mut dyn Entropy) -> Crypto {
-        let (key_len, salt_len) = lengths(profile);
+        let (key_len, salt_len) = profile.lengths();
         let mut octets = Zeroizing::new(vec![0; key_len + salt_len]);
         entropy.fill(&mut octets);
         Crypto { tag, keys: cut(profile, &octets, key_len) }
@@ -44,7 +52,7 @@ impl Crypto {
 
     /// Every one of the suites with keys of its own (RFC 4568 5.1.1).
     pub fn offer(suites: &Suites, entropy: &mut dyn Entropy) -> Vec<Crypto> {
-        (1..).zip(suites.iter()).map(|(tag, profile)| Crypto::generate(tag, profile, entropy)).collect()
+        (1..).zip(suites.offered()).map(|(tag, profile)| Crypto::generate(tag, profile, entropy)).collect()
     }
 
     /// The text behind `a=crypto:`.
@@ -60,9 +68,12 @@ impl Crypto {
     }
 }
 
-/// Those of a section's lines that can be used, in the peer's order.
+/// Those of a section's lines that can be used, in the peer's order. AES-192 is taken only where there is nothing else: libsrtp before 2.8,
+/// which most phones and PBXs have, derives its keys otherwise than RFC 6188 says, and nobody would hear anything.
 pub(crate) fn usable<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Crypto> {
-    texts.take(limits::SDES_LINES_MAX).filter_map(Crypto::parse).collect()
+    let mut usable: Vec<Crypto> = texts.take(limits::SDES_LINES_MAX).filter_map(Crypto::parse).collect();
+    usable.sort_by_key(|crypto| matches!(crypto.keys.profile, SrtpProfile::Aes192CmSha1_80 | SrtpProfile::Aes192CmSha1_32));
+    usable
 }
 
 /// Name in events.
@@ -72,15 +83,10 @@ pub(crate) fn how(profile: SrtpProfile) -> &'static str {
         SrtpProfile::Aes128CmSha1_32 => "sdes-srtp aes-cm-128-32",
         SrtpProfile::AeadAes128Gcm => "sdes-srtp aes-gcm-128",
         SrtpProfile::AeadAes256Gcm => "sdes-srtp aes-gcm-256",
-    }
-}
-
-/// Octets of master key and salt (RFC 4568 6.2.1, RFC 7714 12).
-fn lengths(profile: SrtpProfile) -> (usize, usize) {
-    match profile {
-        SrtpProfile::Aes128CmSha1_80 | SrtpProfile::Aes128CmSha1_32 => (16, 14),
-        SrtpProfile::AeadAes128Gcm => (16, 12),
-        SrtpProfile::AeadAes256Gcm => (32, 12),
+        SrtpProfile::Aes192CmSha1_80 => "sdes-srtp aes-cm-192-80",
+        SrtpProfile::Aes192CmSha1_32 => "sdes-srtp aes-cm-192-32",
+        SrtpProfile::Aes256CmSha1_80 => "sdes-srtp aes-cm-256-80",
+        SrtpProfile::Aes256CmSha1_32 => "sdes-srtp aes-cm-256-32",
     }
 }
 
@@ -93,8 +99,8 @@ fn read_inline(profile: SrtpProfile, text: &str) -> Option<SrtpKeys> {
     if parts.any(|part| part.contains(':')) {
         return None;
     }
-    let octets = Zeroizing::new(STANDARD.decode(encoded).ok()?);
-    let (key_len, salt_len) = lengths(profile);
+    let octets = Zeroizing::new(LENIENT.decode(encoded).ok()?);
+    let (key_len, salt_len) = profile.lengths();
     (octets.len() == key_len + salt_len).then(|| cut(profile, &octets, key_len))
 }
 
@@ -113,7 +119,9 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        for crypto in Crypto::offer(&Suites::default(), &mut Seeded::new(1)) {
+        let long = ["192", "256"].map(|bits| ["80", "32"].map(|tag| format!("AES_{bits}_CM_HMAC_SHA1_{tag}"))).concat();
+        let long = Suites::try_from(long).expect("names");
+        for crypto in [Suites::default(), long].iter().flat_map(|suites| Crypto::offer(suites, &mut Seeded::new(1))) {
             assert_eq!(Crypto::parse(&crypto.text()), Some(crypto));
         }
     }
@@ -126,9 +134,20 @@ mod tests {
     }
 
     #[test]
+    fn padding_may_be_left_out() {
+        let suites = Suites::try_from(vec!["AES_256_CM_HMAC_SHA1_80".to_owned(), "AEAD_AES_256_GCM".to_owned()]);
+        for crypto in Crypto::offer(&suites.expect("names"), &mut Seeded::new(1)) {
+            let text = crypto.text();
+            assert!(text.ends_with('='));
+            assert_eq!(Crypto::parse(text.trim_end_matches('=')), Some(crypto));
+        }
+    }
+
+    #[test]
     fn lines_that_cannot_be_used_are_passed_over() {
         for text in [
             format!("1 AES_192_CM_HMAC_SHA1_80 inline:{INLINE}"),
+            format!("1 AES_256_CM_HMAC_SHA1_32 inline:{INLINE}"),
             format!("1 F8_128_HMAC_SHA1_80 inline:{INLINE}"),
             format!("x AES_CM_128_HMAC_SHA1_80 inline:{INLINE}"),
             format!("1234567890 AES_CM_128_HMAC_SHA1_80 inline:{INLINE}"),

@@ -53,37 +53,47 @@ impl Security {
     }
 }
 
-/// Suites of keys in a description (RFC 4568 6.2, RFC 7714 14), at least one, each once: those that are offered, in this order, and
-/// that are taken up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<String>", into = "Vec<String>")]
-pub struct Suites(Vec<SrtpProfile>);
+/// Suites of keys in a description (RFC 4568 6.2, RFC 6188 4, RFC 7714 14): those that are offered, in this order, and that are taken up.
+/// Without a list of one's own the usual ones are offered, and whatever the relay does is taken up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Option<Vec<String>>", into = "Option<Vec<String>>")]
+pub struct Suites(Option<Vec<SrtpProfile>>);
 
-/// Most widely understood first: some phones read only the first line. The short tag is last, because it is the weaker one.
-const ALL: [SrtpProfile; 4] =
+/// Most widely understood first: some phones read only the first line. The short tag is last, because it is the weaker one. Those of
+/// RFC 6188 are not among them: a longer offer is what old phones stumble over, and who has them has AES-GCM as a rule.
+const USUAL: [SrtpProfile; 4] =
     [SrtpProfile::Aes128CmSha1_80, SrtpProfile::AeadAes256Gcm, SrtpProfile::AeadAes128Gcm, SrtpProfile::Aes128CmSha1_32];
 
-impl Default for Suites {
-    fn default() -> Self {
-        Suites(ALL.to_vec())
+const ALL: [SrtpProfile; 8] = {
+    let [first, second, third, fourth] = USUAL;
+    use SrtpProfile::*;
+    [first, second, third, fourth, Aes256CmSha1_80, Aes256CmSha1_32, Aes192CmSha1_80, Aes192CmSha1_32]
+};
+
+impl Suites {
+    /// Those of the node's own offers, in order of preference.
+    pub fn offered(&self) -> impl Iterator<Item = SrtpProfile> {
+        self.0.as_deref().unwrap_or(&USUAL).iter().copied()
+    }
+
+    /// Whether it is taken up in a peer's offer.
+    pub fn take(&self, suite: SrtpProfile) -> bool {
+        self.0.as_deref().unwrap_or(&ALL).contains(&suite)
     }
 }
 
-impl Suites {
-    /// In order of preference.
-    pub fn iter(&self) -> impl Iterator<Item = SrtpProfile> {
-        self.0.iter().copied()
-    }
+impl TryFrom<Option<Vec<String>>> for Suites {
+    type Error = String;
 
-    /// Whether it is one of them.
-    pub fn has(&self, suite: SrtpProfile) -> bool {
-        self.0.contains(&suite)
+    fn try_from(names: Option<Vec<String>>) -> Result<Suites, String> {
+        names.map_or(Ok(Suites::default()), Suites::try_from)
     }
 }
 
 impl TryFrom<Vec<String>> for Suites {
     type Error = String;
 
+    /// At least one, each once.
     fn try_from(names: Vec<String>) -> Result<Suites, String> {
         let known = || ALL.map(suite_name).join(", ");
         let mut suites = Vec::new();
@@ -94,23 +104,27 @@ impl TryFrom<Vec<String>> for Suites {
             }
             suites.push(suite);
         }
-        if suites.is_empty() { Err(format!("one suite at least; there are {}", known())) } else { Ok(Suites(suites)) }
+        if suites.is_empty() { Err(format!("one suite at least; there are {}", known())) } else { Ok(Suites(Some(suites))) }
     }
 }
 
-impl From<Suites> for Vec<String> {
+impl From<Suites> for Option<Vec<String>> {
     fn from(suites: Suites) -> Self {
-        suites.iter().map(|suite| suite_name(suite).to_owned()).collect()
+        suites.0.map(|list| list.into_iter().map(|suite| suite_name(suite).to_owned()).collect())
     }
 }
 
-/// The name of a suite in a description (RFC 4568 6.2, RFC 7714 14.2).
+/// The name of a suite in a description (RFC 4568 6.2, RFC 6188 4, RFC 7714 14.1).
 pub(crate) fn suite_name(suite: SrtpProfile) -> &'static str {
     match suite {
         SrtpProfile::Aes128CmSha1_80 => "AES_CM_128_HMAC_SHA1_80",
         SrtpProfile::Aes128CmSha1_32 => "AES_CM_128_HMAC_SHA1_32",
         SrtpProfile::AeadAes128Gcm => "AEAD_AES_128_GCM",
         SrtpProfile::AeadAes256Gcm => "AEAD_AES_256_GCM",
+        SrtpProfile::Aes192CmSha1_80 => "AES_192_CM_HMAC_SHA1_80",
+        SrtpProfile::Aes192CmSha1_32 => "AES_192_CM_HMAC_SHA1_32",
+        SrtpProfile::Aes256CmSha1_80 => "AES_256_CM_HMAC_SHA1_80",
+        SrtpProfile::Aes256CmSha1_32 => "AES_256_CM_HMAC_SHA1_32",
     }
 }
 

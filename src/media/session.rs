@@ -202,7 +202,7 @@ impl LegSession {
             negotiation::admit_fax(&self.policy.security, self.is_protected())?;
         }
         for crypto in [&mut remote.crypto, &mut remote.video_crypto] {
-            crypto.retain(|crypto| self.policy.security.suites.has(crypto.keys.profile));
+            crypto.retain(|crypto| self.policy.security.suites.take(crypto.keys.profile));
         }
         self.turn_digits(&mut remote);
         negotiation::admit_security(&self.policy.security, &remote)?;

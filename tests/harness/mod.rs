@@ -22,6 +22,7 @@ pub mod process;
 pub mod programs;
 pub mod rtcp_peer;
 pub mod rtp;
+pub mod rtpengine;
 pub mod scene;
 pub mod secured_peer;
 pub mod sip_client;

@@ -4,3 +4,4 @@
 mod browsers;
 mod firewall;
 mod phones;
+mod suites;

@@ -3,7 +3,7 @@
 use super::SrtpError;
 use super::derive::{Derivation, Label};
 use super::header::{RTCP_CLEAR, RtpHeader};
-use super::transform::E_BIT;
+use super::transform::{E_BIT, Transform};
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
 
 /// Octets of the authentication tag.
@@ -70,9 +70,10 @@ impl Gcm {
         let session = || Session { key: LessSafeKey::new(UnboundKey::new(&AES_128_GCM, key).unwrap()), salt };
         Gcm { rtp: session(), rtcp: session() }
     }
+}
 
-    /// `buffer[..len]` is the packet; the tag is written behind it. Returns the new length.
-    pub(super) fn seal_rtp(&self, buffer: &mut [u8], len: usize, header: RtpHeader, index: u64) -> Result<usize, SrtpError> {
+impl Transform for Gcm {
+    fn seal_rtp(&self, buffer: &mut [u8], len: usize, header: RtpHeader, index: u64) -> Result<usize, SrtpError> {
         let (packet, room) = buffer.split_at_mut_checked(len).ok_or(SrtpError::NoRoom)?;
         let place = room.first_chunk_mut::<TAG>().ok_or(SrtpError::NoRoom)?;
         let (aad, data) = packet.split_at_mut(header.len);
@@ -81,8 +82,7 @@ impl Gcm {
         Ok(len + TAG)
     }
 
-    /// Returns the new length.
-    pub(super) fn open_rtp(&self, packet: &mut [u8], header: RtpHeader, index: u64) -> Result<usize, SrtpError> {
+    fn open_rtp(&self, packet: &mut [u8], header: RtpHeader, index: u64) -> Result<usize, SrtpError> {
         let (packet, tag) = packet.split_last_chunk_mut::<TAG>().ok_or(SrtpError::TooShort)?;
         let len = packet.len();
         let (aad, data) = packet.split_at_mut_checked(header.len).ok_or(SrtpError::TooShort)?;
@@ -90,8 +90,8 @@ impl Gcm {
         Ok(len)
     }
 
-    /// As [`Gcm::seal_rtp`]; the trailer is the tag, then E bit and index (RFC 7714 9.2).
-    pub(super) fn seal_rtcp(&self, buffer: &mut [u8], len: usize, ssrc: u32, index: u32) -> Result<usize, SrtpError> {
+    /// The trailer is the tag, then E bit and index (RFC 7714 9.2).
+    fn seal_rtcp(&self, buffer: &mut [u8], len: usize, ssrc: u32, index: u32) -> Result<usize, SrtpError> {
         let word = (E_BIT | index).to_be_bytes();
         let (packet, room) = buffer.split_at_mut_checked(len).ok_or(SrtpError::NoRoom)?;
         let place = room.first_chunk_mut::<{ TAG + WORD }>().ok_or(SrtpError::NoRoom)?;
@@ -102,9 +102,9 @@ impl Gcm {
         Ok(len + TAG + WORD)
     }
 
-    /// Returns the new length. Without E bit the whole packet is associated data and nothing is encrypted (RFC 7714 9.3);
+    /// Without E bit the whole packet is associated data and nothing is encrypted (RFC 7714 9.3);
     /// then the word is moved before the tag, since associated data must be in one piece.
-    pub(super) fn open_rtcp(&self, packet: &mut [u8], ssrc: u32, word: u32) -> Result<usize, SrtpError> {
+    fn open_rtcp(&self, packet: &mut [u8], ssrc: u32, word: u32) -> Result<usize, SrtpError> {
         let nonce = self.rtcp.nonce(ssrc, u64::from(word & super::transform::INDEX_MAX));
         let len = packet.len().checked_sub(TAG + WORD).filter(|len| *len >= RTCP_CLEAR).ok_or(SrtpError::TooShort)?;
         let (body, trailer) = packet.split_at_mut(len);
@@ -119,8 +119,8 @@ impl Gcm {
         Ok(len)
     }
 
-    /// E bit and index of an SRTCP packet: its last word.
-    pub(super) fn rtcp_word(packet: &[u8]) -> Result<u32, SrtpError> {
+    /// Its last word.
+    fn rtcp_word(&self, packet: &[u8]) -> Result<u32, SrtpError> {
         packet.last_chunk().map(|word| u32::from_be_bytes(*word)).ok_or(SrtpError::TooShort)
     }
 }

@@ -1,4 +1,4 @@
-//! SRTP and SRTCP in place: RFC 3711 with AES_CM_128_HMAC_SHA1_80, RFC 7714 with AEAD_AES_128_GCM.
+//! SRTP and SRTCP in place: RFC 3711 with AES in counter mode and HMAC-SHA1 (longer keys: RFC 6188), RFC 7714 with AES-GCM.
 //!
 //! Read first: RFC 3711 3.1 (packet), 3.3 (processing), 3.3.1 (index), 3.4 (SRTCP), 4.3 (key derivation); RFC 7714 8 and 9.
 //!

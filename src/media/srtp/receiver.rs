@@ -3,12 +3,12 @@
 use super::SrtpError;
 use super::header::{RtpHeader, rtcp_ssrc};
 use super::streams::{KeyMark, SrtpPositions, Streams};
-use super::transform::{INDEX_MAX, Transform};
+use super::transform::{INDEX_MAX, Transform, transform};
 use crate::plan::SrtpKeys;
 
 /// Unprotects what a peer sends with one set of keys.
 pub struct SrtpReceiver {
-    transform: Transform,
+    transform: Box<dyn Transform>,
     streams: Streams,
     of: KeyMark,
 }
@@ -16,7 +16,7 @@ pub struct SrtpReceiver {
 impl SrtpReceiver {
     /// Derives the session keys. Fails with [`SrtpError::KeyLength`] only.
     pub fn new(keys: &SrtpKeys) -> Result<SrtpReceiver, SrtpError> {
-        Ok(SrtpReceiver { transform: Transform::new(keys)?, streams: Streams::default(), of: KeyMark::of(keys) })
+        Ok(SrtpReceiver { transform: transform(keys)?, streams: Streams::default(), of: KeyMark::of(keys) })
     }
 
     /// Unprotects one SRTP packet in place and returns its new length (RFC 3711 3.3). Roll-over counter and replay window

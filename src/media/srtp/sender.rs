@@ -3,7 +3,7 @@
 use super::SrtpError;
 use super::header::{RtpHeader, rtcp_ssrc};
 use super::streams::{KeyMark, SrtpPositions, Streams};
-use super::transform::{INDEX_MAX, Transform};
+use super::transform::{INDEX_MAX, Transform, transform};
 use crate::plan::SrtpKeys;
 
 use ringfort_base::limits::SRTP_RETIRED_MAX as RETIRED_MAX;
@@ -14,7 +14,7 @@ const RESTORE_LEAP: u32 = 1 << 15;
 /// Protects what the node sends with one set of keys. Sequence numbers are those of the packets, so a relayed stream keeps
 /// its own.
 pub struct SrtpSender {
-    transform: Transform,
+    transform: Box<dyn Transform>,
     streams: Streams,
     /// One count for all SSRCs: a gap is as a loss to the receiver, and a forgotten SSRC cannot repeat an index.
     rtcp_next: u32,
@@ -27,7 +27,7 @@ pub struct SrtpSender {
 impl SrtpSender {
     /// Derives the session keys. Fails with [`SrtpError::KeyLength`] only.
     pub fn new(keys: &SrtpKeys) -> Result<SrtpSender, SrtpError> {
-        let transform = Transform::new(keys)?;
+        let transform = transform(keys)?;
         let (streams, of) = (Streams::default(), KeyMark::of(keys));
         Ok(SrtpSender { transform, streams, rtcp_next: 0, retired: [None; RETIRED_MAX], retired_next: 0, of, turned: false })
     }

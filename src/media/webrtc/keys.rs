@@ -17,7 +17,8 @@ impl LegKeys {
     /// Cuts the exporter's output: client key, server key, client salt, server salt. `None` when the relay does not carry the
     /// profile, or the length is not the profile's.
     pub(super) fn split(profile: dtls::SrtpProfile, material: &[u8], node_is_client: bool) -> Option<LegKeys> {
-        let (profile, key_len, salt_len) = layout(profile)?;
+        let profile = carried(profile)?;
+        let (key_len, salt_len) = profile.lengths();
         if material.len() != 2 * (key_len + salt_len) {
             return None;
         }
@@ -36,16 +37,18 @@ impl LegKeys {
             SrtpProfile::Aes128CmSha1_32 => "dtls-srtp aes-cm-128-32",
             SrtpProfile::AeadAes128Gcm => "dtls-srtp aes-gcm-128",
             SrtpProfile::AeadAes256Gcm => "dtls-srtp aes-gcm-256",
+            // The others have no number in DTLS; [`LegKeys::split`] makes none of them.
+            _ => "dtls-srtp",
         }
     }
 }
 
-/// Profile, key length and salt length in octets (RFC 5764 4.1.2, RFC 7714 12).
-fn layout(profile: dtls::SrtpProfile) -> Option<(SrtpProfile, usize, usize)> {
+/// The relay's profile (RFC 5764 4.1.2, RFC 7714 14.2).
+fn carried(profile: dtls::SrtpProfile) -> Option<SrtpProfile> {
     match profile {
-        dtls::SrtpProfile::AES128_CM_SHA1_80 => Some((SrtpProfile::Aes128CmSha1_80, 16, 14)),
-        dtls::SrtpProfile::AEAD_AES_128_GCM => Some((SrtpProfile::AeadAes128Gcm, 16, 12)),
-        dtls::SrtpProfile::AEAD_AES_256_GCM => Some((SrtpProfile::AeadAes256Gcm, 32, 12)),
+        dtls::SrtpProfile::AES128_CM_SHA1_80 => Some(SrtpProfile::Aes128CmSha1_80),
+        dtls::SrtpProfile::AEAD_AES_128_GCM => Some(SrtpProfile::AeadAes128Gcm),
+        dtls::SrtpProfile::AEAD_AES_256_GCM => Some(SrtpProfile::AeadAes256Gcm),
         _ => None,
     }
 }

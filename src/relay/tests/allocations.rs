@@ -46,8 +46,8 @@ const WARM_UP: u16 = 100;
 const MEASURED: u16 = 2_000;
 
 fn keys(profile: SrtpProfile) -> SrtpKeys {
-    let salt = if profile == SrtpProfile::AeadAes128Gcm { 12 } else { 14 };
-    SrtpKeys { profile, key: vec![7; 16], salt: vec![9; salt] }
+    let (key, salt) = profile.lengths();
+    SrtpKeys { profile, key: vec![7; key], salt: vec![9; salt] }
 }
 
 fn plan(to: PortId, peer: &UdpSocket, srtp: Option<SrtpKeys>) -> Box<FlowPlan> {
@@ -123,7 +123,8 @@ fn allocations(profile: Option<SrtpProfile>) -> u64 {
 
 #[test]
 fn a_relayed_packet_allocates_nothing() {
-    for profile in [None, Some(SrtpProfile::Aes128CmSha1_80), Some(SrtpProfile::AeadAes128Gcm)] {
+    use SrtpProfile::*;
+    for profile in [None, Some(Aes128CmSha1_80), Some(Aes256CmSha1_80), Some(AeadAes128Gcm)] {
         assert_eq!(allocations(profile), 0, "{profile:?}, {MEASURED} packets");
     }
 }

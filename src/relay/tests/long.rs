@@ -32,11 +32,7 @@ struct Party {
 }
 
 fn keys(profile: SrtpProfile, dice: &mut Seeded) -> SrtpKeys {
-    let (key, salt) = match profile {
-        SrtpProfile::AeadAes256Gcm => (32, 12),
-        SrtpProfile::AeadAes128Gcm => (16, 12),
-        _ => (16, 14),
-    };
+    let (key, salt) = profile.lengths();
     let mut octets = |len| (0..len).map(|_| dice.next() as u8).collect::<Vec<u8>>();
     SrtpKeys { profile, key: octets(key), salt: octets(salt) }
 }
@@ -255,4 +251,9 @@ fn aes_cm_and_gcm() {
 #[test]
 fn the_short_tag_and_aes_256_gcm() {
     twelve_hours([SrtpProfile::Aes128CmSha1_32, SrtpProfile::AeadAes256Gcm], 2);
+}
+
+#[test]
+fn longer_keys() {
+    twelve_hours([SrtpProfile::Aes192CmSha1_80, SrtpProfile::Aes256CmSha1_32], 3);
 }

@@ -52,7 +52,7 @@ fn keys_of_wrong_length_are_refused() {
     for profile in PROFILES {
         let good = keys(profile, 1);
         let (key, salt) = (good.key.len(), good.salt.len());
-        for (key, salt) in [(key - 1, salt), (48 - key, salt), (key, 13), (key, 0), (0, 0)] {
+        for (key, salt) in [(key - 1, salt), (key + 8, salt), (key, 13), (key, 0), (0, 0)] {
             let bad = SrtpKeys { profile, key: vec![0; key], salt: vec![0; salt] };
             assert_eq!(SrtpSender::new(&bad).err(), Some(SrtpError::KeyLength));
             assert_eq!(SrtpReceiver::new(&bad).err(), Some(SrtpError::KeyLength));
@@ -65,7 +65,8 @@ fn a_buffer_without_room_is_refused() {
     for profile in PROFILES {
         let (mut sender, _) = pair(profile);
         let packet = rtp(7, 1);
-        let tag = if profile == SrtpProfile::Aes128CmSha1_32 { 4 } else { 10 };
+        let (mut roomy, plain) = (pair(profile).0, rtp(7, 1));
+        let tag = protected(&mut roomy, &plain).len() - plain.len();
         for room in 0..tag {
             let mut buffer = [packet.clone(), vec![0; room]].concat();
             assert_eq!(sender.protect_rtp(&mut buffer, packet.len()), Err(SrtpError::NoRoom));

@@ -8,8 +8,19 @@ use super::{SrtpReceiver, SrtpSender};
 use crate::plan::{SrtpKeys, SrtpProfile};
 use ringfort_base::limits::SRTP_TRAILER_MAX;
 
-pub(super) const PROFILES: [SrtpProfile; 4] =
-    [SrtpProfile::Aes128CmSha1_80, SrtpProfile::Aes128CmSha1_32, SrtpProfile::AeadAes128Gcm, SrtpProfile::AeadAes256Gcm];
+pub(super) const PROFILES: [SrtpProfile; 8] = {
+    use SrtpProfile::*;
+    [
+        Aes128CmSha1_80,
+        Aes128CmSha1_32,
+        Aes192CmSha1_80,
+        Aes192CmSha1_32,
+        Aes256CmSha1_80,
+        Aes256CmSha1_32,
+        AeadAes128Gcm,
+        AeadAes256Gcm,
+    ]
+};
 
 /// Octets of hexadecimal text; anything but digits is skipped.
 pub(super) fn hex(text: &str) -> Vec<u8> {
@@ -19,9 +30,8 @@ pub(super) fn hex(text: &str) -> Vec<u8> {
 
 /// Keys of a profile for tests, different for each `seed`.
 fn keys(profile: SrtpProfile, seed: u8) -> SrtpKeys {
-    let salt_len = if matches!(profile, SrtpProfile::AeadAes128Gcm | SrtpProfile::AeadAes256Gcm) { 12 } else { 14 };
-    let key_len = if profile == SrtpProfile::AeadAes256Gcm { 32 } else { 16 };
-    SrtpKeys { profile, key: (0..key_len).map(|n| n ^ seed).collect(), salt: (0..salt_len).map(|n| (n * 7) ^ seed).collect() }
+    let (key, salt) = profile.lengths();
+    SrtpKeys { profile, key: (0..key as u8).map(|n| n ^ seed).collect(), salt: (0..salt as u8).map(|n| (n * 7) ^ seed).collect() }
 }
 
 fn pair(profile: SrtpProfile) -> (SrtpSender, SrtpReceiver) {

@@ -2,6 +2,7 @@
 
 use super::super::gcm::Gcm;
 use super::super::header::{RtpHeader, rtcp_ssrc};
+use super::super::transform::Transform;
 use super::super::{SrtpPositions, SrtpReceiver, SrtpSender};
 use super::*;
 use std::path::PathBuf;
@@ -63,6 +64,18 @@ fn packets_of_the_data_set() {
     check(&keys, field("srtcp_plain"), field("srtcp_packet"), vector["srtcp_index"].as_u64().unwrap() as u32);
 }
 
+/// The same packet under a key of 256 bits (RFC 6188), and what both tags of it are.
+#[test]
+fn a_packet_of_libsrtp_with_a_long_key() {
+    let (key, salt) =
+        (hex("f0f04914b513f2763a1b1fa130f10e2998f6f6e43e4309d1e622a0e332b9f1b6"), hex("3b04803de51ee7c96423ab5b78d2"));
+    let secret = "800f1234decafbadcafebabef1d9de17ff251ff1aa007774b0b4b40da08d9d9a5b3a55d8873b";
+    let mut keys = SrtpKeys { profile: SrtpProfile::Aes256CmSha1_80, key, salt };
+    check(&keys, RTP, secret, 0);
+    keys.profile = SrtpProfile::Aes256CmSha1_32;
+    check(&keys, RTP, &secret[..secret.len() - 12], 0);
+}
+
 /// The packet of libsrtp with the first 32 bits of its tag; SRTCP keeps 80 (RFC 3711 5.2, RFC 4568 6.2.2).
 #[test]
 fn a_short_tag_is_the_beginning_of_the_long_one() {
@@ -119,14 +132,14 @@ fn srtcp_of_rfc_7714() {
     let ssrc = rtcp_ssrc(&plain).unwrap();
     assert_eq!(gcm_session().seal_rtcp(&mut buffer, plain.len(), ssrc, 0x5d4), Ok(secret.len()));
     assert_eq!(buffer, secret);
-    let word = Gcm::rtcp_word(&buffer).unwrap();
+    let word = gcm_session().rtcp_word(&buffer).unwrap();
     assert_eq!(gcm_session().open_rtcp(&mut buffer, ssrc, word), Ok(plain.len()));
     assert_eq!(buffer[..plain.len()], plain);
 
     let tagged = section(&text, "17.3.", "17.4.");
     let plain = blocks(tagged, "the following packet").remove(0);
     let mut secret = blocks(tagged, "agged packet").pop().unwrap();
-    let (ssrc, word) = (rtcp_ssrc(&secret).unwrap(), Gcm::rtcp_word(&secret).unwrap());
+    let (ssrc, word) = (rtcp_ssrc(&secret).unwrap(), gcm_session().rtcp_word(&secret).unwrap());
     assert_eq!(word, 0x5d4, "E bit clear");
     assert_eq!(gcm_session().open_rtcp(&mut secret, ssrc, word), Ok(plain.len()));
     assert_eq!(secret[..plain.len()], plain);

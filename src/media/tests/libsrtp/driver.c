@@ -17,12 +17,16 @@ static int parse(const char *text, unsigned char *octets) {
 }
 
 static int set_suite(const char *suite, srtp_policy_t *policy) {
+  size_t len = strlen(suite);
   srtp_crypto_policy_set_rtcp_default(&policy->rtcp);
   if (strcmp(suite, "cm80") == 0)
     srtp_crypto_policy_set_rtp_default(&policy->rtp);
   else if (strcmp(suite, "cm32") == 0)
     srtp_crypto_policy_set_aes_cm_128_hmac_sha1_32(&policy->rtp);
-  else if (strcmp(suite, "gcm128") == 0) {
+  else if (strcmp(suite, "cm256-80") == 0 || strcmp(suite, "cm256-32") == 0) {
+    srtp_crypto_policy_set_aes_cm_256_hmac_sha1_80(&policy->rtp);
+    policy->rtcp = policy->rtp;
+  } else if (strcmp(suite, "gcm128") == 0) {
     srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy->rtp);
     srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy->rtcp);
   } else if (strcmp(suite, "gcm256") == 0) {
@@ -30,6 +34,9 @@ static int set_suite(const char *suite, srtp_policy_t *policy) {
     srtp_crypto_policy_set_aes_gcm_256_16_auth(&policy->rtcp);
   } else
     return -1;
+  // RFC 6188: the short tag is of SRTP only.
+  if (len > 3 && strcmp(suite + len - 3, "-32") == 0)
+    policy->rtp.auth_tag_len = 4;
   return 0;
 }
 

@@ -10,11 +10,14 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
-const SUITES: [(&str, SrtpProfile, usize, usize); 4] = [
-    ("cm80", SrtpProfile::Aes128CmSha1_80, 16, 14),
-    ("cm32", SrtpProfile::Aes128CmSha1_32, 16, 14),
-    ("gcm128", SrtpProfile::AeadAes128Gcm, 16, 12),
-    ("gcm256", SrtpProfile::AeadAes256Gcm, 32, 12),
+/// Without AES-192: libsrtp before 2.8 derives its keys as if they had 256 bits (its issue 763). The RFC's own numbers and rtpengine vouch for that.
+const SUITES: [(&str, SrtpProfile); 6] = [
+    ("cm80", SrtpProfile::Aes128CmSha1_80),
+    ("cm32", SrtpProfile::Aes128CmSha1_32),
+    ("cm256-80", SrtpProfile::Aes256CmSha1_80),
+    ("cm256-32", SrtpProfile::Aes256CmSha1_32),
+    ("gcm128", SrtpProfile::AeadAes128Gcm),
+    ("gcm256", SrtpProfile::AeadAes256Gcm),
 ];
 
 /// The driver, compiled once. `None`: it cannot be.
@@ -72,7 +75,8 @@ fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-fn keys(profile: SrtpProfile, key: usize, salt: usize, dice: &mut Seeded) -> SrtpKeys {
+fn keys(profile: SrtpProfile, dice: &mut Seeded) -> SrtpKeys {
+    let (key, salt) = profile.lengths();
     let mut octets = |len| (0..len).map(|_| dice.next() as u8).collect::<Vec<u8>>();
     SrtpKeys { profile, key: octets(key), salt: octets(salt) }
 }
@@ -127,9 +131,9 @@ fn numbers(dice: &mut Seeded) -> Vec<u16> {
 
 #[test]
 fn both_read_what_the_other_protects() {
-    for (suite, profile, key, salt) in SUITES {
-        let mut dice = Seeded::new(key as u64 + salt as u64);
-        let keys = keys(profile, key, salt, &mut dice);
+    for (suite, profile) in SUITES {
+        let mut dice = Seeded::new(46);
+        let keys = keys(profile, &mut dice);
         let Some(mut second) = Second::start(suite, &keys) else { return };
         let (mut sender, mut receiver) = (SrtpSender::new(&keys).unwrap(), SrtpReceiver::new(&keys).unwrap());
         let mut count = 0;
@@ -158,9 +162,9 @@ fn both_read_what_the_other_protects() {
 
 #[test]
 fn both_refuse_what_is_forged_or_comes_twice() {
-    for (suite, profile, key, salt) in SUITES {
+    for (suite, profile) in SUITES {
         let mut dice = Seeded::new(99);
-        let keys = keys(profile, key, salt, &mut dice);
+        let keys = keys(profile, &mut dice);
         let Some(mut second) = Second::start(suite, &keys) else { return };
         let (mut sender, mut receiver) = (SrtpSender::new(&keys).unwrap(), SrtpReceiver::new(&keys).unwrap());
         for sequence in 1..200 {

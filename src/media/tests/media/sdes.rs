@@ -66,7 +66,7 @@ fn a_new_offer_in_the_call_keeps_the_keys_in_use() {
 
 #[test]
 fn the_first_line_that_can_be_used_is_answered_by_its_tag() {
-    let unknown = "a=crypto:1 AES_192_CM_HMAC_SHA1_80 inline:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd\r\n";
+    let unknown = "a=crypto:1 F8_128_HMAC_SHA1_80 inline:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd\r\n";
     let offer = format!("{}{unknown}{KEY}", SIPP.replace("RTP/AVP", "RTP/SAVP"));
     let mut leg = rtp(4000);
     let described = leg.receive_offer(T0, offer.as_bytes()).expect("usable");
@@ -102,6 +102,59 @@ fn suites_are_those_of_the_peer() {
     let offer = format!("{}{KEY}", SIPP.replace("RTP/AVP", "RTP/SAVP"));
     let refused = rtp(4000).with_security(short()).receive_offer(T0, offer.as_bytes());
     assert_eq!(refused, Err(MediaError::Missing { attribute: "crypto" }));
+}
+
+/// RFC 6188: offered where a profile names them only, and taken from whoever offers them, unless a profile's list leaves them out. What a
+/// restart reads back goes on the same way.
+#[test]
+fn longer_keys_are_offered_where_asked_for_and_taken_up() {
+    for (name, key_len) in [
+        ("AES_192_CM_HMAC_SHA1_80", 24),
+        ("AES_192_CM_HMAC_SHA1_32", 24),
+        ("AES_256_CM_HMAC_SHA1_80", 32),
+        ("AES_256_CM_HMAC_SHA1_32", 32),
+    ] {
+        let suites = Suites::try_from(vec![name.to_owned()]).expect("a list");
+        let one = rtp(4000).with_security(Security { srtp: Srtp::Required, suites, ..Security::default() });
+        let [mut one, mut other] = [one, rtp(4100)].map(read_back);
+        let (offer, answer) = agree(&mut one, &mut other);
+        assert!(offer.contains(&format!("a=crypto:1 {name} inline:")), "{offer}");
+        assert!(answer.contains(&format!("a=crypto:1 {name} inline:")), "{answer}");
+        let keys = plan(&one).transmit.srtp.clone().expect("keys");
+        assert_eq!((keys.key.len(), keys.salt.len()), (key_len, 14), "{name}");
+        let [mut one, mut other] = [one, other].map(read_back);
+        assert_keys_meet(&one, &other);
+        let before = plan(&one);
+        agree(&mut other, &mut one);
+        assert_eq!(plan(&one), before, "{name}: as the side that answers, after a restart");
+        assert!(other.describe().starts_with("sdes-srtp aes-cm-") && other.describe() == one.describe());
+        let usual = Suites::try_from(vec!["AES_CM_128_HMAC_SHA1_80".to_owned()]).expect("a list");
+        let mut short = rtp(4000).with_security(Security { suites: usual, ..Security::default() });
+        assert_eq!(short.receive_offer(T0, offer.as_bytes()), Err(MediaError::Missing { attribute: "crypto" }));
+    }
+    let mut usual = rtp(4000).with_security(Srtp::Required);
+    let offer = text(usual.make_offer(T0, &Description::g711()).expect("an offer"));
+    assert!(!offer.contains("AES_192") && !offer.contains("AES_256_CM"), "{offer}");
+}
+
+/// What many peers derive wrongly is the last choice.
+#[test]
+fn keys_of_192_bits_are_taken_where_there_is_nothing_else() {
+    let secured = SIPP.replace("RTP/AVP", "RTP/SAVP");
+    // Keys and salts of zeros, 38 and 46 octets.
+    let first = format!("a=crypto:1 AES_192_CM_HMAC_SHA1_80 inline:{}=\r\n", "A".repeat(51));
+    let second = format!("a=crypto:2 AES_256_CM_HMAC_SHA1_80 inline:{}==\r\n", "A".repeat(62));
+    for (lines_offered, answered) in [(format!("{first}{KEY}"), 7), (format!("{first}{second}"), 2), (first.clone(), 1)] {
+        let mut leg = rtp(4000);
+        let described = leg.receive_offer(T0, format!("{secured}{lines_offered}").as_bytes()).expect("usable");
+        let answer = text(leg.make_answer(T0, &described).expect("an answer"));
+        assert_eq!(lines(&answer, &format!("a=crypto:{answered} ")).len(), 1, "{answer}");
+    }
+}
+
+/// As a restarted process has it.
+fn read_back(leg: LegSession) -> LegSession {
+    serde_json::from_str(&serde_json::to_string(&leg).expect("written")).expect("read")
 }
 
 #[test]

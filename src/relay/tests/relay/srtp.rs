@@ -4,7 +4,10 @@ use crate::world::*;
 use ringfort_media::plan::*;
 use ringfort_media::srtp::{SrtpReceiver, SrtpSender};
 
-const PROFILES: [SrtpProfile; 3] = [SrtpProfile::Aes128CmSha1_80, SrtpProfile::Aes128CmSha1_32, SrtpProfile::AeadAes128Gcm];
+const PROFILES: [SrtpProfile; 5] = {
+    use SrtpProfile::*;
+    [Aes128CmSha1_80, Aes128CmSha1_32, AeadAes128Gcm, Aes192CmSha1_32, Aes256CmSha1_80]
+};
 
 /// A peer that speaks SRTP: its own direction has keys 1, the node's keys 2.
 pub struct Secure {
@@ -73,9 +76,9 @@ fn srtp_meets_rtp() {
         assert_eq!(a.receive(true), rtcp(2), "separate to muxed");
         let counters = world.counters(A, |c| c.rtcp_out == 1);
         let tag = match profile {
-            SrtpProfile::Aes128CmSha1_32 => 4,
-            SrtpProfile::Aes128CmSha1_80 => 10,
-            _ => 16,
+            SrtpProfile::Aes128CmSha1_32 | SrtpProfile::Aes192CmSha1_32 => 4,
+            SrtpProfile::AeadAes128Gcm => 16,
+            _ => 10,
         };
         assert_eq!((counters.rtp_in, counters.rtp_in_octets, counters.rtp_out), (100, 100 * (172 + tag), 100));
     }

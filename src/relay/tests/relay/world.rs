@@ -170,6 +170,6 @@ pub fn plan(to: PortId, peer: &Peer) -> FlowPlan {
 
 /// Keys of a profile, different for each `seed`.
 pub fn keys(profile: SrtpProfile, seed: u8) -> SrtpKeys {
-    let salt_len = if profile == SrtpProfile::AeadAes128Gcm { 12 } else { 14 };
-    SrtpKeys { profile, key: (0..16).map(|n| n ^ seed).collect(), salt: (0..salt_len).map(|n| (n * 7) ^ seed).collect() }
+    let (key, salt) = profile.lengths();
+    SrtpKeys { profile, key: (0..key as u8).map(|n| n ^ seed).collect(), salt: (0..salt as u8).map(|n| (n * 7) ^ seed).collect() }
 }
