@@ -130,6 +130,8 @@ pub enum MediaCause {
     FingerprintMismatch,
     /// The DTLS handshake failed.
     DtlsFailed,
+    /// The peer has no certificate that the node can check: it must be of an elliptic curve, not RSA.
+    DtlsCertificate,
     /// DTLS chose no SRTP profile that the relay carries (RFC 5764 4.1.2).
     SrtpProfile,
     /// The peer's checks ceased (RFC 7675 5.1).
@@ -145,6 +147,7 @@ impl MediaCause {
             MediaCause::DtlsTimeout => "dtls-timeout",
             MediaCause::FingerprintMismatch => "fingerprint-mismatch",
             MediaCause::DtlsFailed => "dtls-failed",
+            MediaCause::DtlsCertificate => "dtls-certificate",
             MediaCause::SrtpProfile => "srtp-profile",
             MediaCause::ConsentExpired => "consent-expired",
         }

@@ -9,7 +9,7 @@ use super::site::{DOMAIN, password_of};
 use super::tone::{self, Heard, WINDOW};
 use super::wait::await_until;
 use super::{Context, Failure, Outcome, Scene};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -26,8 +26,12 @@ pub struct Setup<'a> {
     pub hz: f64,
     /// Port of the node's TLS listener.
     pub node_tls: u16,
-    /// `srtp-mand` (SDES, and nothing else), `srtp`, or empty.
+    /// `srtp-mand` (SDES, and nothing else), `srtp`, `dtls_srtp`, or empty.
     pub media: &'a str,
+    /// Its certificate for DTLS is of an elliptic curve, as later versions make it, and not the RSA one of version 1.0.
+    pub elliptic: bool,
+    /// RTCP goes by the port of RTP where the other side agrees; otherwise it asks for a port of its own.
+    pub rtcp_mux: bool,
     /// The only codec that it has: name, sampling rate and channels.
     pub codec: (&'a str, u32, u16),
     /// Number that it dials at once; empty: none.
@@ -54,7 +58,7 @@ impl Baresip {
         std::fs::write(&tone, wav(setup.hz, setup.codec.1, setup.codec.2)).during(tone.display())?;
         let media = scene.ports().borrow_mut().take_block()?;
         let (sip, config) = (scene.port()?, folder.join("config"));
-        let text = configuration(sip, &tone.to_string_lossy(), &heard.to_string_lossy(), &media);
+        let text = configuration(sip, &tone.to_string_lossy(), &heard.to_string_lossy(), &media, setup.rtcp_mux);
         std::fs::write(&config, text).during(config.display())?;
         let accounts = folder.join("accounts");
         std::fs::write(&accounts, account(setup)).during(accounts.display())?;
@@ -62,6 +66,10 @@ impl Baresip {
         command.arg("-f").arg(&folder);
         if !setup.dials.is_empty() {
             command.arg("-e").arg(format!("/dial {}", setup.dials));
+        }
+        if setup.elliptic {
+            let (certificate, shim) = elliptic(&folder)?;
+            command.env("CERTIFICATE", certificate).env("LD_PRELOAD", shim);
         }
         let process = Process::start(&name, command, &scene.file(&format!("{name}.log")))?;
         Ok(Baresip { process, heard })
@@ -99,6 +107,26 @@ fn at_telephone_rate(octets: &[u8]) -> Option<Vec<i16>> {
     Some(octets.get(WAV_HEAD..)?.chunks_exact(step).map(|frame| i16::from_le_bytes([frame[0], frame[1]])).collect())
 }
 
+/// A certificate of an elliptic curve with its key, and what gives it to baresip instead of its own.
+fn elliptic(folder: &Path) -> Outcome<(PathBuf, PathBuf)> {
+    let (pem, key, shim) = (folder.join("certificate.pem"), folder.join("key.pem"), folder.join("certificate.so"));
+    let mut make = Command::new(require("openssl")?);
+    make.args(["req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=phone", "-newkey", "ec", "-pkeyopt"]);
+    run(make.arg("ec_paramgen_curve:prime256v1").arg("-keyout").arg(&key).arg("-out").arg(&pem))?;
+    let both = [&pem, &key].map(|file| std::fs::read_to_string(file).during(file.display()));
+    let [certificate, key] = both;
+    std::fs::write(&pem, certificate? + &key?).during(pem.display())?;
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/baresip_certificate.c");
+    run(Command::new(require("cc")?).args(["-shared", "-fPIC", "-o"]).arg(&shim).arg(source))?;
+    Ok((pem, shim))
+}
+
+fn run(command: &mut Command) -> Outcome<()> {
+    let output = command.output().during("starting a program")?;
+    let said = || Failure::new(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)));
+    if output.status.success() { Ok(()) } else { Err(said()) }
+}
+
 fn account(setup: &Setup<'_>) -> String {
     let (user, password, port) = (setup.user, password_of(setup.user), setup.node_tls);
     let media = if setup.media.is_empty() { String::new() } else { format!(";mediaenc={}", setup.media) };
@@ -109,14 +137,15 @@ fn account(setup: &Setup<'_>) -> String {
     )
 }
 
-fn configuration(sip: u16, tone: &str, heard: &str, media: &PortBlock) -> String {
-    let modules = ["stdio", "g711", "g722", "opus", "aufile", "aubridge", "sndfile", "srtp"]
+fn configuration(sip: u16, tone: &str, heard: &str, media: &PortBlock, rtcp_mux: bool) -> String {
+    let rtcp_mux = if rtcp_mux { "yes" } else { "no" };
+    let modules = ["stdio", "g711", "g722", "opus", "aufile", "aubridge", "sndfile", "srtp", "dtls_srtp"]
         .map(|name| format!("module {name}.so\n"))
         .concat();
     let applications = ["account", "menu"].map(|name| format!("module_app {name}.so\n")).concat();
     format!(
         "sip_listen {ADDRESS}:{sip}\nnet_interface {INTERFACE}\naudio_source aufile,{tone}\naudio_player aubridge,nowhere\nsnd_path {heard}\n\
-         audio_alert aufile,/dev/null\nrtp_ports {}-{}\ndns_server 127.0.0.1:9\nmodule_path /usr/lib/baresip/modules\n\
+         audio_alert aufile,/dev/null\nrtp_ports {}-{}\nrtcp_mux {rtcp_mux}\ndns_server 127.0.0.1:9\nmodule_path /usr/lib/baresip/modules\n\
          {modules}{applications}",
         media.first, media.last
     )

@@ -1,5 +1,6 @@
 //! baresip: registered over TLS, SRTP with keys in the description.
 
+use ringfort_tests::ensure;
 use ringfort_tests::harness::baresip::{Baresip, Setup, wav};
 use ringfort_tests::harness::node::Node;
 use ringfort_tests::harness::sipp::Sipp;
@@ -18,7 +19,17 @@ const G722: (&str, u32, u16) = ("G722", 16_000, 1);
 const OPUS: (&str, u32, u16) = ("opus", 48_000, 2);
 
 fn phone<'a>(node: &Node, user: &'a str, hz: f64, dials: &'a str) -> Setup<'a> {
-    Setup { user, hz, node_tls: node.site().tls, media: "srtp-mand", codec: PCMU, dials }
+    Setup { user, hz, node_tls: node.site().tls, media: "srtp-mand", elliptic: false, rtcp_mux: false, codec: PCMU, dials }
+}
+
+/// The same, with keys by DTLS.
+fn dtls_phone<'a>(node: &Node, user: &'a str, hz: f64, dials: &'a str) -> Setup<'a> {
+    Setup { media: "dtls_srtp", elliptic: true, ..phone(node, user, hz, dials) }
+}
+
+/// What [`SECURED`] says, by DTLS and with every codec.
+fn by_dtls() -> String {
+    SECURED.replace("srtp =", "codecs = [\"opus\", \"g722\", \"pcma\", \"pcmu\"]\nsrtp_keying = \"dtls\"\nsrtp =")
 }
 
 #[test]
@@ -39,6 +50,52 @@ fn two_phones_over_tls_talk_by_srtp() -> Outcome<()> {
         how?;
         drop(caller);
         Ok(())
+    })
+}
+
+/// Keys by DTLS with each codec, with RTCP on the port of RTP and on one of its own, where it is left out.
+#[test]
+fn two_phones_talk_by_dtls_srtp() -> Outcome<()> {
+    for (n, (codec, rtcp_mux)) in [(OPUS, false), (G722, true), (PCMU, true), (PCMA, false)].into_iter().enumerate() {
+        play(&format!("interop-dtls-{n}"), |scene| {
+            let site = Site::new(scene)?.account("101").account("102").section(&by_dtls());
+            let node = Node::start(scene, site)?;
+            let callee = Baresip::start(scene, &Setup { codec, rtcp_mux, ..dtls_phone(&node, "102", 1_000.0, "") })?;
+            callee.await_line("200 OK", seconds(20))?;
+            let caller = Baresip::start(scene, &Setup { codec, rtcp_mux, ..dtls_phone(&node, "101", 440.0, "102") })?;
+            callee.await_tone(440.0, seconds(30))?;
+            caller.await_tone(1_000.0, seconds(20))?;
+            let status = node.admin()?.json("/api/v1/status")?;
+            ensure!(status["calls"][0]["media"].to_string().matches("dtls-srtp aes-").count() == 2, "{status}");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// One phone by DTLS, the other one with keys in the description.
+#[test]
+fn a_phone_by_dtls_talks_with_one_by_sdes() -> Outcome<()> {
+    play("interop-dtls-sdes", |scene| {
+        let site = Site::new(scene)?.account("101").account("102").section(SECURED);
+        let node = Node::start(scene, site)?;
+        let callee = Baresip::start(scene, &phone(&node, "102", 1_000.0, ""))?;
+        callee.await_line("200 OK", seconds(20))?;
+        let caller = Baresip::start(scene, &dtls_phone(&node, "101", 440.0, "102"))?;
+        callee.await_tone(440.0, seconds(30))?;
+        caller.await_tone(1_000.0, seconds(20))
+    })
+}
+
+/// The certificate that baresip 1.0 makes for itself: the call ends, and says why.
+#[test]
+fn a_phone_with_an_rsa_certificate_is_told_by_name() -> Outcome<()> {
+    play("interop-dtls-rsa", |scene| {
+        let node = Node::start(scene, Site::new(scene)?.account("101").section(SECURED))?;
+        let setup = Setup { elliptic: false, ..dtls_phone(&node, "101", 440.0, "*43") };
+        let _phone = Baresip::start(scene, &setup)?;
+        node.log().await_line("cause=\"dtls-certificate\"", seconds(40))?;
+        node.await_metric("ringfort_calls", 0.0, seconds(20))
     })
 }
 

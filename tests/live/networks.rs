@@ -242,6 +242,7 @@ fn attack(network: &Network, scene: &Scene, tier: &str) -> Outcome<()> {
     await_until("reports both ways", seconds(8), reported)?;
     call.near.forget();
     call.far.forget();
+    sweep(&strangers[0], &call)?;
     for round in 0..30_u16 {
         for stranger in &strangers {
             for packet in attacks(round) {
@@ -274,6 +275,23 @@ fn attack(network: &Network, scene: &Scene, tier: &str) -> Outcome<()> {
     await_true("silence after the end", seconds(3), || call.near.gap_max() > Duration::from_millis(300))
 }
 
+/// Every even port about those of the call, four times each, as `rtpbleed` goes over a range; then one port as fast as it goes, as
+/// `rtpbleedflood` does.
+fn sweep(stranger: &UdpSocket, call: &Between) -> Outcome<()> {
+    let first = call.ports.iter().map(SocketAddr::port).min().unwrap_or_default() & !1;
+    for port in (first.saturating_sub(40)..first.saturating_add(80)).step_by(2) {
+        for number in 0..4 {
+            let _ = stranger.send_to(&[0x80, 0x80, 0, number, 0, 0, 0, 0, 0, 0, 0, 0], (call.ports[0].ip(), port));
+        }
+        let _ = stranger.send_to(&[0x80, 0, 0, 0], (call.ports[0].ip(), port));
+    }
+    for number in 0..2_000_u16 {
+        let [high, low] = number.to_be_bytes();
+        let _ = stranger.send_to(&[0x80, 0x80, high, low, 0, 0, 0, 0, 0, 0, 0, 0], call.ports[1]);
+    }
+    Ok(())
+}
+
 /// Packets as such tools send them.
 fn attacks(round: u16) -> Vec<Vec<u8>> {
     let [high, low] = round.to_be_bytes();
@@ -281,8 +299,11 @@ fn attacks(round: u16) -> Vec<Vec<u8>> {
         [&[0x80, payload, high, low, 0, 0, 0, 0, 0xba, 0xad, 0xba, 0xad][..], &vec![0x55; octets]].concat()
     };
     let mut packets: Vec<Vec<u8>> = [0, 8, 9, 18, 101].map(|payload| rtp(payload, 160)).to_vec();
-    // A bare header is what sippts sends.
-    packets.push(rtp(0, 0));
+    // `rtpbleed`, `rtpbleedflood` and `rtpbleedinject` of sippts ask by bare headers with the marker, whose times and sources are 0,
+    // `rtcpbleed` by four octets; the last one then goes on with audio under what came back, or what somebody guessed.
+    packets.extend([0, 8, 9, 111].map(|payload| [&[0x80, 0x80 | payload, high, low][..], &[0; 8]].concat()));
+    packets.push(vec![0x80, 0, 0, 0]);
+    packets.push([&[0x80, 0, high, low, 0, 0, 0, 160, 0, 0, 0, 0][..], &[0xff; 160]].concat());
     packets.push([&[0x80, 201, 0, 1][..], &[0xba, 0xad, 0xba, 0xad]].concat());
     packets.push([&[0x80, 200, 0, 6][..], &[0x11; 24]].concat());
     packets.push([&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat());

@@ -80,6 +80,8 @@ pub(super) struct Association {
     peer: Option<Fingerprint>,
     keying: Option<(KeyingMaterial, SrtpProfile)>,
     next: Time,
+    /// The peer refused the node's hello. That is not proved, so it ends nothing by itself.
+    refused: bool,
 }
 
 impl Association {
@@ -90,7 +92,8 @@ impl Association {
         instance.set_active(client);
         let outgoing = std::collections::VecDeque::new();
         let buffer = vec![0; 2 * 1024];
-        let mut association = Association { instance, client, buffer, outgoing, peer: None, keying: None, next: now };
+        let mut association =
+            Association { instance, client, buffer, outgoing, peer: None, keying: None, next: now, refused: false };
         association.handle_timeout(now)?;
         Ok(association)
     }
@@ -98,6 +101,7 @@ impl Association {
     /// Takes a DTLS datagram. What does not fit the handshake's state is dropped, so that a forged record does not end it
     /// (RFC 6347 4.1.2.7); what shows that the two sides cannot agree ends it.
     pub fn handle(&mut self, now: Time, datagram: &[u8]) -> Result<(), MediaCause> {
+        self.refused |= self.client && refuses_hello(datagram);
         self.check(|instance| instance.handle_timeout(clock::instant(now)))?;
         self.check(|instance| instance.handle_packet(datagram))?;
         self.drain(now)
@@ -133,9 +137,14 @@ impl Association {
 
     fn check(&mut self, act: impl FnOnce(&mut dimpl::Dtls) -> Result<(), DtlsImplError>) -> Result<(), MediaCause> {
         match act(&mut self.instance) {
-            Err(error) if is_fatal(&error) => Err(MediaCause::DtlsFailed),
+            Err(error) if is_fatal(&error) => Err(cause_of(&error)),
             _ => Ok(()),
         }
+    }
+
+    /// What the peer told of why there is no agreement yet.
+    pub fn objection(&self) -> Option<MediaCause> {
+        (self.refused && self.peer.is_none()).then_some(MediaCause::DtlsCertificate)
     }
 
     /// The engine's state is consistent only when it has been polled up to its timeout.
@@ -168,4 +177,20 @@ fn is_fatal(error: &DtlsImplError) -> bool {
             | DtlsImplError::ConfigError(_)
             | DtlsImplError::RenegotiationAttempt
     )
+}
+
+/// A peer that shows no certificate, or one that cannot be read, has none of an elliptic curve: it was asked for one by its client's hello
+/// or by the node's request (RFC 5246 7.4.4), and both name ECDSA alone.
+fn cause_of(error: &DtlsImplError) -> MediaCause {
+    match error {
+        DtlsImplError::CertificateError(_) => MediaCause::DtlsCertificate,
+        _ => MediaCause::DtlsFailed,
+    }
+}
+
+/// A plain alert `handshake_failure` (RFC 5246 7.2.2): the server has no suite for what the hello offers, all of which want a certificate of
+/// an elliptic curve.
+fn refuses_hello(datagram: &[u8]) -> bool {
+    // Record of type alert, epoch 0; behind its 13 octets level `fatal` and the description.
+    datagram.first() == Some(&21) && datagram.get(3..5) == Some(&[0, 0]) && datagram.get(13..15) == Some(&[2, 40])
 }

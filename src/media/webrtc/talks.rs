@@ -115,7 +115,7 @@ impl Talks {
 
     /// Why nobody proved to be the peer, where somebody tried.
     pub fn refused(&self) -> Option<MediaCause> {
-        self.refused
+        self.refused.or_else(|| self.list.iter().find_map(|talk| talk.association.objection()))
     }
 
     fn is_expected(&self, source: SocketAddr) -> bool {

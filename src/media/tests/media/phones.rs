@@ -273,6 +273,44 @@ fn failures_have_names() {
     assert!(std::iter::from_fn(|| other.poll_output()).any(|o| o == LegOutput::Failed { cause: MediaCause::DtlsTimeout }));
 }
 
+/// A server that refuses the node's hello has no certificate of an elliptic curve; as nobody vouches for the alert, it ends nothing before
+/// its time.
+#[test]
+fn a_server_without_a_certificate_that_will_do_is_named() {
+    let (mut one, mut other) = (phone(4000).with_security(dtls(Srtp::Required)), phone(4100));
+    agree(&mut one, &mut other);
+    let failure = |leg: &mut LegSession| {
+        std::iter::from_fn(|| leg.poll_output())
+            .find_map(|o| if let LegOutput::Failed { cause } = o { Some(cause) } else { None })
+    };
+    let alert = [21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 40];
+    one.handle_timeout(T0);
+    one.handle_datagram(T0 + WAY, address(&other), &alert);
+    assert_eq!(failure(&mut one), None, "anybody may have sent it");
+    one.handle_timeout(T0 + limits::MEDIA_SETUP_MAX);
+    assert_eq!(failure(&mut one), Some(MediaCause::DtlsCertificate));
+}
+
+/// RTCP on a port of its own would need an association of its own (RFC 5764 4.1.2), which the node has not: the audio has its keys, and
+/// no RTCP passes.
+#[test]
+fn without_a_common_port_there_is_no_rtcp() {
+    let (mut one, mut other) = (phone(4000).with_security(dtls(Srtp::Required)), phone(4100));
+    let offer = text(one.make_offer(T0, &Description::g711()).expect("an offer")).replace("a=rtcp-mux\r\n", "");
+    let described = other.receive_offer(T0, offer.as_bytes()).expect("an offer that can be used");
+    let answer = text(other.make_answer(T0, &described).expect("an answer"));
+    assert!(!answer.contains("a=rtcp-mux"), "what was not offered is not answered (RFC 5761 5.1.1): {answer}");
+    one.receive_answer(T0, answer.as_bytes()).expect("an answer that can be used");
+    let mut wire = Wire::new(&mut one, &mut other);
+    wire.run(T0 + Duration::from_secs(2));
+    assert!(wire.ready(0) && wire.ready(1), "{:?}", wire.seen);
+    for (leg, peer) in [(&one, &other), (&other, &one)] {
+        let plan = plan(leg);
+        assert!(plan.transmit.srtp.is_some() && plan.receive.srtp.is_some());
+        assert_eq!((plan.transmit.rtp, plan.transmit.rtcp, plan.transmit.rtcp_mux), (Some(address(peer)), None, false));
+    }
+}
+
 /// What rang answers: the same answer again gives it its time, so that a phone may ring for longer than a handshake takes.
 #[test]
 fn the_final_answer_gives_time() {
