@@ -163,6 +163,9 @@ pub const VIDEO_ATTRIBUTES_MAX: usize = 128;
 pub const VIDEO_APART_FORMATS_MAX: usize = 8;
 /// Streams of a bundle of which a relay remembers whether they are audio or video. The oldest is forgotten first.
 pub const BUNDLE_STREAMS_MAX: usize = 16;
+/// The shortest time between two requests for a whole picture that the node brings from RTCP to INFO or back, milliseconds. Who needs one
+/// asks again.
+pub const PICTURE_PAUSE_MS: u64 = 500;
 /// SSRCs of video that one leg is told of the other's.
 pub const VIDEO_SOURCES_MAX: usize = 4;
 

@@ -73,13 +73,13 @@ pub fn apart(near: &LegSession, far: &LegSession) -> Option<Box<ApartPlan>> {
     }
     let Some(((ours, theirs), (port, _))) = far.agreed().and_then(Agreed::plain_videos).zip(far.aside()) else {
         let to = Destination::Discard(DiscardReason::NotConnected);
-        return Some(Box::new(ApartPlan { to, there: Vec::new(), back: Vec::new() }));
+        return Some(Box::new(ApartPlan { to, there: Vec::new(), back: Vec::new(), silent: false }));
     };
     let may_send = remote.direction.sends() && local.direction.receives();
     let to = if may_send { Destination::Port(port) } else { Destination::Discard(DiscardReason::OnHold) };
     // Each side sends by the numbers that the node told it.
     let (there, back) = (renumbered(&local.formats, &theirs.formats), renumbered(&ours.formats, &remote.formats));
-    Some(Box::new(ApartPlan { to, there, back }))
+    Some(Box::new(ApartPlan { to, there, back, silent: !theirs.takes_requests() }))
 }
 
 fn renumbered(sent: &[Format], taken: &[Format]) -> Vec<(u8, u8)> {

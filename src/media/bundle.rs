@@ -54,19 +54,46 @@ impl Streams {
     }
 }
 
+/// Whether a compound packet asks for a whole picture: one was lost (RFC 4585 6.3.1), or an intra picture is wanted (RFC 5104 4.3.1).
+pub fn asks_for_picture(streams: &Streams, compound: &[u8]) -> bool {
+    let asks = |packet: &[u8]| {
+        let [first, PAYLOAD, ..] = *packet else { return false };
+        matches!(first & 0x1f, LOST | INTRA) && subject(streams, PAYLOAD, packet) != Some(Part::Audio)
+    };
+    packets(compound).any(asks)
+}
+
+/// Writes a request for a whole picture of the stream `of` to the beginning of `out`, as a compound packet of the stream `by`. Returns its
+/// length; `None`: there is no room.
+pub fn ask_for_picture(by: u32, of: u32, out: &mut [u8]) -> Option<usize> {
+    let report = u32::from_be_bytes([0x80, RECEIVER, 0, 1]);
+    let lost = u32::from_be_bytes([0x80 | LOST, PAYLOAD, 0, 2]);
+    let words = [report, by, lost, by, of];
+    let place = out.get_mut(..4 * words.len())?;
+    place.chunks_exact_mut(4).zip(words).for_each(|(to, word)| to.copy_from_slice(&word.to_be_bytes()));
+    Some(place.len())
+}
+
+/// The packets of a compound one, as far as they are whole.
+fn packets(mut compound: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let &[first, _, high, low] = compound.first_chunk::<4>()?;
+        let (packet, rest) = compound.split_at_checked(4 + 4 * usize::from(u16::from_be_bytes([high, low])))?;
+        compound = rest;
+        (first >> 6 == 2).then_some(packet)
+    })
+}
+
 /// Writes what a compound packet says of one part to the beginning of `out`, again as a compound packet: reports lose the blocks of
 /// the other part, and a receiver report stands in front of feedback that has none. Returns its length; `None`: it says nothing, or
 /// there is no room.
 ///
 /// Feedback that names no known stream is about video: of audio there is none that passes. Other packets go with their sender, and with
-/// the audio where that is unknown.
-pub fn part(streams: &Streams, mut compound: &[u8], part: Part, out: &mut [u8]) -> Option<usize> {
-    let mut cut = Cut { streams, part, out, len: 0, description: None };
-    while let Some(&[first, kind, high, low]) = compound.first_chunk::<4>() {
-        let length = 4 + 4 * usize::from(u16::from_be_bytes([high, low]));
-        let Some(packet) = compound.get(..length).filter(|_| first >> 6 == 2) else { break };
-        cut.packet(kind, packet)?;
-        compound = compound.get(length..)?;
+/// the audio where that is unknown. Without `feedback` there is none about video.
+pub fn part(streams: &Streams, compound: &[u8], part: Part, feedback: bool, out: &mut [u8]) -> Option<usize> {
+    let mut cut = Cut { streams, part, feedback, out, len: 0, description: None };
+    for packet in packets(compound) {
+        cut.packet(*packet.get(1)?, packet)?;
     }
     (cut.len > 0).then_some(cut.len)
 }
@@ -75,6 +102,8 @@ pub fn part(streams: &Streams, mut compound: &[u8], part: Part, out: &mut [u8]) 
 struct Cut<'a> {
     streams: &'a Streams,
     part: Part,
+    /// What is said of video takes feedback along.
+    feedback: bool,
     out: &'a mut [u8],
     len: usize,
     /// Of the sender, kept until there is something that it belongs to.
@@ -91,8 +120,10 @@ impl<'a> Cut<'a> {
                 Some(())
             }
             GOODBYE => self.goodbye(packet),
-            TRANSPORT | PAYLOAD if self.subject(kind, packet).unwrap_or(Part::Video) == self.part => self.behind_report(packet),
-            TRANSPORT | PAYLOAD => Some(()),
+            TRANSPORT | PAYLOAD => match subject(self.streams, kind, packet).unwrap_or(Part::Video) {
+                part if part == self.part && (self.feedback || part == Part::Audio) => self.behind_report(packet),
+                _ => Some(()),
+            },
             _ if self.is_mine(word(packet, 4)) => self.behind_report(packet),
             _ => Some(()),
         }
@@ -158,21 +189,24 @@ impl<'a> Cut<'a> {
         own().zip(shorter.get_mut(4..)?.chunks_exact_mut(4)).for_each(|(ssrc, place)| place.copy_from_slice(ssrc));
         self.behind_report(shorter.get(..4 + 4 * count)?)
     }
-
-    /// The part that feedback is about: by the stream it names in front, or behind where that says nothing (RFC 5104 4.3.1.1, and what
-    /// browsers write of their estimate).
-    fn subject(&self, kind: u8, packet: &[u8]) -> Option<Part> {
-        let form = packet.first()? & 0x1f;
-        let behind = match (kind, form) {
-            (PAYLOAD, ESTIMATE) => BEFORE_SAID + 8,
-            _ => BEFORE_SAID,
-        };
-        let named = word(packet, 8).filter(|ssrc| *ssrc != 0).or_else(|| word(packet, behind));
-        named.and_then(|ssrc| self.streams.of(ssrc))
-    }
 }
 
-/// The form of payload feedback that is an application's own (RFC 4585 6.4).
+/// The part that feedback is about: by the stream it names in front, or behind where that says nothing (RFC 5104 4.3.1.1, and what
+/// browsers write of their estimate).
+fn subject(streams: &Streams, kind: u8, packet: &[u8]) -> Option<Part> {
+    let form = packet.first()? & 0x1f;
+    let behind = match (kind, form) {
+        (PAYLOAD, ESTIMATE) => BEFORE_SAID + 8,
+        _ => BEFORE_SAID,
+    };
+    let named = word(packet, 8).filter(|ssrc| *ssrc != 0).or_else(|| word(packet, behind));
+    named.and_then(|ssrc| streams.of(ssrc))
+}
+
+/// Forms of payload feedback: a picture was lost, an intra picture is wanted, one that is an application's own (RFC 4585 6.3.1, RFC 5104
+/// 4.3.1, RFC 4585 6.4).
+const LOST: u8 = 1;
+const INTRA: u8 = 4;
 const ESTIMATE: u8 = 15;
 
 fn word(octets: &[u8], at: usize) -> Option<u32> {
@@ -212,7 +246,7 @@ mod tests {
         let compound = compound.concat();
         [Part::Audio, Part::Video].map(|of| {
             let mut out = [0; 300];
-            part(&streams(), &compound, of, &mut out).map(|len| out[..len].to_vec())
+            part(&streams(), &compound, of, true, &mut out).map(|len| out[..len].to_vec())
         })
     }
 
@@ -250,6 +284,34 @@ mod tests {
             assert_eq!(audio, Some([report.clone(), names.clone()].concat()));
             assert_eq!(video, Some([front.clone(), names.clone(), wish].concat()));
         }
+    }
+
+    #[test]
+    fn requests_for_a_picture_are_known() {
+        let report = packet(1, RECEIVER, &[&[VOICE][..], &block(THEIR_VOICE)].concat());
+        let asks = |wish: &[u8]| asks_for_picture(&streams(), &[&report[..], wish].concat());
+        let wishes = [
+            packet(LOST, PAYLOAD, &[VOICE, THEIR_PICTURE]),
+            packet(LOST, PAYLOAD, &[VOICE, UNKNOWN]),
+            packet(INTRA, PAYLOAD, &[VOICE, 0, THEIR_PICTURE, 0x0700_0000]),
+        ];
+        assert!(wishes.iter().all(|wish| asks(wish) && asks_for_picture(&streams(), wish)));
+        let others = [
+            packet(LOST, PAYLOAD, &[VOICE, THEIR_VOICE]),
+            packet(LOST, TRANSPORT, &[VOICE, THEIR_PICTURE, 0x0005_0000]),
+            packet(ESTIMATE, PAYLOAD, &[VOICE, 0, 0x5245_4d42, 0x0100_0000, THEIR_PICTURE]),
+            packet(LOST, PAYLOAD, &[VOICE, THEIR_PICTURE])[..8].to_vec(),
+        ];
+        assert!(!others.iter().any(|other| asks(other)));
+        // Who takes no feedback gets the reports without.
+        let mut out = [0; 100];
+        let compound = [report.clone(), wishes.concat()].concat();
+        assert_eq!(part(&streams(), &compound, Part::Video, false, &mut out), None);
+        let len = part(&streams(), &compound, Part::Audio, false, &mut out);
+        assert_eq!(len.map(|len| &out[..len]), Some(&report[..]));
+        assert_eq!(ask_for_picture(VOICE, THEIR_PICTURE, &mut out), Some(20));
+        assert_eq!(out[..20], [packet(0, RECEIVER, &[VOICE]), packet(LOST, PAYLOAD, &[VOICE, THEIR_PICTURE])].concat());
+        assert_eq!(ask_for_picture(VOICE, THEIR_PICTURE, &mut out[..19]), None);
     }
 
     #[test]
@@ -291,11 +353,12 @@ mod tests {
             }
             for of in [Part::Audio, Part::Video] {
                 let mut out = [0; 1_500];
-                if let Some(len) = part(&streams(), &compound, of, &mut out) {
+                if let Some(len) = part(&streams(), &compound, of, true, &mut out) {
                     prop_assert!(len % 4 == 0 && len <= out.len());
                 }
                 let mut short = [0; 16];
-                let _ = part(&streams(), &compound, of, &mut short);
+                let _ = part(&streams(), &compound, of, true, &mut short);
+                let _ = asks_for_picture(&streams(), &compound);
             }
         }
     }

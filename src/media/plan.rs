@@ -241,6 +241,10 @@ pub struct ApartPlan {
     /// The same on the way back: there, and in the bundle.
     #[serde(default)]
     pub back: Vec<(u8, u8)>,
+    /// Nobody there takes feedback by RTCP: none goes there, and that the peer asks for a picture is told by
+    /// [`RelayEvent::PictureWanted`].
+    #[serde(default)]
+    pub silent: bool,
 }
 
 /// Where a copy of a peer's RTP goes, beside where its packets go anyway.
@@ -322,6 +326,11 @@ pub enum RelayCommand {
         /// The digit.
         digit: Digit,
     },
+    /// Ask the peer of this port for a whole picture of the video in its bundle (RFC 4585 6.3.1).
+    AskForPicture {
+        /// The port.
+        port: PortId,
+    },
     /// Report the counters of every open port by [`RelayEvent::Counters`].
     Report,
 }
@@ -361,6 +370,11 @@ pub enum RelayEvent {
         /// It began, or ended.
         digit: Digit,
     },
+    /// The peer of this port asks for a whole picture, by RTCP that goes no further. Told now and then only, while it goes on asking.
+    PictureWanted {
+        /// The port.
+        port: PortId,
+    },
     /// A sound that is not repeated was said to its end.
     Said {
         /// The port.
@@ -392,6 +406,7 @@ impl RelayEvent {
             | RelayEvent::Control { port, .. }
             | RelayEvent::Latched { port, .. }
             | RelayEvent::Digit { port, .. }
+            | RelayEvent::PictureWanted { port }
             | RelayEvent::Said { port }
             | RelayEvent::Positions { port, .. }
             | RelayEvent::Counters { port, .. } => *port,

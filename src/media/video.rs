@@ -25,6 +25,8 @@ const EXTENSIONS: [&str; 12] = [
 /// Feedback (RFC 4585, RFC 5104), which passes from end to end.
 const FEEDBACK: [&str; 9] =
     ["nack", "nack pli", "nack sli", "nack rpsi", "ccm fir", "ccm tmmbr", "ccm tstr", "goog-remb", "transport-cc"];
+/// Of it, how a whole picture is asked for (RFC 4585 6.3.1, RFC 5104 4.3.1).
+const REQUESTS: [&str; 2] = ["nack pli", "ccm fir"];
 /// Formats that only help others.
 const HELPERS: [&str; 4] = ["rtx", "red", "ulpfec", "flexfec-03"];
 
@@ -81,7 +83,8 @@ impl Video {
     }
 
     /// The same for a leg that has its video on the transport of the audio, or that has not. Where the two sides differ, what speaks of
-    /// a transport as a whole, and formats that only help others, pass no more.
+    /// a transport as a whole, and formats that only help others, pass no more. A browser asks for pictures by RTCP alone: where the other
+    /// side takes no such request, the node does, and asks there by INFO.
     pub(crate) fn fitted(mut self, bundled: bool) -> Video {
         if self.bundled == bundled {
             return self;
@@ -94,7 +97,22 @@ impl Video {
             Some(value) => extension_of(value).is_some_and(|(_, name)| name.starts_with(COMMON_EXTENSIONS)),
             None => !text.ends_with(OF_TRANSPORT),
         });
+        if bundled && !self.takes_requests() {
+            let numbers = self.formats.iter().map(|format| format.payload);
+            let texts = numbers.flat_map(|number| REQUESTS.map(|request| format!("rtcp-fb:{number} {request}")));
+            self.attributes.extend(texts.collect::<Vec<_>>());
+        }
         self.cleaned()
+    }
+
+    /// Whoever described it may be asked for a whole picture by RTCP.
+    pub(crate) fn takes_requests(&self) -> bool {
+        self.feedback().any(|what| REQUESTS.contains(&what))
+    }
+
+    /// The feedback that it names, for whatever format.
+    fn feedback(&self) -> impl Iterator<Item = &str> {
+        self.attributes.iter().filter_map(|text| feedback_of(text))
     }
 
     /// The same in a bundle with this audio. Two phones' lines may give one number to two formats, the lines of a bundle may not
@@ -151,7 +169,8 @@ impl Video {
             Some(value) => {
                 offered.attributes.iter().filter_map(|text| text.strip_prefix("extmap:")).any(|of| same_extension(of, value))
             }
-            None => true,
+            // RFC 4585 4.2: nor has it other feedback.
+            None => feedback_of(text).is_none_or(|what| offered.feedback().any(|of| of == what)),
         });
         video.direction = video.direction.and(offered.direction.reversed());
         (video.has_picture() && self.bundled == offered.bundled).then_some(video)
@@ -185,6 +204,11 @@ fn parameter<'a>(format: &'a Format, name: &str) -> Option<&'a str> {
     all.filter_map(|parameter| parameter.trim().split_once('='))
         .find(|(of, _)| of.eq_ignore_ascii_case(name))
         .map(|(_, value)| value)
+}
+
+/// What an attribute names as feedback, whatever the format. `None`: it is another one.
+fn feedback_of(text: &str) -> Option<&str> {
+    text.strip_prefix("rtcp-fb:")?.split_once(' ').map(|(_, what)| what.trim())
 }
 
 fn same_extension(one: &str, other: &str) -> bool {

@@ -3,26 +3,49 @@
 
 use crate::flow::{Exit, Flow, Media};
 use crate::path::{Departure, Flows, Slot};
-use ringfort_base::limits::{MEDIA_DATAGRAM_MAX, SRTP_TRAILER_MAX};
+use ringfort_base::limits::{MEDIA_DATAGRAM_MAX, PICTURE_PAUSE_MS, SRTP_TRAILER_MAX};
 use ringfort_base::{PortId, Time};
-use ringfort_media::bundle::{Part, Streams, part};
-use ringfort_media::plan::{ApartPlan, Destination};
+use ringfort_media::bundle::{Part, Streams, ask_for_picture, asks_for_picture, part};
+use ringfort_media::plan::{ApartPlan, Destination, RelayEvent};
+use std::time::Duration;
 
 /// Bit of the second octet that is no part of the payload type.
 const MARKER: u8 = 0x80;
+/// Source of who asks and shows nothing.
+const BLIND: u32 = 1;
 
 /// What a port with a bundle knows of its streams.
 pub(crate) struct Apart {
     pub(crate) plan: Box<ApartPlan>,
+    seen: Seen,
+}
+
+#[derive(Default)]
+struct Seen {
     streams: Streams,
+    /// Sources of the video that came in last, and that left last.
+    shown: Option<u32>,
+    watched: Option<u32>,
+    /// When the peer's wish for a picture was told last, and when it was asked for one.
+    told: Option<Time>,
+    asked: Option<Time>,
+}
+
+/// Whether it is time again; from then on a pause begins.
+fn is_time(last: &mut Option<Time>, now: Time) -> bool {
+    let due = last.is_none_or(|last| now.since(last) >= Duration::from_millis(PICTURE_PAUSE_MS));
+    if due {
+        *last = Some(now);
+    }
+    due
 }
 
 impl Apart {
     /// As the new plan says; what was seen so far is still so.
     pub(crate) fn renew(apart: &mut Option<Box<Apart>>, plan: Option<&ApartPlan>) {
         *apart = plan.map(|plan| {
-            let streams = apart.take().map(|old| old.streams).unwrap_or_default();
-            Box::new(Apart { plan: Box::new(plan.clone()), streams })
+            let seen = apart.take().map(|old| old.seen).unwrap_or_default();
+            Box::new(Apart { plan: Box::new(plan.clone()), seen })
         });
     }
 }
@@ -31,8 +54,10 @@ impl Flow {
     /// An RTP packet came in by this port. `Some`: it is video that goes this way, and has the number that it has there.
     pub(crate) fn apart(&mut self, video: bool, packet: &mut [u8]) -> Option<Destination> {
         let apart = self.apart.as_mut()?;
-        apart.streams.saw(ssrc_of(packet)?, if video { Part::Video } else { Part::Audio });
+        let ssrc = ssrc_of(packet)?;
+        apart.seen.streams.saw(ssrc, if video { Part::Video } else { Part::Audio });
         video.then(|| {
+            apart.seen.shown = Some(ssrc);
             renumber(&apart.plan.there, packet);
             apart.plan.to
         })
@@ -43,8 +68,9 @@ impl Flow {
         let Some(apart) = self.apart.as_mut() else { return };
         let Some(ssrc) = ssrc_of(packet) else { return };
         let video = apart.plan.to == Destination::Port(from);
-        apart.streams.saw(ssrc, if video { Part::Video } else { Part::Audio });
+        apart.seen.streams.saw(ssrc, if video { Part::Video } else { Part::Audio });
         if video {
+            apart.seen.watched = Some(ssrc);
             renumber(&apart.plan.back, packet);
         }
     }
@@ -67,10 +93,15 @@ impl Flows {
     pub(crate) fn part_reports(&mut self, now: Time, from: Slot, buffer: &mut [u8], len: usize) -> Option<Departure> {
         let (mut audio, mut video) = ([0; MEDIA_DATAGRAM_MAX + SRTP_TRAILER_MAX], [0; MEDIA_DATAGRAM_MAX + SRTP_TRAILER_MAX]);
         let compound = buffer.get(..len)?;
-        let apart = self.flow(from)?.apart.as_ref()?;
-        let to = apart.plan.to;
-        let cut = |of, out: &mut [u8]| part(&apart.streams, compound, of, out.get_mut(..MEDIA_DATAGRAM_MAX)?);
+        let flow = self.flow(from)?;
+        let apart = flow.apart.as_mut()?;
+        let Apart { plan, seen } = &mut **apart;
+        let (to, silent) = (plan.to, plan.silent);
+        let cut = |of, out: &mut [u8]| part(&seen.streams, compound, of, !silent, out.get_mut(..MEDIA_DATAGRAM_MAX)?);
         let (audio_len, video_len) = (cut(Part::Audio, &mut audio), cut(Part::Video, &mut video));
+        let wanted = silent && matches!(to, Destination::Port(_)) && asks_for_picture(&seen.streams, compound);
+        let told = (wanted && is_time(&mut seen.told, now)).then_some(flow.port);
+        self.wanted.extend(told);
         let pictures = video_len.and_then(|len| {
             let Destination::Port(port) = to else { return None };
             let slot = self.slot(port)?;
@@ -81,7 +112,7 @@ impl Flows {
             let slot = self.slot(port)?;
             self.depart_by(now, slot, &mut audio, len)
         });
-        if pictures.is_none() && sound.is_none() {
+        if pictures.is_none() && sound.is_none() && !wanted {
             self.flow(from)?.discard();
         }
         let (leaving, octets) = match (sound, pictures) {
@@ -96,9 +127,36 @@ impl Flows {
         Some(leaving)
     }
 
+    /// A wish for a picture that the core is to be told.
+    pub(crate) fn poll_wanted(&mut self) -> Option<RelayEvent> {
+        self.wanted.pop().map(|port| RelayEvent::PictureWanted { port })
+    }
+
+    /// A request for a whole picture to the peer of a port with a bundle, at the beginning of `buffer`. `None`: it shows nothing there, or
+    /// was asked just now.
+    pub(crate) fn ask_for_picture(&mut self, now: Time, port: PortId, buffer: &mut [u8]) -> Option<Departure> {
+        let slot = self.slot(port)?;
+        let Seen { shown, watched, asked, .. } = &mut self.flow(slot)?.apart.as_mut()?.seen;
+        let (by, of) = (watched.unwrap_or(BLIND), (*shown)?);
+        let len = ask_for_picture(by, of, buffer).filter(|_| is_time(asked, now))?;
+        self.depart_by(now, slot, buffer, len)
+    }
+
     fn depart_by(&mut self, now: Time, slot: Slot, packet: &mut [u8], len: usize) -> Option<Departure> {
         let Exit { component, to, len } = self.flow(slot)?.depart(now, Media::Rtcp, packet, len)?;
         self.note(now, slot);
         Some(Departure { slot, component, media: Media::Rtcp, to, len })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_without_pause_is_heard_now_and_then() {
+        let mut last = None;
+        let heard: Vec<u64> = (0..2_000).step_by(10).filter(|ms| is_time(&mut last, Time::from_millis(*ms))).collect();
+        assert_eq!(heard, [0, 500, 1_000, 1_500]);
     }
 }

@@ -267,6 +267,7 @@ impl Relay {
             }
             RelayCommand::Close { port } => self.close(port),
             RelayCommand::Digit { port, digit } => self.give(port, Work::Digit { port, digit }),
+            RelayCommand::AskForPicture { port } => self.give(port, Work::AskForPicture { port }),
             RelayCommand::Report => self.workers.iter().for_each(|worker| worker.give(Work::Report)),
         }
     }

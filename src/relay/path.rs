@@ -93,6 +93,8 @@ pub struct Flows {
     pub(crate) speakers: Vec<Slot>,
     /// Ports whose positions are to be told.
     due: Vec<PortId>,
+    /// Ports whose peers want a picture, of which the core is to be told.
+    pub(crate) wanted: Vec<PortId>,
     /// What is random of the reports that the node makes; `None`: it makes none.
     dice: Option<Seeded>,
     /// The copy of the last packet, where a recorder gets one.

@@ -1,6 +1,7 @@
 //! One thread of the packet path: it waits on its sockets, receives into its own buffers and sends from them.
 
 mod frames;
+mod made;
 mod shared;
 
 use crate::bell::{Bell, ROUTES, WAKE};
@@ -18,12 +19,11 @@ use crate::sys::{Batch, Epoll, Outgoing, Ready, Received};
 use crate::voice::{FRAME, Sounds, Turn};
 use crossbeam_channel::{Receiver, Sender};
 use frames::{Frames, Later, frames_of};
+use made::{REPORT_MAX, time_of_day};
 use ringfort_base::entropy::Seeded;
-use ringfort_base::limits::SRTP_TRAILER_MAX;
 use ringfort_base::{PortId, Time};
 use ringfort_media::audio::Digit;
 use ringfort_media::plan::{Component, FlowPlan, PortPositions, RelayEvent};
-use ringfort_media::quality::making::MADE_MAX;
 use ringfort_media::tier::{Obstacle, Tier};
 use shared::{Door, shared_of};
 use std::net::{SocketAddr, UdpSocket};
@@ -31,7 +31,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// Most datagrams taken from one socket before the others have their turn.
 const BATCH: usize = 32;
@@ -39,13 +39,6 @@ const BATCH: usize = 32;
 const READY: usize = 256;
 /// So many frames are made up for after a delay.
 const LATE_FRAMES: usize = 5;
-/// How often reports are looked for that are due: they come at random moments anyway.
-const REPORTS_PAUSE: Duration = Duration::from_millis(250);
-/// Room for a report of the node's own and its SRTCP trailer.
-const REPORT_MAX: usize = MADE_MAX + SRTP_TRAILER_MAX;
-/// From 1900, where NTP begins, to 1970, seconds.
-const NTP_SECONDS: u64 = 2_208_988_800;
-
 /// How long an event that had no room waits for the next try, milliseconds.
 const RETRY_MS: i32 = 10;
 
@@ -96,6 +89,9 @@ pub(crate) enum Work {
     Digit {
         port: PortId,
         digit: Digit,
+    },
+    AskForPicture {
+        port: PortId,
     },
     Sounds(Arc<Sounds>),
     Stop,
@@ -290,6 +286,10 @@ impl Worker {
         }
         while let Some((port, positions)) = self.flows.poll_positions() {
             self.parts.outbox.tell(RelayEvent::Positions { port, positions: Box::new(positions) });
+        }
+        while let Some(wanted) = self.flows.poll_wanted() {
+            // Who wants a picture says so again.
+            self.parts.outbox.offer(wanted);
         }
         if self.parts.outbox.is_waiting() {
             self.parts.outbox.flush();
@@ -515,6 +515,7 @@ impl Worker {
                 Work::Positions { ports, reply } => self.tell_positions(&ports, &reply),
                 Work::Restore { port, positions } => self.flows.restore(port, &positions),
                 Work::Digit { port, digit } => self.flows.tell_digit(port, digit),
+                Work::AskForPicture { port } => self.ask_for_picture(port),
                 Work::Sounds(sounds) => self.voices.sounds = sounds,
                 Work::Stop => self.stopped = true,
             }
@@ -587,22 +588,6 @@ impl Worker {
         }
     }
 
-    /// Sends the reports that are due.
-    fn send_reports(&mut self) {
-        self.next_reports = self.now + REPORTS_PAUSE;
-        let (ntp, mut buffer, mut from) = (time_of_day(), [0; REPORT_MAX], 0);
-        while let Some((next, departure)) = self.flows.poll_report(self.now, ntp, from, &mut buffer) {
-            self.send_made(&departure, &buffer);
-            from = next;
-        }
-    }
-
-    fn send_made(&mut self, departure: &Departure, buffer: &[u8]) {
-        let socket = socket(&self.open, departure.slot, departure.component);
-        let sent = socket.map(|socket| socket.send_to(&buffer[..departure.len], departure.to));
-        self.flows.sent(departure, matches!(sent, Some(Ok(_))));
-    }
-
     /// Closing a socket takes it out of epoll.
     fn close_port(&mut self, port: PortId) {
         self.forget(port);
@@ -637,13 +622,6 @@ impl Worker {
         // The asker may have given up waiting.
         let _ = reply.try_send(positions);
     }
-}
-
-/// As sender reports tell it: seconds since 1900 and their fraction (RFC 3550 4).
-fn time_of_day() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
-    (since.as_secs() + NTP_SECONDS) << 32 | fraction
 }
 
 fn socket(open: &[Option<Open>], slot: Slot, component: Component) -> Option<&UdpSocket> {

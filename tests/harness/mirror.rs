@@ -59,6 +59,11 @@ impl Mirror {
         self.port
     }
 
+    /// Requests for a whole picture that came.
+    pub fn asked(&self) -> u64 {
+        self.shared.asked.load(Ordering::Relaxed)
+    }
+
     /// Packets of video that came.
     pub fn seen(&self) -> u64 {
         self.shared.seen.load(Ordering::Relaxed)

@@ -7,12 +7,14 @@ use ringfort_tests::harness::interface::{self, DefaultRoute};
 use ringfort_tests::harness::mirror::{Mirror, camera_sdp};
 use ringfort_tests::harness::node::Node;
 use ringfort_tests::harness::sip_client::{Placed, SipClient};
+use ringfort_tests::harness::sip_message::SipMessage;
 use ringfort_tests::harness::site::{DOMAIN, Site, password_of};
 use ringfort_tests::harness::stream::Wire;
 use ringfort_tests::harness::tone_peer::TonePeer;
 use ringfort_tests::harness::wait::{await_until, seconds};
 use ringfort_tests::harness::{Context, Failure, Outcome, Scene, play};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// Chromium, beside the interface that other tests of this process need: every test meets the same network, whichever ran first.
 fn chromium(scene: &Scene) -> Outcome<Browser> {
@@ -286,8 +288,8 @@ impl Camera {
         Ok(placed)
     }
 
-    /// Is called by the browser, and takes this codec.
-    fn answer(&mut self, browser: &mut Browser, codec: &str) -> Outcome<()> {
+    /// Is called by the browser, and takes this codec; with feedback by RTCP, or without. The INVITE.
+    fn answer(&mut self, browser: &mut Browser, codec: &str, feedback: bool) -> Outcome<SipMessage> {
         browser.dial("ada", "102")?;
         let invite = self.phone.await_request("INVITE", seconds(10))?;
         let named = format!(" {codec}/90000");
@@ -295,11 +297,50 @@ impl Camera {
         let number = number.during(format_args!("the phone is not offered {codec}: {}", invite.body))?;
         let answer = camera_sdp(self.voice.port(), 126, self.mirror.port(), codec, number);
         let ways = if codec == "H264" { "profile-level-id=42e01f;packetization-mode=1" } else { "max-fr=30" };
-        let answer = format!("{answer}a=fmtp:{number} {ways}\r\n");
+        let mut answer = format!("{answer}a=fmtp:{number} {ways}\r\n");
+        if !feedback {
+            answer = answer.split_inclusive('\n').filter(|line| !line.starts_with("a=rtcp-fb:")).collect();
+        }
         let contact = format!("Contact: <sip:102@{};transport=tcp>\r\n", self.phone.wire().local()?);
         self.phone.wire().send(invite.reply("200 OK", "camera", &contact, &answer).as_bytes())?;
         self.phone.await_request("ACK", seconds(10))?;
-        browser.await_call("ada", "connected", seconds(10))
+        browser.await_call("ada", "connected", seconds(10))?;
+        Ok(invite)
+    }
+
+    /// Whenever the node asks by INFO for a whole picture, it is asked for one in turn: what the camera shows comes from the browser. Until
+    /// the browser has seen enough.
+    fn pass_on(&mut self, browser: &mut Browser, invite: &SipMessage) -> Outcome<()> {
+        let mut asked = 0;
+        await_until("pictures by INFO", seconds(40), || {
+            if let Ok(info) = self.phone.await_request("INFO", Duration::from_millis(200)) {
+                ensure!(info.body.contains("<picture_fast_update/>"), "{}", info.body);
+                self.phone.wire().send(info.reply("200 OK", "", "", "").as_bytes())?;
+                asked += 1;
+                let answer = self.ask_by_info(invite, &info, asked)?;
+                ensure!(answer.status() == Some(200), "{}", answer.start);
+            }
+            let seen = browser.evaluate("ada", PICTURES)?;
+            let (decoded, told) = (seen["decoded"].as_f64().unwrap_or(0.0), seen["asked"].as_f64().unwrap_or(0.0));
+            Ok((asked > 0 && decoded > 60.0 && told > 0.0).then_some(()))
+        })
+    }
+
+    /// Asks with what the node asked with; the answer.
+    fn ask_by_info(&mut self, invite: &SipMessage, info: &SipMessage, cseq: u32) -> Outcome<SipMessage> {
+        let wire = self.phone.wire();
+        let asked = format!(
+            "INFO {} SIP/2.0\r\nVia: SIP/2.0/TCP {};branch=z9hG4bKpicture{cseq}\r\nMax-Forwards: 70\r\nFrom: {}\r\nTo: {}\r\n\
+             Call-ID: {}\r\nCSeq: {cseq} INFO\r\nContent-Type: application/media_control+xml\r\nContent-Length: {}\r\n\r\n{}",
+            invite.contact_uri(),
+            wire.local()?,
+            info.header("To"),
+            info.header("From"),
+            invite.header("Call-ID"),
+            info.body.len(),
+            info.body
+        );
+        self.phone.ask(&asked)
     }
 
     /// Both hear each other, the browser sees itself, and each has asked the other for a whole picture.
@@ -317,6 +358,13 @@ impl Camera {
         })?;
         println!("{seen}, {} packets at the camera", self.mirror.seen());
         self.mirror.await_feedback(seconds(10))
+    }
+
+    /// The browser hangs up.
+    fn await_end(&mut self, browser: &mut Browser) -> Outcome<()> {
+        browser.click("ada", "hangup")?;
+        let bye = self.phone.await_request("BYE", seconds(10))?;
+        self.phone.wire().send(bye.reply("200 OK", "camera", "", "").as_bytes())
     }
 }
 
@@ -337,11 +385,9 @@ fn see_each_other(scene: &Scene, node: &Node, browser: &mut Browser, codec: &str
     drop(camera);
 
     let mut camera = Camera::start(scene, node)?;
-    camera.answer(browser, codec)?;
+    camera.answer(browser, codec, true)?;
     camera.await_talk(browser)?;
-    browser.click("ada", "hangup")?;
-    let bye = camera.phone.await_request("BYE", seconds(10))?;
-    camera.phone.wire().send(bye.reply("200 OK", "camera", "", "").as_bytes())?;
+    camera.await_end(browser)?;
     node.await_metric("ringfort_calls", 0.0, seconds(10))
 }
 
@@ -351,6 +397,23 @@ fn a_browser_and_a_phone_see_each_other() -> Outcome<()> {
     play("interop-camera", |scene| {
         let node = Node::start(scene, Site::new(scene)?.account("101").account("102"))?;
         see_each_other(scene, &node, &mut chromium(scene)?, "H264")
+    })
+}
+
+/// Desk phones of some years take no feedback by RTCP: they are asked for a whole picture by INFO, and ask so themselves (RFC 5168).
+#[test]
+fn a_browser_and_a_phone_without_feedback_see_each_other() -> Outcome<()> {
+    play("interop-camera-info", |scene| {
+        let node = Node::start(scene, Site::new(scene)?.account("101").account("102"))?;
+        let mut browser = chromium(scene)?;
+        browser.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
+        browser.evaluate("ada", CAMERA)?;
+        let mut camera = Camera::start(scene, &node)?;
+        let invite = camera.answer(&mut browser, "H264", false)?;
+        camera.pass_on(&mut browser, &invite)?;
+        ensure!(camera.mirror.asked() == 0, "a request by RTCP came all the same");
+        camera.await_end(&mut browser)?;
+        node.await_metric("ringfort_calls", 0.0, seconds(10))
     })
 }
 

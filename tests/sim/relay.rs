@@ -81,8 +81,8 @@ impl Relay {
                 checks.ensure(self.knows(port), || format!("datagram for port {port}, which is not open"));
                 Vec::new()
             }
-            RelayCommand::Digit { port, .. } => {
-                checks.ensure(self.knows(port), || format!("digit for port {port}, which is not open"));
+            RelayCommand::Digit { port, .. } | RelayCommand::AskForPicture { port } => {
+                checks.ensure(self.knows(port), || format!("digit or picture for port {port}, which is not open"));
                 Vec::new()
             }
             RelayCommand::Close { port } => self.close(now, port, checks),

@@ -303,6 +303,7 @@ impl Bench {
             | RelayCommand::Restore { .. }
             | RelayCommand::Send { .. }
             | RelayCommand::Digit { .. }
+            | RelayCommand::AskForPicture { .. }
             | RelayCommand::Report => {}
         }
     }

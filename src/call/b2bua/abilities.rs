@@ -21,6 +21,9 @@ pub(crate) struct Abilities {
     /// The UUID by which it knows the session (RFC 7989 4).
     #[serde(default)]
     pub session: Option<u128>,
+    /// It lists what it takes, and INFO (RFC 6086) is not there.
+    #[serde(default)]
+    pub no_info: bool,
 }
 
 impl Abilities {
@@ -29,6 +32,7 @@ impl Abilities {
         let says = |name: HeaderName| message.header(name).is_some();
         if says(HeaderName::Allow) {
             self.update = message.has_token(HeaderName::Allow, "UPDATE");
+            self.no_info = !message.has_token(HeaderName::Allow, "INFO");
             self.refer = message.has_token(HeaderName::Allow, "REFER");
         }
         if says(HeaderName::Supported) {

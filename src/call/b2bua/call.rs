@@ -5,6 +5,7 @@ use super::abilities::Abilities;
 use super::branch::Asking;
 use super::connected::Connected;
 use super::exchange::Exchange;
+use super::pictures::Pictures;
 use super::proof::Proving;
 use super::recording::{Considered, Recorded};
 use super::refer_on::Passed;
@@ -211,6 +212,9 @@ pub struct Leg {
     /// The question whether the peer still knows of the call.
     #[serde(skip)]
     pub(crate) asked: Option<TransactionId>,
+    /// What the peer was asked by INFO about its pictures.
+    #[serde(skip)]
+    pub(crate) pictures: Pictures,
     /// Packets that had come from the peer at the last two questions.
     #[serde(skip)]
     pub(crate) heard: [u64; 2],

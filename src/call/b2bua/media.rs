@@ -366,6 +366,7 @@ impl Call {
                 return self.port_lost(env, tables, seat);
             }
             RelayEvent::Digit { digit, .. } => return self.digit_heard(env, seat.side(), digit),
+            RelayEvent::PictureWanted { .. } => return self.picture_wanted(env, seat.side()),
             RelayEvent::Said { .. } => return self.said(env, tables, seat.side()),
             RelayEvent::Counters { counters, last, .. } => {
                 media.counters = *counters;

@@ -34,7 +34,7 @@ pub use ports::PortAllocator;
 use release::{abandoned, ending, farewell};
 pub use setup::Incoming;
 use standing::{exchange, session_timer};
-pub(crate) use standing::{relayed, within};
+pub(crate) use standing::{pictures, relayed, within};
 use telling::{connected, forwarded, location};
 pub(crate) use telling::{passing, people};
 

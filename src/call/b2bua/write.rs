@@ -205,6 +205,7 @@ impl Leg {
             proving: Proving::default(),
             ack: None,
             asked: None,
+            pictures: Default::default(),
             heard: [0; 2],
         }
     }

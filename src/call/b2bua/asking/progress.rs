@@ -61,6 +61,7 @@ impl Call {
                 }
                 let known = self.notify_over(env, tables, id, status)
                     || self.passed_answered(env, tables, id, (status, Some(response)))
+                    || self.picture_answered(id, status)
                     || self.relay_answered(env, tables, id, response)
                     || self.refresh_answered(env, tables, id, response)
                     || self.alive_answered(env, tables, id, status);
@@ -322,6 +323,7 @@ impl Call {
         self.inside_over(id, false);
         if self.notify_over(env, tables, id, 408)
             || self.passed_answered(env, tables, id, (408, None))
+            || self.picture_answered(id, 408)
             || self.relay_failed(env, id)
             || self.refresh_failed(env, tables, id)
             || self.alive_failed(env, tables, id)

@@ -8,6 +8,7 @@ pub(in crate::b2bua) mod exchange;
 pub(in crate::b2bua) mod glare;
 pub(in crate::b2bua) mod ice_restart;
 pub(in crate::b2bua) mod own;
+pub(crate) mod pictures;
 pub(crate) mod relayed;
 pub(in crate::b2bua) mod session_timer;
 pub(crate) mod within;

@@ -81,7 +81,7 @@ impl Call {
             Method::Subscribe => asked.reply(env, 489, &[(HeaderName::AllowEvents, crate::events::ALLOW_EVENTS.into())]),
             // RFC 3262 3: what it acknowledges is long settled.
             Method::Prack => asked.reply(env, 481, &[]),
-            _ if self.digit_told(env, side, &asked) => {}
+            _ if self.digit_told(env, side, &asked) || self.picture_told(env, side, &asked) => {}
             _ if relayed::is_passed(&method) => self.relay(env, side, asked),
             _ => asked.reply(env, 405, &[(HeaderName::Allow, crate::ALLOW.into())]),
         }

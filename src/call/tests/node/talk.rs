@@ -60,7 +60,8 @@ pub fn ends(ok: &Message, invite: &Message) -> (End, End) {
     ends_at(ok, PHONE, invite, TRUNK)
 }
 
-fn ends_at(ok: &Message, from: &'static str, invite: &Message, to: &'static str) -> (End, End) {
+/// The same of any two.
+pub fn ends_at(ok: &Message, from: &'static str, invite: &Message, to: &'static str) -> (End, End) {
     let field = |m: &Message, name| m.header(name).expect("a field").to_string();
     let call_id = |m: &Message| m.call_id().expect("one").to_string();
     let one = End {

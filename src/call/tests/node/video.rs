@@ -2,12 +2,13 @@
 
 use crate::fixture::Desk;
 use crate::talk::{self, CONFIG, End, PHONE, TRUNK, body, contact, sdp};
-use ringfort_base::{PortId, Transport};
+use ringfort_base::{PortId, Transport, limits};
 use ringfort_call::Input;
 use ringfort_media::plan::{Component, Destination, FlowPlan, Latch, PortPositions, RelayCommand, RelayEvent};
 use ringfort_media::srtp::{Position, StreamPosition};
-use ringfort_sip::message::{Message, Method};
-use std::collections::BTreeMap;
+use ringfort_sip::message::{HeaderName, Message, Method};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 const PICTURE: &str = "m=video 6000 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 profile-level-id=42e01f;packetization-mode=1\r\n\
     a=rtcp-fb:96 nack pli\r\na=label:11\r\na=x-host:cam.example.com\r\n";
@@ -299,4 +300,96 @@ fn a_phone_that_takes_no_pictures_leaves_a_browser_without() {
     assert!(answer.contains("m=video 0 ") && answer.contains("BUNDLE 0\r\n"), "{answer}");
     assert_eq!(ports(&desk).len(), 2, "the second port is given back");
     assert!(plans(&desk).values().all(|plan| plan.apart.is_none()));
+}
+
+const UPDATE: &str =
+    "<media_control><vc_primitive><to_encoder><picture_fast_update/></to_encoder></vc_primitive></media_control>";
+const CONTROL: &str = "Content-Type: application/media_control+xml\r\n";
+
+/// The browser has called a phone that takes no feedback, or does. The bundle's port, and the phone's end.
+fn watched(feedback: bool, more: &str) -> (Desk, PortId, End) {
+    let mut desk = phone_and_browser(CONFIG);
+    desk.request(BROWSER, "INVITE", "sip:101@ringfort.local", "102", &by_websocket("102"), &browser("qW3z", "actpass"));
+    let invite = desk.last_of(PHONE, |m| m.method() == Method::Invite);
+    let camera = format!("{}{PICTURE}", sdp(PHONE, 1, "sendrecv")).replace("H264", "VP8");
+    let camera = if feedback { camera } else { camera.replace("a=rtcp-fb:96 nack pli\r\n", "") };
+    desk.reply(PHONE, "200 OK", "t", &(contact("101", PHONE) + more), &camera);
+    let ok = desk.last_of(BROWSER, |m| m.status() == Some(200));
+    let (mut caller, phone) = talk::ends_at(&ok, BROWSER, &invite, PHONE);
+    caller.ack(&mut desk, "");
+    let bundle = ports(&desk)[0].0;
+    assert_eq!(plans(&desk)[&bundle].apart.as_ref().map(|apart| apart.silent), Some(!feedback));
+    (desk, bundle, phone)
+}
+
+/// How often the phone was asked by INFO, repetitions left out.
+fn asked_by_info(desk: &Desk) -> usize {
+    let numbers = desk.requests(PHONE, Method::Info).into_iter().filter_map(|info| info.cseq().ok());
+    numbers.map(|(number, _)| number).collect::<BTreeSet<_>>().len()
+}
+
+fn wants(desk: &mut Desk, bundle: PortId) {
+    desk.input(Input::Relay(RelayEvent::PictureWanted { port: bundle }));
+}
+
+const PAUSE: Duration = Duration::from_millis(limits::PICTURE_PAUSE_MS);
+
+#[test]
+fn a_browser_that_wants_a_picture_has_the_phone_asked_by_info() {
+    let (mut desk, bundle, phone) = watched(false, "");
+    wants(&mut desk, bundle);
+    let info = phone.asked(&desk);
+    assert_eq!((info.method(), info.header(HeaderName::ContentType)), (Method::Info, Some("application/media_control+xml")));
+    assert!(body(&info).contains("<to_encoder><picture_fast_update/></to_encoder>"), "{}", body(&info));
+    // One question at a time, and not too often.
+    desk.pass(PAUSE);
+    wants(&mut desk, bundle);
+    assert_eq!(asked_by_info(&desk), 1);
+    phone.answer(&mut desk, "200 OK", "", "");
+    wants(&mut desk, bundle);
+    wants(&mut desk, bundle);
+    assert_eq!(asked_by_info(&desk), 2);
+    phone.answer(&mut desk, "503 Service Unavailable", "", "");
+    desk.pass(PAUSE);
+    wants(&mut desk, bundle);
+    assert_eq!(asked_by_info(&desk), 3, "it was only busy");
+    // Who cannot do it is left alone, and the call goes on.
+    phone.answer(&mut desk, "415 Unsupported Media Type", "", "");
+    desk.pass(PAUSE);
+    wants(&mut desk, bundle);
+    assert_eq!((asked_by_info(&desk), desk.status().calls.len()), (3, 1));
+}
+
+#[test]
+fn a_phone_that_takes_no_info_is_not_asked() {
+    for (more, asked) in [("Allow: INVITE, ACK, BYE, CANCEL\r\n", 0), ("Allow: INVITE, ACK, BYE, INFO\r\n", 1)] {
+        let (mut desk, bundle, _) = watched(false, more);
+        wants(&mut desk, bundle);
+        assert_eq!(asked_by_info(&desk), asked, "{more}");
+    }
+}
+
+#[test]
+fn a_phone_that_wants_a_picture_has_the_browser_asked_by_rtcp() {
+    for feedback in [false, true] {
+        let (mut desk, bundle, mut phone) = watched(feedback, "");
+        let asked = |desk: &Desk| desk.relayed.iter().filter(|c| **c == RelayCommand::AskForPicture { port: bundle }).count();
+        phone.send(&mut desk, "INFO", CONTROL, UPDATE);
+        assert_eq!((phone.status(&desk), asked(&desk)), (200, 1));
+        assert!(desk.requests(BROWSER, Method::Info).is_empty(), "no browser knows what that is");
+        // What asks for something else goes on as it is.
+        phone.send(&mut desk, "INFO", CONTROL, "<media_control/>");
+        phone.send(&mut desk, "INFO", "Content-Type: application/vnd.x\r\n", UPDATE);
+        assert_eq!((asked(&desk), desk.requests(BROWSER, Method::Info).len()), (1, 2));
+    }
+}
+
+#[test]
+fn between_phones_the_request_passes_as_it_is() {
+    let (mut desk, mut phone, trunk) = called(&pictured(TRUNK, 1, "sendrecv"));
+    phone.send(&mut desk, "INFO", CONTROL, UPDATE);
+    let info = trunk.asked(&desk);
+    assert_eq!((info.method(), body(&info)), (Method::Info, UPDATE.to_string()));
+    trunk.answer(&mut desk, "200 OK", "", "");
+    assert_eq!(phone.status(&desk), 200);
 }

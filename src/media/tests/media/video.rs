@@ -199,6 +199,37 @@ fn a_browser_s_video_has_a_port_of_its_own_at_a_phone() {
     assert_eq!((port, plan.destination, plan.transmit.muted), (PortId(41_002), Destination::Port(PortId(1)), false));
 }
 
+/// A phone that tells no feedback is asked for pictures by INFO; the browser asks the node by RTCP. Neither is told feedback that it did
+/// not offer.
+#[test]
+fn a_phone_that_takes_no_feedback_is_asked_otherwise() {
+    let camera =
+        "m=video 7002 RTP/AVP 103\r\na=rtpmap:103 H264/90000\r\na=fmtp:103 profile-level-id=42801f;packetization-mode=1\r\n";
+    let requests = ["a=rtcp-fb:103 nack pli", "a=rtcp-fb:103 ccm fir"];
+    let (mut browser, mut phone) = (webrtc(40_000), rtp(40_002));
+    let described = browser.receive_offer(T0, with_video().as_bytes()).unwrap();
+    aside(&mut phone, 41_002);
+    phone.make_offer(T0, &described).unwrap();
+    let answer = format!("{}{camera}", PHONE_ANSWER.replace("101", "126"));
+    let described = phone.receive_answer(T0, answer.as_bytes()).unwrap();
+    let answer = text(browser.make_answer(T0, &described).unwrap());
+    // The browser offered ccm fir for its VP8 and nack pli for both.
+    assert_eq!(lines(&answer, "a=rtcp-fb:103"), requests);
+    assert!(apart(&browser, &phone).expect("two ways").silent);
+
+    let (mut phone, mut browser) = (rtp(40_004), webrtc(40_006));
+    let described = phone.receive_offer(T0, format!("{BARESIP}{camera}").as_bytes()).unwrap();
+    aside(&mut phone, 41_004);
+    let offer = text(browser.make_offer(T0, &described).unwrap());
+    assert_eq!(lines(&offer, "a=rtcp-fb:103"), requests);
+    let theirs =
+        CHROMIUM.replace("a=group:BUNDLE 0", "a=group:BUNDLE 0 1").replace("111", "96") + &VIDEO.replace("96 97 103 104", "103");
+    let described = browser.receive_answer(T0, theirs.replace("a=setup:actpass", "a=setup:active").as_bytes()).unwrap();
+    let answer = text(phone.make_answer(T0, &described).unwrap());
+    assert!(answer.contains("m=video 41004 RTP/AVP 103") && !answer.contains("rtcp-fb"), "{answer}");
+    assert!(apart(&browser, &phone).expect("two ways").silent);
+}
+
 /// A phone may give one number to a format of each line (opus and VP8 are both 96 here); a browser's bundle must not.
 #[test]
 fn numbers_that_a_phone_gives_twice_differ_in_a_bundle() {

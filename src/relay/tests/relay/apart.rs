@@ -42,7 +42,7 @@ impl Call {
     fn bundle(&self, to: Destination) -> FlowPlan {
         let mut plan = self.browser.plan(B);
         (plan.receive.speech, plan.receive.video) = (vec![(0, 8_000)], vec![96]);
-        plan.apart = Some(Box::new(ApartPlan { to, there: vec![(96, 99)], back: vec![(99, 96)] }));
+        plan.apart = Some(Box::new(ApartPlan { to, there: vec![(96, 99)], back: vec![(99, 96)], silent: false }));
         plan
     }
 
@@ -140,4 +140,25 @@ fn pictures_change_their_keys() {
         phone.send(&picture(THEIR_PICTURE, sequence as u16, 99), call.by[1].rtp);
         assert_eq!(call.browser.receive(false), picture(THEIR_PICTURE, sequence as u16, 96));
     }
+}
+
+/// A phone that takes no feedback gets none, and the core hears that a picture is wanted; the browser is asked by RTCP for one of its own.
+#[test]
+fn who_takes_no_feedback_is_asked_by_the_core() {
+    let mut call = Call::new();
+    call.talk(1);
+    let mut plan = call.bundle(Destination::Port(C));
+    plan.apart.iter_mut().for_each(|apart| apart.silent = true);
+    call.world.plan(A, &plan);
+    let nack = [&[0x81, 205, 0, 3][..], &PICTURE.to_be_bytes(), &THEIR_PICTURE.to_be_bytes(), &[0, 5, 0, 0]].concat();
+    let told = [report(PICTURE, &[THEIR_PICTURE]), nack, lost(PICTURE, THEIR_PICTURE)].concat();
+    (0..3).for_each(|_| call.browser.send(&told, call.at));
+    call.browser.send(&[report(VOICE, &[THEIR_VOICE]), lost(VOICE, THEIR_PICTURE)].concat(), call.at);
+    (0..3).for_each(|_| assert_eq!(receive(&call.picture.rtcp), report(PICTURE, &[THEIR_PICTURE])));
+    assert_eq!(receive(&call.voice.rtcp), report(VOICE, &[THEIR_VOICE]));
+    while call.world.event() != (RelayEvent::PictureWanted { port: A }) {}
+    // Nobody shows anything to the port of a phone, or to one that has gone.
+    [B, C, PortId(99), A].into_iter().for_each(|port| call.world.relay.command(RelayCommand::AskForPicture { port }));
+    assert_eq!(call.browser.receive(true), [report(THEIR_PICTURE, &[]), lost(THEIR_PICTURE, PICTURE)].concat());
+    assert_eq!(call.world.counters(A, |c| c.rtcp_in == 4).discarded, 0);
 }
