@@ -199,6 +199,38 @@ fn a_browser_s_video_has_a_port_of_its_own_at_a_phone() {
     assert_eq!((port, plan.destination, plan.transmit.muted), (PortId(41_002), Destination::Port(PortId(1)), false));
 }
 
+/// What is not carried across a split is in no offer and no answer, whatever either side writes: repetitions, feedback about a whole transport,
+/// several pictures of one camera.
+#[test]
+fn what_a_split_does_not_carry_is_negotiated_away() {
+    let mine = "m=video 7002 RTP/AVPF 103 104\r\na=rtpmap:103 H264/90000\r\na=fmtp:103 profile-level-id=42801f;packetization-mode=1\r\n\
+                a=rtcp-fb:103 nack pli\r\na=rtcp-fb:103 transport-cc\r\na=rtpmap:104 rtx/90000\r\na=fmtp:104 apt=103\r\n\
+                a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n\
+                a=ssrc-group:FID 1 2\r\na=ssrc:1 cname:x\r\na=ssrc:2 cname:x\r\na=rid:hi recv\r\na=simulcast:recv hi\r\n";
+    let clean = |told: &str| {
+        for hidden in ["transport-cc", "transport-wide", "rtx", "ssrc", "a=rid", "simulcast", "rtp-stream-id", "apt="] {
+            assert!(!told.contains(hidden), "{hidden} in {told}");
+        }
+        assert!(told.contains("H264/90000"), "{told}");
+    };
+    let (mut browser, mut phone) = (webrtc(40_000), rtp(40_002));
+    let described = browser.receive_offer(T0, with_video().as_bytes()).unwrap();
+    aside(&mut phone, 41_002);
+    clean(&text(phone.make_offer(T0, &described).unwrap()));
+    let answer = PHONE_ANSWER.replace("101", "126") + &mine.replace("RTP/AVPF", "RTP/AVP");
+    let described = phone.receive_answer(T0, answer.as_bytes()).unwrap();
+    clean(&text(browser.make_answer(T0, &described).unwrap()));
+
+    let (mut phone, mut browser) = (rtp(40_004), webrtc(40_006));
+    let described = phone.receive_offer(T0, format!("{BARESIP}{mine}").as_bytes()).unwrap();
+    aside(&mut phone, 41_004);
+    clean(&text(browser.make_offer(T0, &described).unwrap()));
+    let theirs = CHROMIUM.replace("a=group:BUNDLE 0", "a=group:BUNDLE 0 1").replace("111", "96")
+        + &VIDEO.replace("96 97 103 104", "103 104");
+    let described = browser.receive_answer(T0, theirs.replace("a=setup:actpass", "a=setup:active").as_bytes()).unwrap();
+    clean(&text(phone.make_answer(T0, &described).unwrap()));
+}
+
 /// A phone that tells no feedback is asked for pictures by INFO; the browser asks the node by RTCP. Neither is told feedback that it did
 /// not offer.
 #[test]
