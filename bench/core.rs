@@ -115,7 +115,7 @@ fn peer(n: u8) -> SocketAddr {
 fn frames(packets: usize) -> Row {
     let (source, destination) = (peer(1), peer(2));
     let addressing =
-        Addressing { source_mac: [2, 0, 0, 0, 0, 1], destination_mac: [2, 0, 0, 0, 0, 2], source, destination, dscp: 46 };
+        Addressing { source_mac: [2, 0, 0, 0, 0, 1], destination_mac: [2, 0, 0, 0, 0, 2], source, destination, dscp: 46, ecn: 0 };
     let mut buffer = [0u8; media::BUFFER];
     let len = frame::write(&mut buffer, &addressing, PACKET).unwrap_or(0);
     let before = allocations::count();

@@ -185,6 +185,10 @@ pub const MEDIA_PORTS_MAX: usize = 24_000;
 pub const SHARED_PORTS_MAX: usize = 64;
 /// Datagrams that wait for one relay worker because another one received them; more are dropped, as a full socket would.
 pub const RELAY_HANDED_MAX: usize = 512;
+/// How long packets gather where a relay worker has many, unless the configuration says otherwise, microseconds.
+pub const RELAY_GATHER_US: u32 = 500;
+/// The longest that can be set, microseconds: a quarter of what a packet carries of speech.
+pub const RELAY_GATHER_US_MAX: u32 = 5_000;
 /// Interfaces whose frames are steered past the kernel's sockets.
 pub const AF_XDP_INTERFACES_MAX: usize = 16;
 /// AF_XDP sockets, one for each queue of the interfaces that have them: each takes 8 MiB.

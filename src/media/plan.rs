@@ -229,6 +229,13 @@ pub struct FlowPlan {
     pub apart: Option<Box<ApartPlan>>,
 }
 
+impl FlowPlan {
+    /// Whether the node says something itself.
+    pub fn speaks(&self) -> bool {
+        self.audio.as_ref().is_some_and(|audio| audio.speak.is_some())
+    }
+}
+
 /// What is special of the video in a bundle whose other side has a port for each line (RFC 9143 9.2). Which packets are video say
 /// their payload types; whose RTCP is which say the SSRCs of those packets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -97,7 +97,12 @@ impl Source {
         let changed = Arc::make_mut(&mut snapshot);
         let kept = crate::capacity::kept(&state_dir);
         let limits = &mut changed.limits;
-        for (limit, found) in [(&mut limits.calls_max, kept.calls), (&mut limits.transcoded_calls_max, kept.transcoded)] {
+        let measured = [
+            (&mut limits.calls_max, kept.calls),
+            (&mut limits.transcoded_calls_max, kept.transcoded),
+            (&mut limits.calls_per_second, kept.calls_a_second),
+        ];
+        for (limit, found) in measured {
             if *limit == 0 {
                 *limit = found;
             }
@@ -188,6 +193,7 @@ pub fn needs_restart(first: &Snapshot, new: &Snapshot) -> Vec<&'static str> {
         ("media.advertise", media.advertise != new.media.advertise),
         ("media.workers", media.workers != new.media.workers),
         ("media.dscp", media.dscp != new.media.dscp),
+        ("media.gather_us", media.gather_us != new.media.gather_us),
         ("media.tier", media.tier != new.media.tier),
         ("media.af_xdp", media.af_xdp != new.media.af_xdp),
     ];

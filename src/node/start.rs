@@ -230,6 +230,7 @@ fn start_relay(snapshot: &Snapshot, core: CoreHandle) -> Result<Arc<Relay>, Star
         config.workers = snapshot.media.workers;
     }
     config.dscp = snapshot.media.dscp;
+    config.gather_us = snapshot.media.gather_us;
     config.reports = Some(SystemEntropy::new().u64());
     config.kernel = snapshot.media.tier == MediaTier::Auto;
     config.af_xdp.clone_from(&snapshot.media.af_xdp);

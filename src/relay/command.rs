@@ -15,7 +15,7 @@ use crate::voice::Sounds;
 use crate::worker::{Carried, Parts, Work, Worker};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use ringfort_base::entropy::Seeded;
-use ringfort_base::limits::{MEDIA_PORTS_MAX, RELAY_HANDED_MAX, SHARED_PORTS_MAX};
+use ringfort_base::limits::{self, MEDIA_PORTS_MAX, RELAY_HANDED_MAX, SHARED_PORTS_MAX};
 use ringfort_base::{CallId, PortId, Time};
 use ringfort_media::plan::{Component, FlowPlan, Latch, PortPositions, RelayCommand, RelayEvent, Source, Speech};
 use ringfort_media::tier::Obstacle;
@@ -38,9 +38,8 @@ const REPLY_MAX: Duration = Duration::from_secs(1);
 pub struct RelayConfig {
     /// Threads, at least one; one for each core is right.
     pub workers: usize,
-    /// How long a worker goes on asking for packets after the last one before it sleeps, microseconds. 0: it sleeps at once.
-    /// Anything else buys latency with a core's whole time.
-    pub spin_us: u32,
+    /// How long packets may gather where a worker has many of them, so that one look serves several, microseconds. 0: never.
+    pub gather_us: u32,
     /// Receive buffer of each socket, octets. The system may grant less.
     pub receive_buffer: usize,
     /// Differentiated services code point of what is sent (RFC 4594 4.1: 46, expedited forwarding, for telephony).
@@ -58,7 +57,7 @@ impl Default for RelayConfig {
         let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         RelayConfig {
             workers,
-            spin_us: 0,
+            gather_us: limits::RELAY_GATHER_US,
             receive_buffer: 128 * 1024,
             dscp: 46,
             kernel: false,
@@ -143,7 +142,7 @@ impl Handle {
     fn start(number: usize, line: Line, queues: Vec<Queue>, config: &RelayConfig, common: &Common) -> io::Result<Handle> {
         let Line { epoll, bell, handed } = line;
         let (work, queue) = bounded(COMMANDS_MAX);
-        let spin = Duration::from_micros(config.spin_us.into());
+        let gather = Duration::from_micros(config.gather_us.into());
         let descent = match &common.kernel {
             Ok(kernel) => {
                 let descent = Descent::new(kernel.clone(), Routes::new()?, config.dscp);
@@ -165,7 +164,7 @@ impl Handle {
             lost: common.lost.clone(),
             strangers: common.strangers.clone(),
             outbox: Outbox::new(common.sink.clone()),
-            spin,
+            gather,
             began: common.began,
             reports,
             steering: common.steering.clone(),
@@ -180,7 +179,8 @@ impl Handle {
     fn give(&self, work: Work) {
         let ring = match &work {
             _ if self.work.len() >= LEFT_MAX => Bell::ring,
-            Work::Plan { .. } => Bell::leave,
+            // Nobody may ever send anything to a port that speaks.
+            Work::Plan { plan, .. } if !plan.speaks() => Bell::leave,
             Work::Open { .. } | Work::Close { .. } => Bell::ring_soon,
             _ => Bell::ring,
         };

@@ -37,6 +37,8 @@ pub struct UdpFrame {
     pub source: SocketAddr,
     /// Receiver.
     pub destination: SocketAddr,
+    /// What the path says of congestion (RFC 3168 5).
+    pub ecn: u8,
     /// Octets of the frame that are the datagram's payload.
     pub payload: Range<usize>,
 }
@@ -54,12 +56,14 @@ pub struct Addressing {
     pub destination: SocketAddr,
     /// Differentiated services code point.
     pub dscp: u8,
+    /// What the path said of congestion, passed on (RFC 3168 5).
+    pub ecn: u8,
 }
 
 /// Reads a frame. All lengths and checksums are checked; octets behind the IP packet (Ethernet padding) are left out.
 pub fn parse(frame: &[u8]) -> Result<UdpFrame, FrameError> {
     let ethernet = EthernetFrame::new_checked(frame).map_err(|_| FrameError::Truncated)?;
-    let (source, destination, at, udp) = match ethernet.ethertype() {
+    let Network { source, destination, ecn, header_len, payload: udp } = match ethernet.ethertype() {
         EthernetProtocol::Ipv4 => ipv4(ethernet.payload())?,
         EthernetProtocol::Ipv6 => ipv6(ethernet.payload())?,
         _ => return Err(FrameError::NotIp),
@@ -69,10 +73,11 @@ pub fn parse(frame: &[u8]) -> Result<UdpFrame, FrameError> {
     if source.is_ipv6() && udp.checksum() == 0 || !(whole() || udp.checksum() == begun(source, destination, udp.len())) {
         return Err(FrameError::Checksum);
     }
-    let begin = ETHERNET_HEADER_LEN + at + UDP_HEADER_LEN;
+    let begin = ETHERNET_HEADER_LEN + header_len + UDP_HEADER_LEN;
     Ok(UdpFrame {
         source: SocketAddr::new(source, udp.src_port()),
         destination: SocketAddr::new(destination, udp.dst_port()),
+        ecn,
         payload: begin..begin + udp.payload().len(),
     })
 }
@@ -93,8 +98,14 @@ fn word(octets: &[u8]) -> u32 {
     octets.iter().fold(0, |word, octet| word << 8 | u32::from(*octet))
 }
 
-/// Source, destination, length of the IP header, and what follows it.
-type Network<'a> = (IpAddr, IpAddr, usize, &'a [u8]);
+/// An IP packet.
+struct Network<'a> {
+    source: IpAddr,
+    destination: IpAddr,
+    ecn: u8,
+    header_len: usize,
+    payload: &'a [u8],
+}
 
 fn ipv4(octets: &[u8]) -> Result<Network<'_>, FrameError> {
     let packet = Ipv4Packet::new_checked(octets).map_err(|_| FrameError::Truncated)?;
@@ -110,7 +121,8 @@ fn ipv4(octets: &[u8]) -> Result<Network<'_>, FrameError> {
     if packet.next_header() != IpProtocol::Udp {
         return Err(FrameError::NotUdp);
     }
-    Ok((packet.src_addr().into(), packet.dst_addr().into(), packet.header_len().into(), packet.payload()))
+    let (source, destination) = (packet.src_addr().into(), packet.dst_addr().into());
+    Ok(Network { source, destination, ecn: packet.ecn(), header_len: packet.header_len().into(), payload: packet.payload() })
 }
 
 fn ipv6(octets: &[u8]) -> Result<Network<'_>, FrameError> {
@@ -119,7 +131,13 @@ fn ipv6(octets: &[u8]) -> Result<Network<'_>, FrameError> {
         return Err(FrameError::NotIp);
     }
     match packet.next_header() {
-        IpProtocol::Udp => Ok((packet.src_addr().into(), packet.dst_addr().into(), IPV6_HEADER_LEN, packet.payload())),
+        IpProtocol::Udp => Ok(Network {
+            source: packet.src_addr().into(),
+            destination: packet.dst_addr().into(),
+            ecn: packet.traffic_class() & 3,
+            header_len: IPV6_HEADER_LEN,
+            payload: packet.payload(),
+        }),
         IpProtocol::Ipv6Frag => Err(FrameError::Fragment),
         _ => Err(FrameError::NotUdp),
     }
@@ -147,11 +165,11 @@ pub fn write(buffer: &mut [u8], addressing: &Addressing, payload_len: usize) -> 
     match (addressing.source.ip(), addressing.destination.ip()) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             ethernet.set_ethertype(EthernetProtocol::Ipv4);
-            write_ipv4(ethernet.payload_mut(), source, destination, addressing.dscp)?;
+            write_ipv4(ethernet.payload_mut(), source, destination, addressing.dscp, addressing.ecn)?;
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
             ethernet.set_ethertype(EthernetProtocol::Ipv6);
-            write_ipv6(ethernet.payload_mut(), source, destination, addressing.dscp)?;
+            write_ipv6(ethernet.payload_mut(), source, destination, addressing.dscp, addressing.ecn)?;
         }
         _ => return Err(FrameError::Family),
     }
@@ -160,13 +178,13 @@ pub fn write(buffer: &mut [u8], addressing: &Addressing, payload_len: usize) -> 
 }
 
 /// `octets` are the whole packet.
-fn write_ipv4(octets: &mut [u8], source: Ipv4Addr, destination: Ipv4Addr, dscp: u8) -> Result<(), FrameError> {
+fn write_ipv4(octets: &mut [u8], source: Ipv4Addr, destination: Ipv4Addr, dscp: u8, ecn: u8) -> Result<(), FrameError> {
     let total = u16::try_from(octets.len()).map_err(|_| FrameError::Truncated)?;
     let mut packet = Ipv4Packet::new_unchecked(octets);
     packet.set_version(4);
     packet.set_header_len(IPV4_HEADER_LEN as u8);
     packet.set_dscp(dscp);
-    packet.set_ecn(0);
+    packet.set_ecn(ecn);
     packet.set_total_len(total);
     packet.set_ident(0);
     packet.clear_flags();
@@ -181,11 +199,11 @@ fn write_ipv4(octets: &mut [u8], source: Ipv4Addr, destination: Ipv4Addr, dscp: 
 }
 
 /// `octets` are the whole packet.
-fn write_ipv6(octets: &mut [u8], source: Ipv6Addr, destination: Ipv6Addr, dscp: u8) -> Result<(), FrameError> {
+fn write_ipv6(octets: &mut [u8], source: Ipv6Addr, destination: Ipv6Addr, dscp: u8, ecn: u8) -> Result<(), FrameError> {
     let payload = u16::try_from(octets.len() - IPV6_HEADER_LEN).map_err(|_| FrameError::Truncated)?;
     let mut packet = Ipv6Packet::new_unchecked(octets);
     packet.set_version(6);
-    packet.set_traffic_class(dscp << 2);
+    packet.set_traffic_class(dscp << 2 | ecn);
     packet.set_flow_label(0);
     packet.set_payload_len(payload);
     packet.set_next_header(IpProtocol::Udp);
@@ -213,7 +231,7 @@ mod tests {
 
     fn addressing(source: &str, destination: &str) -> Addressing {
         let (source, destination) = (source.parse().unwrap(), destination.parse().unwrap());
-        Addressing { source_mac: [2, 0, 0, 0, 0, 1], destination_mac: [2, 0, 0, 0, 0, 2], source, destination, dscp: 46 }
+        Addressing { source_mac: [2, 0, 0, 0, 0, 1], destination_mac: [2, 0, 0, 0, 0, 2], source, destination, dscp: 46, ecn: 1 }
     }
 
     fn built(addressing: &Addressing, payload: &[u8]) -> Vec<u8> {
@@ -305,7 +323,7 @@ mod tests {
             let mut frame = built(&addressing, &payload);
             frame.extend([0; 18]);
             let parsed = parse(&frame).unwrap();
-            prop_assert_eq!((parsed.source, parsed.destination), (addressing.source, addressing.destination));
+            prop_assert_eq!((parsed.source, parsed.destination, parsed.ecn), (addressing.source, addressing.destination, 1));
             prop_assert_eq!(&frame[parsed.payload.clone()], payload.as_slice());
 
             let udp = parsed.payload.start - UDP_HEADER_LEN;

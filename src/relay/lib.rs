@@ -41,6 +41,7 @@ mod latch;
 pub mod memory;
 pub mod namespace;
 mod outbox;
+mod pace;
 pub mod path;
 mod plausible;
 mod port;

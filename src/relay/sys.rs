@@ -1,5 +1,5 @@
-//! System calls that neither the standard library nor socket2 offers: epoll, eventfd, timerfd, recvmmsg, sendmmsg, mallopt. The one file with
-//! `unsafe`.
+//! System calls that neither the standard library nor socket2 offers: epoll, eventfd, timerfd, recvmmsg, sendmmsg, mallopt. Beside
+//! rings.rs the one file with `unsafe`.
 
 #![allow(unsafe_code)]
 

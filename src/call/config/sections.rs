@@ -1,7 +1,7 @@
 //! Sections that stand alone: node, signalling, page, names, audio, emergency, services.
 
 use super::{Addresses, Redirect, TargetName, Zone};
-use ringfort_base::Transport;
+use ringfort_base::{Transport, limits};
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use std::collections::BTreeMap;
@@ -200,6 +200,8 @@ pub struct MediaSection {
     pub workers: usize,
     /// Differentiated services code point of audio that is sent, 0 to 63 (RFC 4594 4.1).
     pub dscp: u8,
+    /// How long packets gather where a relay worker has many of them, microseconds; 0: never.
+    pub gather_us: u32,
     /// What may carry audio.
     pub tier: MediaTier,
     /// Interfaces whose frames for the node's media ports are read past the kernel's sockets (AF_XDP), by name.
@@ -218,6 +220,7 @@ impl Default for MediaSection {
             webrtc_port: None,
             workers: 0,
             dscp: 46,
+            gather_us: limits::RELAY_GATHER_US,
             tier: MediaTier::Auto,
             af_xdp: Vec::new(),
             transcode: true,

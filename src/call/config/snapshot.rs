@@ -249,6 +249,9 @@ impl Check<'_> {
                 return self.fail(section, 0, "`dscp` must lie between 0 and 63".into());
             }
         }
+        if media.gather_us > limits::RELAY_GATHER_US_MAX {
+            return self.fail("media", 0, format!("`gather_us` is {} at most", limits::RELAY_GATHER_US_MAX));
+        }
         if media.af_xdp.len() > limits::AF_XDP_INTERFACES_MAX {
             return self.fail("media", 0, format!("`af_xdp` takes {} interfaces at most", limits::AF_XDP_INTERFACES_MAX));
         }
@@ -386,6 +389,7 @@ mod tests {
         assert_eq!(refusal(twice), "test.toml:4: account `101` stands twice");
         assert!(refusal("[media]\nport_first=2000\nport_last=2001\n").contains("4 ports"));
         assert!(refusal("[media]\ndscp = 64\n").contains("63"));
+        assert!(refusal("[media]\ngather_us = 5001\n").contains("5000 at most"));
         assert!(refusal("[media]\naf_xdp = [\"eth0\", \"eth/1\"]\n").contains("eth/1"));
         assert!(refusal("[media]\naf_xdp = [\"an-interface-with-a-long-name\"]\n").contains("no name"));
         assert!(refusal("[media]\ntier = \"sockets\"\naf_xdp = [\"eth0\"]\n").contains("contradict"));

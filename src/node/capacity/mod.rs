@@ -86,13 +86,32 @@ pub struct Kept {
     pub calls: u32,
     /// Calls at once that are transcoded.
     pub transcoded: u32,
+    /// New calls a second.
+    pub calls_a_second: u32,
 }
 
-/// What an earlier `ringfort capacity` found on this machine.
+/// Calls a second are measured without sockets and TLS, whose work is on the same core: they and the kernel's part for them take about three
+/// times as much as what is measured (`ringfort-bench call` and `process`).
+const SIGNALLING_WHOLE: u32 = 4;
+
+/// What an earlier `ringfort capacity` found on this machine. What another one could carry says nothing about this one: a folder that
+/// moved, a virtual machine with other cores.
 pub fn kept(state_dir: &Path) -> Kept {
     let octets = std::fs::read(state_dir.join(FILE)).unwrap_or_default();
     let capacity: Capacity = serde_json::from_slice(&octets).unwrap_or_default();
-    Kept { calls: capacity.calls_max, transcoded: capacity.transcoded_calls_max() }
+    let here = this_machine(0);
+    if capacity == Capacity::default() {
+        return Kept::default();
+    }
+    if (capacity.cores, &capacity.processor) != (here.cores, &here.processor) {
+        tracing::warn!(
+            measured_on = format!("{}, {} cores", capacity.processor, capacity.cores),
+            here = format!("{}, {} cores", here.processor, here.cores),
+            "what `ringfort capacity` found was found on another machine and sets no limit: run it again"
+        );
+        return Kept::default();
+    }
+    Kept { calls: capacity.calls_max, transcoded: capacity.transcoded_calls_max(), calls_a_second: capacity.calls_a_second_max() }
 }
 
 /// A kind of flow, and what its steps cost.
@@ -176,6 +195,11 @@ impl Capacity {
         u32::try_from(all * 3 / 4).unwrap_or(u32::MAX)
     }
 
+    /// New calls a second with all that belongs to them.
+    fn calls_a_second_max(&self) -> u32 {
+        self.sip_calls_a_second.unwrap_or(0) / SIGNALLING_WHOLE
+    }
+
     /// A call has a flow in each direction.
     fn set(&mut self, kind: Kind, steps: &[Step], delay_max: Duration) {
         let calls = carried(steps, delay_max) as u32 / 2;
@@ -206,8 +230,8 @@ fn words(capacity: &Capacity) -> String {
          DTLS handshakes a second, on one core: {}\n\
          transcoded calls a core: {} Opus and G.711, {} Opus and G.722\n\
          SIP calls a second, set up and released by the core, without sockets: {}\n\
-         default limit of calls at once: {calls_max}, of which transcoded: {} (limits.calls_max and limits.transcoded_calls_max in the\n\
-         configuration go before it)\n\
+         default limits: {calls_max} calls at once, of which transcoded: {}; new calls a second: {} (limits.calls_max,\n\
+         limits.transcoded_calls_max and limits.calls_per_second in the configuration go before them)\n\
          not measured: {}",
         told(capacity.kernel_calls),
         told(capacity.frames_calls),
@@ -216,6 +240,7 @@ fn words(capacity: &Capacity) -> String {
         told(capacity.opus_g722_calls_a_core),
         told(capacity.sip_calls_a_second),
         capacity.transcoded_calls_max(),
+        capacity.calls_a_second_max(),
         capacity.not_measured.join("; "),
     )
 }
@@ -247,15 +272,25 @@ mod tests {
         assert_eq!(carried(&[], Duration::from_millis(10)), 0);
         let folder = std::env::temp_dir().join(format!("ringfort-capacity-{}", std::process::id()));
         assert_eq!(kept(&folder), Kept::default());
-        let mut capacity = Capacity { cores: 2, opus_g711_calls_a_core: Some(300), ..Capacity::default() };
+        let (rates, here) = ([Some(300), Some(8_000)], this_machine(10));
+        let mut capacity = Capacity { opus_g711_calls_a_core: rates[0], sip_calls_a_second: rates[1], ..here.clone() };
         let found = [(Kind::Plain, 3), (Kind::Secure, 2), (Kind::Browser, 2), (Kind::Kernel, 1)];
         found.iter().for_each(|(kind, count)| capacity.set(*kind, &steps()[..*count], Duration::from_secs(1)));
         assert_eq!((capacity.plain_calls, capacity.kernel_calls, capacity.calls_max), (150, Some(50), 100));
         keep(&capacity, &[Curve { name: "RTP to RTP", steps: steps() }], &folder).expect("the folder can be made");
-        assert_eq!(kept(&folder), Kept { calls: 100, transcoded: 450 });
-        let older = r#"{"version":"0","cores":2,"delay_ms":10,"plain_calls":200,"secure_calls":90,"calls_max":90}"#;
-        std::fs::write(folder.join(FILE), older).expect("it can be written");
-        assert_eq!(kept(&folder), Kept { calls: 90, transcoded: 0 }, "a file of an older version has less in it");
+        let transcoded = 300 * here.cores as u32 * 3 / 4;
+        assert_eq!(kept(&folder), Kept { calls: 100, transcoded, calls_a_second: 2_000 });
+        let rewrite = |change: fn(&mut serde_json::Map<String, serde_json::Value>)| {
+            let mut json = serde_json::to_value(&capacity).expect("it is JSON");
+            json.as_object_mut().map(change).expect("it is an object");
+            std::fs::write(folder.join(FILE), json.to_string()).expect("it can be written");
+        };
+        rewrite(|json| json.retain(|key, _| ["version", "processor", "cores", "calls_max"].contains(&key.as_str())));
+        assert_eq!(kept(&folder), Kept { calls: 100, ..Kept::default() }, "a file of an older version has less in it");
+        rewrite(|json| drop(json.insert("cores".into(), 4_096.into())));
+        assert_eq!(kept(&folder), Kept::default(), "found with other cores");
+        rewrite(|json| drop(json.insert("processor".into(), "another".into())));
+        assert_eq!(kept(&folder), Kept::default(), "found on another processor");
         std::fs::write(folder.join(FILE), "{").expect("it can be written");
         assert_eq!(kept(&folder), Kept::default(), "a damaged file sets no limit");
         std::fs::remove_dir_all(&folder).expect("it is there");

@@ -275,7 +275,8 @@ inline_always int forward_v4(struct __sk_buff *skb)
 	__u16 *words = (__u16 *)ip;
 	__u32 sum = (__u16)~ip->check + fold(to->address_diff) + (__u16)~words[0] + (__u16)~words[4];
 
-	ip->tos = to->tos;
+	// The mark is the node's, what routers say of congestion (RFC 3168) is the path's.
+	ip->tos = to->tos | (ip->tos & 3);
 	ip->ttl--;
 	sum += words[0] + words[4];
 	ip->check = ~fold(sum);
@@ -329,7 +330,7 @@ inline_always int forward_v6(struct __sk_buff *skb)
 	ip = at(struct ipv6hdr, ip_at);
 	udp = at(struct udphdr, udp_at);
 	ip->priority = to->tos >> 4;
-	ip->flow_lbl[0] = to->tos << 4;
+	ip->flow_lbl[0] = (__u8)(to->tos << 4) | (ip->flow_lbl[0] & 0x30);
 	ip->flow_lbl[1] = 0;
 	ip->flow_lbl[2] = 0;
 	ip->hop_limit--;

@@ -7,6 +7,7 @@ use crate::directory::Tenant;
 use crate::frame::{self, Addressing, UdpFrame};
 use crate::homes;
 use crate::path::{Departure, Slot};
+use crate::rings::FRAMES_AT_ONCE;
 use crate::shared::{Handed, Shared};
 use crate::steering::{Behind, Queue};
 use crate::sys::Received;
@@ -67,7 +68,7 @@ impl Frames {
             return None;
         }
         let (source_mac, destination_mac) = (link.mac, hop.mac);
-        Some((number, Addressing { source_mac, destination_mac, source, destination: departure.to, dscp: self.dscp }))
+        Some((number, Addressing { source_mac, destination_mac, source, destination: departure.to, dscp: self.dscp, ecn: 0 }))
     }
 
     /// Sends a datagram that came by a socket. False: a socket is to send it.
@@ -77,8 +78,10 @@ impl Frames {
     }
 
     /// Sends frame `n` of queue `number` on, whose datagram begins at `at`.
-    fn forward(&mut self, now: Time, source: SocketAddr, (number, n, at): Place, departure: &Departure) -> bool {
+    fn forward(&mut self, now: Time, source: SocketAddr, place: Place, departure: &Departure) -> bool {
+        let Place { number, n, at, ecn } = place;
         let Some((out, addressing)) = self.way(now, source, number, departure) else { return false };
+        let addressing = Addressing { ecn, ..addressing };
         if out == number {
             return self.queues[number].rings.readdress(n, at, departure.len, &addressing);
         }
@@ -92,8 +95,16 @@ impl Frames {
     }
 }
 
-/// A queue, the number of a frame that was taken from it, and where its datagram begins.
-type Place = (usize, usize, usize);
+/// A frame that was taken from a queue.
+struct Place {
+    /// The queue, and the frame among those of now.
+    number: usize,
+    n: usize,
+    /// Where its datagram begins.
+    at: usize,
+    /// What the path says of congestion.
+    ecn: u8,
+}
 
 impl Worker {
     /// Takes what came by one queue: this worker's part through the path, the others' to them.
@@ -102,7 +113,7 @@ impl Worker {
         let Some(mut frames) = self.frames.take() else { return };
         let count = frames.queues.get_mut(number).map_or(0, |queue| queue.rings.receive());
         if count > 0 {
-            self.last_packet = self.now;
+            self.pace.came(count, count == FRAMES_AT_ONCE);
             self.catch_up();
         }
         for n in 0..count {
@@ -160,16 +171,16 @@ impl Worker {
         let received = Received { from: udp.source, len: udp.payload.len(), truncated };
         let buffer = frames.queues[number].rings.datagram(n, udp.payload.start);
         if let Some(departure) = self.judge(slot, Component::Rtp, tenant.port, received, Buffer::Frame(buffer)) {
-            self.leave(frames, (number, n, udp.payload.start), &departure);
+            self.leave(frames, Place { number, n, at: udp.payload.start, ecn: udp.ecn }, &departure);
         }
         self.descend(slot);
     }
 
     fn leave(&mut self, frames: &mut Frames, place: Place, departure: &Departure) {
         let source = local(&self.open, departure);
+        let Place { number, n, at, .. } = place;
         let gone = source.is_some_and(|source| frames.forward(self.now, source, place, departure));
         let sent = gone || {
-            let (number, n, at) = place;
             let datagram = frames.queues[number].rings.frame(n).get(at..at + departure.len);
             let socket = super::socket(&self.open, departure.slot, departure.component);
             matches!((socket, datagram), (Some(socket), Some(datagram)) if socket.send_to(datagram, departure.to).is_ok())

@@ -58,7 +58,7 @@ impl Worker {
         let Some(directory) = shared.look() else { return };
         let Ok(count) = self.batch.receive(&*door.socket, door.appetite.of_turn(self.turns)) else { return };
         door.appetite.found(count);
-        self.last_packet = self.now;
+        self.pace.came(count, count == BATCH);
         self.catch_up();
         self.callers.clear();
         for n in 0..count {
@@ -111,7 +111,6 @@ impl Worker {
             if self.parts.handed.is_empty() {
                 return;
             }
-            self.last_packet = self.now;
             for n in 0..BATCH {
                 let Ok(handed) = self.parts.handed.try_recv() else { break };
                 self.catch_up();

@@ -1,6 +1,6 @@
 //! The AF_XDP tier in a network of namespaces: what is sent into the rings is what comes out of them.
 
-use super::network::{Addresses, Network, V4, V6};
+use super::network::{Addresses, Network, V4, V6, set_ecn};
 use super::{A, B, PATIENCE, rtp};
 use ringfort_base::{CallId, PortId};
 use ringfort_media::plan::*;
@@ -117,6 +117,29 @@ fn secured_calls_pass_as_frames() {
             let refused = counters.stray_source + counters.malformed + counters.discarded + counters.send_failed;
             assert_eq!(refused, 0, "{counters:?}");
         }
+    }
+}
+
+#[test]
+fn the_mark_is_the_node_s_and_congestion_the_path_s() {
+    for (caller, callee) in [(&V4, &V4), (&V6, &V6), (&V4, &V6)] {
+        let Some(mut call) = Call::new(caller, callee, 1) else { return };
+        let (deadline, mut numbers) = (Instant::now() + PATIENCE, 0..);
+        for ecn in [1, 2, 3] {
+            let wire = call.network.callee.wire();
+            set_ecn(&call.peers[0], ecn);
+            // The first packets go by the socket, and now and then another one: that has the kernel look for the neighbour. A socket knows nothing
+            // of the path before.
+            let mut classes = numbers.by_ref().map(|n| {
+                assert!(Instant::now() < deadline, "none said so of its path");
+                call.send_secure(&rtp(1, n));
+                call.arrives_plain(&rtp(1, n));
+                wire.traffic_class(call.ports[1])
+            });
+            let passed = classes.find(|class| *class != 46 << 2);
+            assert_eq!(passed, Some(46 << 2 | ecn as u8));
+        }
+        assert_eq!(call.counters()[0].tier, Tier::AfXdp(Obstacle::Secure));
     }
 }
 

@@ -4,7 +4,7 @@ mod frames;
 mod network;
 
 use crossbeam_channel::{Receiver, bounded};
-use network::{Addresses, Network, V4, V6};
+use network::{Addresses, Network, V4, V6, set_ecn};
 use ringfort_base::{CallId, PortId};
 use ringfort_media::plan::*;
 use ringfort_media::tier::{Obstacle, Tier};
@@ -158,6 +158,21 @@ fn the_kernel_forwards_and_counts() {
             let refused = counters.stray_source + counters.malformed + counters.discarded + counters.send_failed;
             assert_eq!(refused, 0, "{counters:?}");
         }
+    }
+}
+
+#[test]
+fn the_mark_is_the_node_s_and_congestion_the_path_s() {
+    for addresses in [&V4, &V6] {
+        let Some(call) = Call::new(addresses) else { return };
+        call.settle();
+        for ecn in 0..4 {
+            let wire = call.network.callee.wire();
+            set_ecn(&call.peers[0], ecn);
+            call.pass(0, &rtp(1, 2 + ecn as u16));
+            assert_eq!(wire.traffic_class(call.ports[1]), 46 << 2 | ecn as u8);
+        }
+        assert_eq!(call.counters(A).tier, Tier::Kernel);
     }
 }
 

@@ -1,7 +1,10 @@
 //! A small network of namespaces: caller — node — callee, on two Ethernet links.
 
+use ringfort_relay::frame;
 use ringfort_relay::namespace::Host;
-use std::net::UdpSocket;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::io::Read;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 /// A host of the network.
@@ -24,6 +27,40 @@ impl Place {
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         socket
     }
+}
+
+/// Sees the frames of a host.
+pub struct Wire(Socket);
+
+impl Place {
+    /// Sees what comes and goes from now on.
+    pub fn wire(&self) -> Wire {
+        // ETH_P_ALL of linux/if_ether.h.
+        let all = Protocol::from(i32::from(3u16.to_be()));
+        let socket = self.run(move || Socket::new(Domain::PACKET, Type::RAW, Some(all))).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        Wire(socket)
+    }
+}
+
+impl Wire {
+    /// The traffic class (DSCP and ECN) of the next datagram from `source`.
+    pub fn traffic_class(&self, source: SocketAddr) -> u8 {
+        let mut buffer = [0; 2_000];
+        loop {
+            let len = (&self.0).read(&mut buffer).expect("a frame");
+            if frame::parse(&buffer[..len]).is_ok_and(|udp| udp.source == source) {
+                return if source.is_ipv4() { buffer[15] } else { buffer[14] << 4 | buffer[15] >> 4 };
+            }
+        }
+    }
+}
+
+/// What a host sends from now on says so of its path (RFC 3168 5).
+pub fn set_ecn(socket: &UdpSocket, ecn: u32) {
+    let socket = SockRef::from(socket);
+    let v4 = socket.local_addr().unwrap().is_ipv4();
+    if v4 { socket.set_tos_v4(ecn) } else { socket.set_tclass_v6(ecn) }.unwrap();
 }
 
 pub struct Network {

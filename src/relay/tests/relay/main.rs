@@ -8,5 +8,6 @@ mod moving;
 mod plain;
 mod recorded;
 mod shared;
+mod spoken;
 mod srtp;
 mod world;
