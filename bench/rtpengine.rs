@@ -105,8 +105,9 @@ impl Ng {
         let answered = self.ask(2 * n + 2, &told, &[])?;
         let port = |answer: &str| answer.split("m=audio ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
         let both = port(&answered).zip(port(&offered)).map(|(caller, callee)| [caller, callee]);
-        let ports = both.ok_or_else(|| Error::other(format!("rtpengine: {offered} {answered}")))?;
-        let sdp = sdp_in(&answered).ok_or_else(|| Error::other(format!("rtpengine: {answered}")))?;
+        let why = || Error::other(refusal(&offered).or(refusal(&answered)).unwrap_or("no description").to_string());
+        let ports = both.ok_or_else(why)?;
+        let sdp = sdp_in(&answered).ok_or_else(why)?;
         if load == Load::Opus && !sdp.to_ascii_lowercase().contains("opus/48000") {
             return Err(Error::other(format!("rtpengine does not transcode Opus: {sdp}")));
         }
@@ -116,6 +117,16 @@ impl Ng {
 
 /// The description in an answer.
 fn sdp_in(answer: &str) -> Option<&str> {
-    let (len, rest) = answer.split_once("3:sdp")?.1.split_once(':')?;
+    text_of(answer, "3:sdp")
+}
+
+/// Why it refused.
+fn refusal(answer: &str) -> Option<&str> {
+    text_of(answer, "12:error-reason")
+}
+
+/// The text under a key, which is written with its length.
+fn text_of<'a>(answer: &'a str, key: &str) -> Option<&'a str> {
+    let (len, rest) = answer.split_once(key)?.1.split_once(':')?;
     rest.get(..len.parse().ok()?)
 }

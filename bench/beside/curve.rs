@@ -14,8 +14,9 @@ const PACE: u64 = 50;
 /// First flows, and by how much each step is larger.
 const FIRST: usize = 100;
 const GROWTH: f64 = 1.5;
-/// The picture.
-const FILE: &str = "curve.svg";
+/// The pictures.
+const PLAIN: &str = "curve.svg";
+const SECURED: &str = "curve-srtp.svg";
 
 /// A point: flows, what they cost, and whether all was carried.
 struct Point {
@@ -26,16 +27,17 @@ struct Point {
 }
 
 /// Measures every subject and draws the picture into `folder`.
-pub fn table(link: &Link, options: &Options, subjects: &[Subject], folder: &Path) -> io::Result<Table> {
+pub fn table(link: &Link, options: &Options, load: Load, subjects: &[Subject], folder: &Path) -> io::Result<Table> {
     let mut flows: Vec<usize> = std::iter::successors(Some(FIRST), |flows| Some((*flows as f64 * GROWTH) as usize))
         .take_while(|flows| *flows < options.flows)
         .collect();
     flows.push(options.flows);
     // What the sender alone costs is the same beside all of them.
-    let alone = flows.iter().map(|flows| figures(link, options, Subject::Nobody, *flows)).collect::<io::Result<Vec<_>>>()?;
+    let alone =
+        flows.iter().map(|flows| figures(link, options, load, Subject::Nobody, *flows)).collect::<io::Result<Vec<_>>>()?;
     let (mut rows, mut lines, mut ends) = (Vec::new(), Vec::new(), String::new());
     for subject in subjects {
-        let (points, end) = points(link, options, *subject, &flows, &alone);
+        let (points, end) = points(link, options, load, *subject, &flows, &alone);
         if let Some(error) = end {
             ends.push_str(&format!(" {} went no further: {error}.", subject.name()));
         }
@@ -48,15 +50,16 @@ pub fn table(link: &Link, options: &Options, subjects: &[Subject], folder: &Path
         lines.push(Line { name: subject.name().into(), points });
     }
     std::fs::create_dir_all(folder)?;
-    let title = "CPU over flows, RTP to RTP; hollow: packets were lost, or could not be sent";
+    let file = if load == Load::Plain { PLAIN } else { SECURED };
+    let title = format!("CPU over flows, {}; hollow: packets were lost, or could not be sent", load.name());
     std::fs::write(
-        folder.join(FILE),
-        svg(title, "flows, 50 packets a second each", "cores, whole system less the sender", &lines),
+        folder.join(file),
+        svg(&title, "flows, 50 packets a second each", "cores, whole system less the sender", &lines),
     )?;
     Ok(Table {
-        title: "The curve".into(),
+        title: format!("The curve, {}", load.name()),
         method: format!(
-            "![CPU over flows]({FILE})\n\nFlows of {PACE} packets a second, plain, one direction, {} s each; the machine sends, too, and so has no more to \
+            "![CPU over flows]({file})\n\nFlows of {PACE} packets a second, one direction, {} s each; the machine sends, too, and so has no more to \
              give beyond the knee. Cores: whole system, less what the sender alone costs. The knee: more than 1 packet in 1,000 lost, or the sender \
              more than 2 % behind.{ends}",
             options.seconds
@@ -70,6 +73,7 @@ pub fn table(link: &Link, options: &Options, subjects: &[Subject], folder: &Path
 fn points(
     link: &Link,
     options: &Options,
+    load: Load,
     subject: Subject,
     flows: &[usize],
     alone: &[Figures],
@@ -77,10 +81,10 @@ fn points(
     let mut points = Vec::new();
     for (flows, alone) in flows.iter().zip(alone) {
         let judged = |found: &Figures| found.lost <= 0.001 && found.sent >= 0.98;
-        let measured = figures(link, options, subject, *flows).and_then(|found| match judged(&found) {
+        let measured = figures(link, options, load, subject, *flows).and_then(|found| match judged(&found) {
             true => Ok(found),
             // Something else may have needed the machine just then.
-            false => figures(link, options, subject, *flows),
+            false => figures(link, options, load, subject, *flows),
         });
         let found = match measured {
             Ok(found) => found,
@@ -97,7 +101,7 @@ fn points(
     (points, None)
 }
 
-fn figures(link: &Link, options: &Options, subject: Subject, flows: usize) -> io::Result<Figures> {
+fn figures(link: &Link, options: &Options, load: Load, subject: Subject, flows: usize) -> io::Result<Figures> {
     let rate = flows as u64 * PACE;
-    Run { subject, load: Load::Plain, both: false, calls: flows, rate, seconds: options.seconds }.figures(link)
+    Run { subject, load, both: false, calls: flows, rate, seconds: options.seconds }.figures(link)
 }

@@ -1,11 +1,11 @@
 //! How the core wakes a worker that waits for packets.
 
+use crate::signs::Signs;
 use crate::sys::{self, Epoll};
 use ringfort_base::limits::{AF_XDP_SOCKETS_MAX, SHARED_PORTS_MAX};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Token of the bell in its worker's epoll; no socket has it.
@@ -25,13 +25,7 @@ const GATHER: Duration = Duration::from_millis(10);
 pub(crate) struct Bell {
     counter: File,
     clock: OwnedFd,
-    rung: AtomicBool,
-    /// The clock is set.
-    due: AtomicBool,
-    /// Work is in the queue that can wait for the next packet.
-    left: AtomicBool,
-    /// Flows whose packets wake nobody: the kernel carries them.
-    down: AtomicUsize,
+    signs: Signs,
 }
 
 impl Bell {
@@ -39,21 +33,19 @@ impl Bell {
         let (counter, clock) = (sys::eventfd()?, sys::timerfd()?);
         epoll.add_edge(&counter, WAKE)?;
         epoll.add_edge(&clock, WAKE)?;
-        let [rung, due, left] = [(); 3].map(|()| AtomicBool::new(false));
-        Ok(Bell { counter, clock, rung, due, left, down: AtomicUsize::new(0) })
+        Ok(Bell { counter, clock, signs: Signs::new() })
     }
 
     /// Work is in the queue.
     pub(crate) fn ring(&self) {
-        if !self.rung.swap(true, Ordering::SeqCst) {
-            // It can only fail when the counter is full, after 2^64 rings.
-            let _ = (&self.counter).write(&1u64.to_ne_bytes());
+        if self.signs.ring() {
+            self.wake();
         }
     }
 
     /// Work is in the queue that others may join: it rings soon, or is done before the next packet.
     pub(crate) fn ring_soon(&self) {
-        if !self.due.swap(true, Ordering::SeqCst) && sys::set_timer(&self.clock, GATHER).is_err() {
+        if self.signs.ring_soon() && sys::set_timer(&self.clock, GATHER).is_err() {
             self.ring();
         }
     }
@@ -61,24 +53,28 @@ impl Bell {
     /// Work is in the queue that concerns packets only: it is done before the next one, and nobody need wake for it, unless the kernel
     /// carries packets that do not come here.
     pub(crate) fn leave(&self) {
-        self.left.store(true, Ordering::SeqCst);
-        if self.down.load(Ordering::SeqCst) > 0 {
-            self.ring();
+        if self.signs.leave() {
+            self.wake();
         }
     }
 
     /// So many flows are carried by the kernel. The worker looks at the queue after it said so: what was left before waits for it.
     pub(crate) fn set_down(&self, flows: usize) {
-        self.down.store(flows, Ordering::SeqCst);
+        self.signs.set_down(flows);
     }
 
     /// Whether work is in the queue that the worker has not looked at.
     pub(crate) fn is_rung(&self) -> bool {
-        [&self.rung, &self.due, &self.left].iter().any(|sign| sign.load(Ordering::SeqCst))
+        self.signs.is_rung()
     }
 
     /// The worker looks: before it empties the queue, so that what comes later rings again.
     pub(crate) fn answer(&self) {
-        [&self.left, &self.due, &self.rung].iter().for_each(|sign| sign.store(false, Ordering::SeqCst));
+        self.signs.answer();
+    }
+
+    fn wake(&self) {
+        // It can only fail when the counter is full, after 2^64 rings.
+        let _ = (&self.counter).write(&1u64.to_ne_bytes());
     }
 }

@@ -49,6 +49,7 @@ mod protection;
 mod rings;
 mod routes;
 mod shared;
+mod signs;
 mod steering;
 mod sys;
 pub mod voice;

@@ -159,6 +159,25 @@ fn events_become_info_and_info_becomes_events() {
     assert!(!desk.relayed.iter().any(|command| matches!(command, RelayCommand::Digit { port, .. } if *port == callee)));
 }
 
+/// A browser has events at the clock of its codec only.
+#[test]
+fn info_becomes_events_at_the_clock_of_opus() {
+    let mut desk = Desk::new(&config("dtmf = \"info\""));
+    let (_, answered) = call(&mut desk, &[(111, OPUS), (110, "telephone-event/48000")], &[(8, PCMA)]);
+    assert_eq!(formats(&answered), ["111 opus/48000/2", "110 telephone-event/48000"]);
+    desk.inside(PHONE, "ACK", &desk.last(PHONE), 1, "", "");
+    let [(caller, near), _] = plans(&desk);
+    assert_eq!(audio(&near).speak.as_ref().and_then(|speak| speak.how.events), Some((110, 48_000)));
+    let (ok, invite) = (desk.last(PHONE), desk.last_of(TRUNK, |m| m.is_request() && m.method() == Method::Invite));
+    let (_, mut trunk) = talk::ends(&ok, &invite);
+    trunk.send(&mut desk, "INFO", "Content-Type: application/dtmf-relay\r\n", "Signal=9\r\nDuration=160\r\n");
+    assert_eq!(trunk.status(&desk), 200);
+    assert!(desk.relayed.contains(&RelayCommand::Digit { port: caller, digit: Digit::whole('9', 160).unwrap() }));
+    let digit = Digit { end: true, ..Digit::whole('D', 200).unwrap() };
+    desk.input(Input::Relay(RelayEvent::Digit { port: caller, digit }));
+    assert_eq!(body(&desk.last(TRUNK)), "Signal=D\r\nDuration=200\r\n");
+}
+
 #[test]
 fn tones_become_events_and_events_become_tones() {
     let mut desk = Desk::new(&config("dtmf = \"in-band\""));

@@ -8,14 +8,16 @@ use crate::audio::*;
 enum Way {
     Events(u8, u32),
     InBand,
+    /// By signalling, which tells a digit when it is over, with its duration; the core carries it between its requests and the relay.
+    Info,
 }
 
-const WAYS: [Way; 3] = [Way::Events(101, 8_000), Way::Events(102, 48_000), Way::InBand];
+const WAYS: [Way; 4] = [Way::Events(101, 8_000), Way::Events(102, 48_000), Way::InBand, Way::Info];
 
 fn leg(way: Way) -> (Speaking, Hearing) {
     let events = match way {
         Way::Events(payload, clock_hz) => Some((payload, clock_hz)),
-        Way::InBand => None,
+        Way::InBand | Way::Info => None,
     };
     let codec = if way == WAYS[1] { Codec::Opus } else { Codec::Pcmu };
     (Speaking { events, ..speaking(codec, 8_000) }, Hearing { in_band: way == Way::InBand, ..hearing() })
@@ -23,6 +25,7 @@ fn leg(way: Way) -> (Speaking, Hearing) {
 
 /// A phone, the node and another phone: the node hears on one leg and speaks on the other.
 struct Call {
+    ways: [Way; 2],
     from: Line,
     to: Line,
     /// What the other phone understood.
@@ -35,6 +38,7 @@ impl Call {
     fn new(from: Way, to: Way) -> Call {
         let ((speaking, hearing), (onwards, heard)) = (leg(from), leg(to));
         Call {
+            ways: [from, to],
             from: Line::heard_by(&speaking, &hearing),
             to: Line::heard_by(&onwards, &heard),
             digits: Vec::new(),
@@ -49,7 +53,10 @@ impl Call {
             let heard = self.from.say(&quiet, 8_000, fate);
             self.passed.extend(&heard);
             while let Some(digit) = self.from.ear.poll_digit() {
-                self.to.mouth.digit(digit);
+                match self.ways[1] {
+                    Way::Info => self.digits.push(digit),
+                    _ => self.to.mouth.digit(digit),
+                }
             }
             self.to.say(&heard, 8_000, &mut at_once);
             while let Some(digit) = self.to.ear.poll_digit() {
@@ -59,7 +66,11 @@ impl Call {
     }
 
     fn press(&mut self, symbol: char, ms: u32, fate: &mut Fate<'_>) {
-        self.from.mouth.digit(Digit::whole(symbol, ms).unwrap());
+        let digit = Digit::whole(symbol, ms).unwrap();
+        match self.ways[0] {
+            Way::Info => self.to.mouth.digit(digit),
+            _ => self.from.mouth.digit(digit),
+        }
         self.run(ms as usize + 160, fate);
     }
 
@@ -72,7 +83,8 @@ impl Call {
 #[test]
 fn every_way_to_every_way() {
     for from in WAYS {
-        for to in WAYS {
+        // From one request to another one nothing is turned into anything.
+        for to in WAYS.into_iter().filter(|to| (from, *to) != (Way::Info, Way::Info)) {
             let mut call = Call::new(from, to);
             call.run(200, &mut at_once);
             let durations = [40, 80, 100, 160, 250, 333];
