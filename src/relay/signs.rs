@@ -197,7 +197,10 @@ mod tests {
 
         /// Nobody does anything any more: what is in the queue has a wake to come.
         fn nothing_is_forgotten(&self) {
-            assert!(*self.queue.lock().unwrap() == 0 || *self.wakes.lock().unwrap() > 0, "work is in the queue, and nobody looks");
+            assert!(
+                *self.queue.lock().unwrap() == 0 || *self.wakes.lock().unwrap() > 0,
+                "work is in the queue, and nobody looks"
+            );
         }
     }
 
