@@ -135,7 +135,10 @@ pub struct CallStatus {
     /// What carries both parties' audio to the node, caller first, as last reported: `kernel`, `sockets`, or empty without media.
     #[serde(default)]
     pub tier: [String; 2],
-    /// Why it is not the kernel; empty when it is.
+    /// Stable name of why it is not the kernel: `secure`, `recorded`, ...; empty when it is.
+    #[serde(default)]
+    pub tier_cause: [String; 2],
+    /// The same in words.
     #[serde(default)]
     pub tier_reason: [String; 2],
     /// Audio of caller and callee that is missing now.

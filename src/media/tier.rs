@@ -71,7 +71,15 @@ impl Tier {
         }
     }
 
-    /// Why it is not the fastest one; empty when it is.
+    /// Stable name of why it is not the fastest one: `secure`, `recorded`, ...; empty when it is.
+    pub fn cause(self) -> &'static str {
+        match self {
+            Tier::Kernel => "",
+            Tier::Sockets(obstacle) | Tier::AfXdp(obstacle) => obstacle.as_str(),
+        }
+    }
+
+    /// Why it is not the fastest one, in words; empty when it is.
     pub fn reason(self) -> &'static str {
         match self {
             Tier::Kernel => "",
@@ -90,6 +98,30 @@ impl Tier {
 }
 
 impl Obstacle {
+    /// Stable name, for metrics and programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Obstacle::Configured => "configured",
+            Obstacle::NotBuilt => "not-built",
+            Obstacle::KernelTooOld => "kernel-too-old",
+            Obstacle::NotPermitted => "not-permitted",
+            Obstacle::Refused => "refused",
+            Obstacle::Settling => "settling",
+            Obstacle::Stopped => "stopped",
+            Obstacle::Service => "service",
+            Obstacle::Recorded => "recorded",
+            Obstacle::NotSpeech => "not-speech",
+            Obstacle::Secure => "secure",
+            Obstacle::NotLatched => "not-latched",
+            Obstacle::Families => "families",
+            Obstacle::LocalPeer => "local-peer",
+            Obstacle::NoRoute => "no-route",
+            Obstacle::NoEthernet => "no-ethernet",
+            Obstacle::Unseen => "unseen",
+            Obstacle::Full => "full",
+        }
+    }
+
     /// In words, for people.
     pub fn words(self) -> &'static str {
         match self {

@@ -8,12 +8,13 @@ use ringfort_base::{CallId, Event, SourceNet};
 use ringfort_call::Input;
 use ringfort_call::admission::TRANSCODED;
 use ringfort_call::config::Snapshot;
-use ringfort_call::status::{PeerStatus, Status};
+use ringfort_call::status::{CallStatus, PeerStatus, Status};
 use ringfort_observe::Observers;
 use ringfort_observe::metrics::{Gauges, Metrics, PeerGauge};
 use ringfort_relay::Relay;
 use ringfort_sip::digest::Ha1;
 use ringfort_web::{Backend, PhoneAccount};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -124,9 +125,7 @@ impl Backend for NodeBackend {
             registrations: status.registrations.len(),
             subscriptions: status.subscriptions,
             peers,
-            flows: ["kernel", "af_xdp", "sockets"]
-                .map(|tier| (tier, status.calls.iter().flat_map(|c| &c.tier).filter(|t| *t == tier).count()))
-                .to_vec(),
+            flows: flows(&status.calls),
             media_strangers: self.relay.strangers(),
             media_lost: self.relay.handed_lost(),
             messages_in: status.totals.messages_in,
@@ -136,6 +135,16 @@ impl Backend for NodeBackend {
             events_dropped: self.observers.dropped(),
         })
     }
+}
+
+/// Directions of audio by what carries them, and why nothing faster does.
+fn flows(calls: &[CallStatus]) -> BTreeMap<(String, String), usize> {
+    let mut flows = BTreeMap::new();
+    let legs = calls.iter().flat_map(|call| call.tier.iter().zip(&call.tier_cause));
+    for (tier, cause) in legs.filter(|(tier, _)| !tier.is_empty()) {
+        *flows.entry((tier.clone(), cause.clone())).or_default() += 1;
+    }
+    flows
 }
 
 fn gauge(peer: &PeerStatus) -> PeerGauge {

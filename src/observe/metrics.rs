@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ringfort_base::limits::LABEL_VALUES_MAX;
 /// Longest value of a label.
 const LABEL_LEN_MAX: usize = 64;
+/// Reason of what nothing faster could carry.
+const NO_REASON: &str = "none";
 /// Upper bounds of the histogram of times to the answer, seconds.
 const SETUP_BUCKETS: [f64; 8] = [0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
 /// Upper bounds of the histogram of times talked, seconds.
@@ -30,6 +32,8 @@ pub struct Metrics {
 struct Inner {
     recorder: PrometheusRecorder,
     labels: Mutex<BTreeMap<&'static str, BTreeSet<String>>>,
+    /// Tiers and reasons that carried something since the start.
+    flows: Mutex<BTreeMap<[Label; 2], usize>>,
 }
 
 /// What the node looks like now.
@@ -51,8 +55,8 @@ pub struct Gauges {
     pub subscriptions: usize,
     /// The cloud and the trunks.
     pub peers: Vec<PeerGauge>,
-    /// Media flows by what carries them.
-    pub flows: Vec<(&'static str, usize)>,
+    /// Media flows by what carries them, and why nothing faster does: empty where nothing is faster.
+    pub flows: BTreeMap<(String, String), usize>,
     /// Datagrams that came to the port that browsers share, and were for none of them.
     pub media_strangers: u64,
     /// Datagrams of that port which the node itself lost.
@@ -95,7 +99,7 @@ impl Metrics {
             .set_buckets_for_metric(Matcher::Full("ringfort_call_mos".into()), &MOS_BUCKETS)?
             .build_recorder();
         describe(&recorder);
-        Ok(Metrics { inner: Arc::new(Inner { recorder, labels: Mutex::default() }) })
+        Ok(Metrics { inner: Arc::new(Inner { recorder, labels: Mutex::default(), flows: Mutex::default() }) })
     }
 
     /// Takes the gauges over and writes everything in the Prometheus text format.
@@ -112,9 +116,7 @@ impl Metrics {
             gauge!("ringfort_transcoded_calls").set(f64::from(now.transcoded));
             gauge!("ringfort_registrations").set(now.registrations as f64);
             gauge!("ringfort_subscriptions").set(now.subscriptions as f64);
-            for (tier, flows) in &now.flows {
-                gauge!("ringfort_media_flows", "tier" => *tier).set(*flows as f64);
-            }
+            self.set_flows(&now.flows);
             for mode in [Mode::Standalone, Mode::Normal, Mode::Survivable] {
                 gauge!("ringfort_mode", "mode" => mode.as_str()).set(f64::from(u8::from(mode == now.mode)));
             }
@@ -129,6 +131,20 @@ impl Metrics {
             }
             self.set_peers(&now.peers);
         });
+    }
+
+    /// A tier and reason that carry nothing any more are 0, not gone: a registry cannot forget.
+    fn set_flows(&self, flows: &BTreeMap<(String, String), usize>) {
+        let mut shown = self.inner.flows.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.values_mut().for_each(|count| *count = 0);
+        shown.entry([Label::new("tier", "kernel"), Label::new("reason", NO_REASON)]).or_default();
+        for ((tier, reason), count) in flows {
+            let reason = if reason.is_empty() { NO_REASON } else { reason };
+            *shown.entry([self.label("tier", tier), self.label("reason", reason)]).or_default() += count;
+        }
+        for (labels, count) in shown.iter() {
+            gauge!("ringfort_media_flows", labels.to_vec()).set(*count as f64);
+        }
     }
 
     /// A peer that is configured no longer becomes NaN: a registry cannot forget, and 0 would raise an alarm.
@@ -286,7 +302,7 @@ fn describe(recorder: &PrometheusRecorder) {
         ("ringfort_uptime_seconds", "Seconds since the process started"),
         ("ringfort_calls", "Calls live"),
         ("ringfort_transcoded_calls", "Calls whose audio is decoded and encoded anew"),
-        ("ringfort_media_flows", "Directions of audio by what carries them"),
+        ("ringfort_media_flows", "Directions of audio by what carries them, and why nothing faster does"),
         ("ringfort_registrations", "Bindings"),
         ("ringfort_subscriptions", "Subscriptions alive"),
         ("ringfort_banned_sources", "Sources banned now"),
@@ -331,7 +347,7 @@ mod tests {
             registrations: 7,
             subscriptions: 5,
             peers: vec![peer("cloud", false), peer("carrier", true)],
-            flows: vec![("kernel", 6), ("sockets", 2)],
+            flows: [(("kernel", ""), 6), (("sockets", "secure"), 2)].map(|((tier, why), n)| ((tier.into(), why.into()), n)).into(),
             media_strangers: 8,
             media_lost: 9,
             messages_in: 100,
@@ -352,7 +368,8 @@ mod tests {
         let text = metrics.render(&gauges());
         for line in [
             "ringfort_events_total{event=\"call-started\"} 2",
-            "ringfort_media_flows{tier=\"kernel\"} 6",
+            "ringfort_media_flows{tier=\"kernel\",reason=\"none\"} 6",
+            "ringfort_media_flows{tier=\"sockets\",reason=\"secure\"} 2",
             "ringfort_media_strangers_total 8",
             "ringfort_media_lost_total 9",
             "ringfort_calls_ended_total{cause=\"normal\",mode=\"survivable\"} 2",
@@ -387,6 +404,23 @@ mod tests {
         metrics.render(&gauges());
         let text = metrics.render(&Gauges { peers: vec![], ..gauges() });
         assert!(text.contains("ringfort_peer_up{peer=\"cloud\"} NaN"), "{text}");
+    }
+
+    #[test]
+    fn what_carries_nothing_any_more_is_zero_and_reasons_are_bounded() {
+        let metrics = Metrics::new().unwrap();
+        metrics.render(&gauges());
+        let text = metrics.render(&Gauges::default());
+        for line in
+            ["ringfort_media_flows{tier=\"kernel\",reason=\"none\"} 0", "ringfort_media_flows{tier=\"sockets\",reason=\"secure\"} 0"]
+        {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+        let flows = (0..1_000).map(|n| (("sockets".into(), format!("reason-{n}")), 1)).collect();
+        let text = metrics.render(&Gauges { flows, ..Gauges::default() });
+        let lines = text.lines().filter(|l| l.starts_with("ringfort_media_flows{"));
+        assert!(lines.count() <= LABEL_VALUES_MAX + 2);
+        assert!(text.contains("reason=\"other\""));
     }
 
     #[test]

@@ -152,7 +152,9 @@ pub struct CallView {
     pub quality: [QualityView; 2],
     /// What carries the audio of caller and callee: `kernel`, `sockets`; empty without media.
     pub tier: [String; 2],
-    /// Why it is not the kernel; empty when it is.
+    /// Stable name of why it is not the kernel: `secure`, `recorded`, ...; empty when it is.
+    pub tier_cause: [String; 2],
+    /// The same in words.
     pub tier_reason: [String; 2],
     /// Audio of caller and callee that is missing now; null: it is heard, or nobody waits for it.
     pub missing: [Option<MissingView>; 2],

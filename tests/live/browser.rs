@@ -66,6 +66,9 @@ fn an_administrator_sees_the_node() -> Outcome<()> {
         browser.dial("ada", "*43")?;
         browser.await_call("ada", "connected", seconds(5))?;
         browser.await_text("admin", "*43", seconds(5))?;
+        // As text, for whoever has no pointer, and counted.
+        browser.await_text("admin", "by sockets: the node itself hears or speaks", seconds(10))?;
+        node.await_metric("ringfort_media_flows{tier=\"sockets\",reason=\"service\"}", 1.0, seconds(10))?;
         browser.screenshot("admin", "status")?;
         browser.click("ada", "hangup")
     })

@@ -185,7 +185,7 @@ fn a_secured_call_past_the_sockets() -> Outcome<()> {
         ensure!(echoes(300)? == 0, "packets were lost");
         // The relay tells the core of it now and then.
         let frames = |node: &Node| {
-            let flows = "ringfort_media_flows{tier=\"af_xdp\"}";
+            let flows = "ringfort_media_flows{tier=\"af_xdp\",reason=\"service\"}";
             at(&network.node, || node.await_metric(flows, 1.0, seconds(10)))
         };
         if let Err(failure) = frames(&node) {

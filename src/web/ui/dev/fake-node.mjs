@@ -142,7 +142,7 @@ function makeRegistrations(mode) {
 }
 
 function makeCalls() {
-  const call = { route: "internal", state: "connected", packets: [0, 0], tier: ["kernel", "sockets"], tier_reason: ["", "SRTP begins or ends here"] };
+  const call = { route: "internal", state: "connected", packets: [0, 0], tier: ["kernel", "sockets"], tier_cause: ["", "secure"], tier_reason: ["", "SRTP begins or ends here"] };
   return [
     {
       ...call,

@@ -80,6 +80,7 @@ export interface LiveCall {
   quality: [Quality, Quality];
   /** What carries each leg's audio, and why it is not the kernel. */
   tier: [string, string];
+  tier_cause: [string, string];
   tier_reason: [string, string];
   missing: [MissingAudio | null, MissingAudio | null];
   /** How its recording stands, in words; empty: it is not to be recorded. */

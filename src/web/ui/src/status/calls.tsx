@@ -92,15 +92,10 @@ function Legs({ call }: { call: LiveCall }) {
   );
 }
 
-/** What carries a party's audio; why it is not the kernel is told to whoever points at it. */
+/** What carries a party's audio, and why it is not the kernel. */
 function Tier({ name, reason }: { name: string | undefined; reason: string | undefined }) {
   if (!name) return null;
-  return (
-    <span class="figures" title={reason || t("calls.tier.fastest")}>
-      {" "}
-      {name}
-    </span>
-  );
+  return <span class="second-line">{reason ? t("calls.tier", { name, reason }) : t("calls.tier.fastest", { name })}</span>;
 }
 
 /** What a party's audio is worth; the figures behind it are told to whoever points at it. */
