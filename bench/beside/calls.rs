@@ -259,7 +259,7 @@ impl Call {
             match output {
                 LegOutput::Send { to, datagram } => relay.command(RelayCommand::Send { port: self.caller.port(), to, datagram }),
                 LegOutput::PlanChanged => self.plan(relay),
-                LegOutput::Ready { .. } | LegOutput::Failed { .. } => {}
+                LegOutput::Ready { .. } | LegOutput::Step(_) | LegOutput::Failed { .. } => {}
             }
         }
     }

@@ -85,7 +85,7 @@ impl Party {
                     self.how = how;
                 }
                 LegOutput::Failed { cause } => return Err(Error::other(format!("a handshake failed: {}", cause.as_str()))),
-                LegOutput::PlanChanged => {}
+                LegOutput::PlanChanged | LegOutput::Step(_) => {}
             }
         }
         Ok(())

@@ -5,6 +5,7 @@
 use crate::ids::CallId;
 use crate::net::{SourceNet, Transport};
 use crate::pii::Pii;
+use crate::step::{Party, Step};
 use crate::time::Wall;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -247,6 +248,15 @@ pub enum Event {
         /// Target that answered.
         target: String,
     },
+    /// A step of a call that its timeline shows.
+    CallStep {
+        /// The call.
+        call: CallId,
+        /// Whose step.
+        leg: Party,
+        /// What happened.
+        step: Step,
+    },
     /// A leg's media path stands: latched, or ICE and DTLS done.
     MediaReady {
         /// The call.
@@ -361,6 +371,7 @@ impl Event {
             Event::CallRouted { .. } => "call-routed",
             Event::CallRerouted { .. } => "call-rerouted",
             Event::CallAnswered { .. } => "call-answered",
+            Event::CallStep { .. } => "call-step",
             Event::MediaReady { .. } => "media-ready",
             Event::MediaFailed { .. } => "media-failed",
             Event::AudioMissing { .. } => "audio-missing",
@@ -374,6 +385,28 @@ impl Event {
             Event::LimitReached { .. } => "limit-reached",
             Event::Impaired { .. } => "impaired",
         }
+    }
+
+    /// The call that it belongs to.
+    pub fn call(&self) -> Option<CallId> {
+        match self {
+            Event::CallStarted { call, .. }
+            | Event::CallRouted { call, .. }
+            | Event::CallRerouted { call, .. }
+            | Event::CallAnswered { call, .. }
+            | Event::CallStep { call, .. }
+            | Event::MediaReady { call, .. }
+            | Event::MediaFailed { call, .. }
+            | Event::AudioMissing { call, .. }
+            | Event::Recording { call, .. } => Some(*call),
+            Event::CallEnded(record) => Some(record.call),
+            _ => None,
+        }
+    }
+
+    /// A sample of quality: only timelines want it.
+    pub fn is_sample(&self) -> bool {
+        matches!(self, Event::CallStep { step: Step::Quality(_), .. })
     }
 
     /// How loudly it is told.
@@ -391,7 +424,7 @@ impl Event {
             | Event::Overload { .. }
             | Event::LimitReached { .. } => Severity::Warning,
             Event::Recording { state, .. } if matches!(state.as_str(), "lost" | "failed" | "silent") => Severity::Warning,
-            Event::MessageRejected { .. } | Event::CallRouted { .. } => Severity::Debug,
+            Event::MessageRejected { .. } | Event::CallRouted { .. } | Event::CallStep { .. } => Severity::Debug,
             _ => Severity::Info,
         }
     }

@@ -8,6 +8,7 @@ pub mod ids;
 pub mod limits;
 pub mod net;
 pub mod pii;
+pub mod step;
 pub mod time;
 
 pub use entropy::Entropy;
@@ -15,4 +16,5 @@ pub use event::Event;
 pub use ids::{CallId, FlowId, LegId, PortId};
 pub use net::{Hop, SourceNet, Transport};
 pub use pii::Pii;
+pub use step::{Party, Step};
 pub use time::{Now, Time, Wall};

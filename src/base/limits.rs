@@ -265,8 +265,16 @@ pub const PAGE_MAX: usize = 1_000;
 pub const SESSIONS_PER_USER_MAX: usize = 16;
 /// Entries of each table of the sign-in throttle; the one that failed last the longest ago makes room.
 pub const THROTTLE_ENTRIES_MAX: usize = 4_096;
-/// Events kept in memory for whoever asks later.
-pub const RECENT_EVENTS_MAX: usize = 2_000;
+/// Steps of all calls' timelines kept in memory; the calls that ended first make room. A step takes some 100 octets.
+pub const TIMELINE_STEPS_MAX: usize = 200_000;
+/// Steps of one call's timeline, samples of quality not counted; further ones are counted only, but for the end.
+pub const TIMELINE_CALL_STEPS_MAX: usize = 200;
+/// Samples of quality of one call's timeline, both parties together; beyond it every other one of the older half goes.
+pub const TIMELINE_SAMPLES_MAX: usize = 240;
+/// Steps of its transport that one leg tells: what a peer can repeat at will is bounded where it arises.
+pub const LEG_STEPS_MAX: u8 = 40;
+/// Streams of RTP of one port that the relay tells the core; a peer can change its SSRC with each packet.
+pub const STREAMS_TOLD_MAX: u8 = 20;
 /// Values that one label of a metric may have; further ones count as `other`.
 pub const LABEL_VALUES_MAX: usize = 64;
 /// SSRCs remembered as given up. A stream that came back after its entry was replaced would begin at roll-over 0 again and

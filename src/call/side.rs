@@ -1,6 +1,16 @@
 //! The two sides of a call, which its timers name too.
 
+use ringfort_base::Party;
 use serde::{Deserialize, Serialize};
+
+impl From<Side> for Party {
+    fn from(side: Side) -> Party {
+        match side {
+            Side::Caller => Party::Caller,
+            Side::Callee => Party::Callee,
+        }
+    }
+}
 
 /// Which leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

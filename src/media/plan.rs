@@ -370,6 +370,14 @@ pub enum RelayEvent {
         /// The source.
         source: SocketAddr,
     },
+    /// RTP came from another synchronisation source than before, or for the first time; video is not meant. Told so often for a port and no
+    /// more, and not while the core is behind.
+    Stream {
+        /// The port.
+        port: PortId,
+        /// The source.
+        ssrc: u32,
+    },
     /// A digit was heard on a port.
     Digit {
         /// The port.
@@ -412,6 +420,7 @@ impl RelayEvent {
             RelayEvent::OpenFailed { port, .. }
             | RelayEvent::Control { port, .. }
             | RelayEvent::Latched { port, .. }
+            | RelayEvent::Stream { port, .. }
             | RelayEvent::Digit { port, .. }
             | RelayEvent::PictureWanted { port }
             | RelayEvent::Said { port }
@@ -465,7 +474,9 @@ pub struct PortCounters {
     pub control_dropped: u64,
     /// RTP packets that did not come from the peer.
     pub rtp_lost: u64,
-    /// Highest interarrival jitter of the peer's audio, µs.
+    /// Interarrival jitter of the peer's audio now, µs.
+    pub jitter_us: u32,
+    /// The highest so far, µs.
     pub jitter_max_us: u32,
     /// Way to the peer and back by its last report that tells, µs.
     pub round_trip_us: Option<u32>,

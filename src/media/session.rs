@@ -19,7 +19,7 @@ use crate::sdp::{Direction, Sdp, Setup};
 use crate::security::Security;
 use crate::webrtc::{DtlsIdentity, DtlsTransport, IceCredentials};
 pub(crate) use aside::{Aside, Place};
-use ringfort_base::{Entropy, PortId, Time};
+use ringfort_base::{Entropy, PortId, Step, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt;
@@ -60,7 +60,7 @@ pub struct MediaAddress {
 }
 
 /// What a leg wants done or known. Datagrams come before the [`LegOutput::PlanChanged`] that lets media flow after them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum LegOutput {
     /// Send a datagram from this leg's port.
     Send {
@@ -76,6 +76,8 @@ pub enum LegOutput {
         /// `rtp`, `dtls-srtp aes-cm-128-80`, ...
         how: String,
     },
+    /// The transport came a step further, for the call's timeline.
+    Step(Step),
     /// The media path cannot be used; the leg does nothing more until a new offer and answer.
     Failed {
         /// Why.

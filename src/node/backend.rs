@@ -3,16 +3,18 @@
 use crate::configuration::{Source, needs_restart};
 use crate::core::CoreHandle;
 use crate::entropy::SystemEntropy;
+use crate::timeline;
 use arc_swap::ArcSwap;
 use ringfort_base::{CallId, Event, SourceNet};
 use ringfort_call::Input;
 use ringfort_call::admission::TRANSCODED;
 use ringfort_call::config::Snapshot;
 use ringfort_call::status::{CallStatus, PeerStatus, Status};
-use ringfort_observe::Observers;
 use ringfort_observe::metrics::{Gauges, Metrics, PeerGauge};
+use ringfort_observe::{Observers, Timelines};
 use ringfort_relay::Relay;
 use ringfort_sip::digest::Ha1;
+use ringfort_web::model::TimelineView;
 use ringfort_web::{Backend, PhoneAccount};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +38,8 @@ pub struct NodeBackend {
     pub relay: Arc<Relay>,
     /// Metrics.
     pub metrics: Metrics,
+    /// What happened in each call.
+    pub timelines: Timelines,
     /// Events.
     pub observers: Observers,
     /// When the process started.
@@ -73,6 +77,10 @@ impl Backend for NodeBackend {
         let snapshot = self.snapshot.load();
         let given = Ha1::new(user, &snapshot.node.domain, password);
         snapshot.accounts.get(user).is_some_and(|account| account.ha1.same_password(&given))
+    }
+
+    fn timeline(&self, call: CallId, anonymous: bool) -> Option<TimelineView> {
+        self.timelines.of_call(call).map(|line| timeline::view(call, &line, anonymous))
     }
 
     fn hang_up(&self, call: CallId) -> bool {

@@ -2,22 +2,30 @@
 //! who connects to a socket in its run folder; the file's mode says who may.
 
 use crate::configuration::Source;
+use crate::timeline;
 use ringfort_base::Wall;
 use ringfort_call::status::{CallStatus, Status};
+use ringfort_observe::Timelines;
+use ringfort_web::convert::call_id;
+use ringfort_web::model::TimelineView;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 
 /// Readers at once; others wait.
 const READERS_MAX: usize = 4;
+/// Longest question, octets.
+const QUESTION_MAX: u64 = 256;
 /// How long the node and its reader wait for each other.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -33,6 +41,19 @@ pub struct Options {
     /// Everything that is known of each call, as JSON
     #[arg(long)]
     json: bool,
+    /// What happened in this one call, step by step; also of a call that ended not long ago
+    #[arg(long, value_name = "CALL")]
+    timeline: Option<String>,
+    /// The timeline with numbers, names and addresses masked, to be passed on
+    #[arg(long, requires = "timeline")]
+    anonymous: bool,
+}
+
+/// What is asked; nothing: all calls.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Question {
+    timeline: Option<String>,
+    anonymous: bool,
 }
 
 /// What the node tells.
@@ -46,11 +67,11 @@ fn place(run_dir: &Path) -> PathBuf {
     run_dir.join("status.sock")
 }
 
-/// Tells the status from now on.
+/// Tells the status, and what happened in calls, from now on.
 ///
 /// # Errors
 /// The socket cannot be made; the node runs all the same.
-pub fn serve(run_dir: &Path, status: impl Fn() -> Arc<Status> + Send + Sync + 'static) -> io::Result<()> {
+pub fn serve(run_dir: &Path, status: impl Fn() -> Arc<Status> + Send + Sync + 'static, timelines: Timelines) -> io::Result<()> {
     let path = place(run_dir);
     // That of a process that is gone: the ports of one that lives would have ended this one before.
     match std::fs::remove_file(&path) {
@@ -67,17 +88,32 @@ pub fn serve(run_dir: &Path, status: impl Fn() -> Arc<Status> + Send + Sync + 's
                 tokio::time::sleep(PATIENCE).await;
                 continue;
             };
-            let status = status.clone();
+            let (status, timelines) = (status.clone(), timelines.clone());
             tokio::spawn(async move {
-                let told = Told { now: crate::clock::wall(), status: status().as_ref().clone() };
-                let json = serde_json::to_vec(&told).unwrap_or_default();
-                // Whoever stops reading hears no more.
-                let _ = tokio::time::timeout(PATIENCE, reader.write_all(&json)).await;
+                let mut asked = Vec::new();
+                let mut question = (&mut reader).take(QUESTION_MAX);
+                // Whoever does not come to the point, or stops reading, hears no more.
+                if let Ok(Ok(_)) = tokio::time::timeout(PATIENCE, question.read_to_end(&mut asked)).await {
+                    let json = answer(&asked, &*status, &timelines);
+                    let _ = tokio::time::timeout(PATIENCE, reader.write_all(&json)).await;
+                }
                 drop(place);
             });
         }
     });
     Ok(())
+}
+
+fn answer(asked: &[u8], status: &impl Fn() -> Arc<Status>, timelines: &Timelines) -> Vec<u8> {
+    let question: Question = serde_json::from_slice(asked).unwrap_or_default();
+    let json = match question.timeline {
+        Some(call) => serde_json::to_vec(&call_id(&call).and_then(|call| {
+            let line = timelines.of_call(call)?;
+            Some(timeline::view(call, &line, question.anonymous))
+        })),
+        None => serde_json::to_vec(&Told { now: crate::clock::wall(), status: status().as_ref().clone() }),
+    };
+    json.unwrap_or_default()
 }
 
 /// Prints the calls of the node that runs.
@@ -90,18 +126,30 @@ pub fn run(options: Options) -> Result<(), String> {
         None => Source::new(options.config, None, None).check().map_err(|error| error.to_string())?.node.run_dir.clone(),
     };
     let path = place(&run_dir);
-    let told =
-        ask(&path).map_err(|error| format!("{}: {error}; does the node run, and is this its user or root?", path.display()))?;
-    match options.json {
-        true => println!("{}", serde_json::to_string_pretty(&told.status.calls).map_err(|error| error.to_string())?),
-        false => print!("{}", text(&told)),
+    let silent = |error| format!("{}: {error}; does the node run, and is this its user or root?", path.display());
+    if let Some(call) = options.timeline {
+        let question = Question { timeline: Some(call.clone()), anonymous: options.anonymous };
+        let line: Option<TimelineView> = ask(&path, &question).map_err(silent)?;
+        let line = line.ok_or_else(|| format!("{call}: there is no such call, or it was over too long ago"))?;
+        return print(options.json, &line, || timeline::text(&line));
+    }
+    let told: Told = ask(&path, &Question::default()).map_err(silent)?;
+    print(options.json, &told.status.calls, || text(&told))
+}
+
+fn print(json: bool, what: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), String> {
+    match json {
+        true => println!("{}", serde_json::to_string_pretty(what).map_err(|error| error.to_string())?),
+        false => print!("{}", text()),
     }
     Ok(())
 }
 
-fn ask(path: &Path) -> io::Result<Told> {
+fn ask<T: DeserializeOwned>(path: &Path, question: &Question) -> io::Result<T> {
     let mut node = UnixStream::connect(path)?;
     node.set_read_timeout(Some(PATIENCE))?;
+    node.write_all(&serde_json::to_vec(question)?)?;
+    node.shutdown(Shutdown::Write)?;
     let mut json = Vec::new();
     node.read_to_end(&mut json)?;
     Ok(serde_json::from_slice(&json)?)
@@ -147,13 +195,15 @@ fn leg(call: &CallStatus, side: usize) -> String {
 }
 
 /// What came from a network may not speak to the terminal.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ringfort_base::{CallId, Event, Party, Step};
+    use ringfort_observe::Subscriber;
 
     fn told() -> Told {
         let call = serde_json::json!({
@@ -182,17 +232,31 @@ mod tests {
         assert!(!text.contains('\u{1b}'));
     }
 
+    async fn asked<T: DeserializeOwned + Send + 'static>(path: PathBuf, question: Question) -> T {
+        tokio::task::spawn_blocking(move || ask(&path, &question)).await.unwrap().unwrap()
+    }
+
     #[tokio::test]
     async fn the_node_is_asked_through_its_socket() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(place(dir.path()), "of a dead process").unwrap();
-        serve(dir.path(), || Arc::new(told().status)).unwrap();
+        let timelines = Timelines::new();
+        let step = Step::Codec { codec: "PCMA".into() };
+        timelines.clone().on(Wall(1_000), &Event::CallStep { call: CallId(7), leg: Party::Caller, step });
+        serve(dir.path(), || Arc::new(told().status), timelines).unwrap();
         let path = place(dir.path());
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         for _ in 0..2 * READERS_MAX {
             let path = path.clone();
-            let heard = tokio::task::spawn_blocking(move || ask(&path)).await.unwrap().unwrap();
+            let heard: Told = asked(path, Question::default()).await;
             assert_eq!(heard.status, told().status);
+        }
+        let of = |call: &str| Question { timeline: Some(call.into()), anonymous: true };
+        let line: Option<TimelineView> = asked(path.clone(), of("c7")).await;
+        assert!(timeline::text(&line.unwrap()).contains("caller  codec  codec PCMA"));
+        for call in ["c8", "7", ""] {
+            let line: Option<TimelineView> = asked(path.clone(), of(call)).await;
+            assert_eq!(line, None, "{call}");
         }
     }
 }

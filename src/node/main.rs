@@ -21,6 +21,7 @@ mod route;
 mod rule;
 mod serve;
 mod start;
+mod timeline;
 mod tls;
 
 use clap::{Parser, Subcommand};

@@ -19,7 +19,7 @@ use ringfort_call::status::Status;
 use ringfort_call::{Input, Node, NodeSetup, OwnAddresses};
 use ringfort_observe::log::{LogFormat, LogOptions, LogSubscriber};
 use ringfort_observe::metrics::Metrics;
-use ringfort_observe::{Observers, Subscriber, log};
+use ringfort_observe::{Observers, Subscriber, Timelines, log};
 use ringfort_relay::{Relay, RelayConfig};
 use ringfort_store::{FileError, StateDir};
 use ringfort_web::{Admins, Hasher, WebOptions, WebState};
@@ -119,8 +119,13 @@ impl Started {
             &own.all().map(|interface| interface.advertised).chain([Ipv4Addr::LOCALHOST.into()]).collect::<Vec<_>>(),
         )?;
         let metrics = Metrics::new().map_err(|e| StartError::Metrics(e.to_string()))?;
-        let subscribers: Vec<Box<dyn Subscriber>> =
-            vec![Box::new(LogSubscriber::default()), Box::new(metrics.clone()), Box::new(RecordWriter::open(&state))];
+        let timelines = Timelines::new();
+        let subscribers: Vec<Box<dyn Subscriber>> = vec![
+            Box::new(LogSubscriber::default()),
+            Box::new(metrics.clone()),
+            Box::new(RecordWriter::open(&state)),
+            Box::new(timelines.clone()),
+        ];
         let observers = Observers::start(subscribers)?;
         let journal_path = snapshot.node.run_dir.join("state.journal");
         let (opened, saved, damage) = journal::open(&journal_path);
@@ -174,6 +179,7 @@ impl Started {
             tls: tls.clone(),
             relay,
             metrics,
+            timelines: timelines.clone(),
             observers: observers.clone(),
             started: Instant::now(),
         });
@@ -189,7 +195,7 @@ impl Started {
         for listener in listeners.sip {
             listener.serve(signalling.clone())?;
         }
-        if let Err(error) = crate::calls::serve(&snapshot.node.run_dir, move || status.load_full()) {
+        if let Err(error) = crate::calls::serve(&snapshot.node.run_dir, move || status.load_full(), timelines) {
             let reason = format!("`ringfort calls` cannot ask: {error}");
             observers.publish(crate::clock::wall(), Event::Impaired { part: "status".into(), reason });
         }

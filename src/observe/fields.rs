@@ -4,7 +4,8 @@
 //! extension, so it is searched for what looks like an address or a number as well.
 
 use ringfort_base::event::{CallRecord, MissingAudio};
-use ringfort_base::{Event, Pii};
+use ringfort_base::step::Sample;
+use ringfort_base::{Event, Pii, Step};
 use std::fmt::Display;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -20,6 +21,8 @@ pub enum About {
     Access,
     /// A call.
     Call,
+    /// A step of a call.
+    Step,
 }
 
 impl About {
@@ -49,6 +52,7 @@ impl About {
             | Event::MediaFailed { .. }
             | Event::AudioMissing { .. }
             | Event::Recording { .. } => About::Call,
+            Event::CallStep { .. } => About::Step,
         }
     }
 }
@@ -96,6 +100,10 @@ impl Fields {
         match (About::of(event), event) {
             (About::Call, Event::CallEnded(record)) => self.record(record),
             (About::Call, _) => self.call(event),
+            (About::Step, Event::CallStep { call, leg, step }) => {
+                self.plain("call", call).plain("leg", leg.as_str()).plain("step", step.name()).step(step);
+            }
+            (About::Step, _) => {}
             (About::Access, _) => self.access(event),
             (About::Node, _) => self.node(event),
         }
@@ -169,6 +177,34 @@ impl Fields {
                 .text("reason", missing.detail.reveal()),
             _ => self,
         };
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Restored | Step::Held | Step::Resumed => self,
+            Step::Ringing { status } => self.plain("status", status),
+            Step::IceChecked { peer } | Step::IceSelected { peer } => self.pii("peer", peer),
+            Step::DtlsBegun { role, peer } => self.text("role", role).pii("peer", peer),
+            Step::DtlsDone { version, suite } => self.text("version", version).text("suite", suite),
+            Step::Latched { component, peer } => self.text("component", component).pii("peer", peer),
+            Step::FirstAudio { ssrc } | Step::SsrcChanged { ssrc } => self.plain("ssrc", format_args!("{ssrc:08x}")),
+            Step::Codec { codec } => self.text("codec", codec),
+            Step::Tier { tier, cause } => self.text("tier", tier).text("cause", cause),
+            Step::Quality(sample) => self.sample(sample),
+        };
+    }
+
+    fn sample(&mut self, sample: &Sample) -> &mut Self {
+        let Sample { packets, lost, jitter_us, round_trip_us, missed, mos } = sample;
+        self.plain("packets", packets).plain("lost", lost).plain("missed", missed);
+        self.plain("jitter_ms", format_args!("{:.1}", f64::from(*jitter_us) / 1_000.0));
+        if let Some(round_trip_us) = round_trip_us {
+            self.plain("round_trip_ms", format_args!("{:.1}", f64::from(*round_trip_us) / 1_000.0));
+        }
+        if let Some(mos) = mos {
+            self.plain("mos", format_args!("{mos:.2}"));
+        }
+        self
     }
 
     fn record(&mut self, record: &CallRecord) {

@@ -90,6 +90,8 @@ macro_rules! with_names {
             About::Access => $then!($($args)*; aor user source transport expires_s local refresh rule reason status seconds),
             About::Call => $then!($($args)*; call from to route targets answered_by leg how cause status mode duration_ms reroutes
                 packets lost jitter_ms mos missing silent_s reason recorder state),
+            About::Step => $then!($($args)*; call leg step status peer role version suite component ssrc codec tier cause packets lost
+                missed jitter_ms round_trip_ms mos),
         }
     };
 }
@@ -97,6 +99,10 @@ macro_rules! with_names {
 impl Subscriber for LogSubscriber {
     fn name(&self) -> &'static str {
         "log"
+    }
+
+    fn wants(&self) -> fn(&Event) -> bool {
+        |event| !event.is_sample()
     }
 
     fn on(&mut self, _: Wall, event: &Event) {

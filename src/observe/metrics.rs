@@ -221,6 +221,7 @@ impl Metrics {
             | Event::SourceUnbanned { .. }
             | Event::CallStarted { .. }
             | Event::CallRouted { .. }
+            | Event::CallStep { .. }
             | Event::AudioMissing { .. }
             | Event::CallRerouted { .. }
             | Event::CallAnswered { .. } => {} // Counted by name only.
@@ -250,6 +251,10 @@ impl Metrics {
 impl Subscriber for Metrics {
     fn name(&self) -> &'static str {
         "metrics"
+    }
+
+    fn wants(&self) -> fn(&Event) -> bool {
+        |event| !event.is_sample()
     }
 
     fn on(&mut self, _: Wall, event: &Event) {
@@ -347,7 +352,9 @@ mod tests {
             registrations: 7,
             subscriptions: 5,
             peers: vec![peer("cloud", false), peer("carrier", true)],
-            flows: [(("kernel", ""), 6), (("sockets", "secure"), 2)].map(|((tier, why), n)| ((tier.into(), why.into()), n)).into(),
+            flows: [(("kernel", ""), 6), (("sockets", "secure"), 2)]
+                .map(|((tier, why), n)| ((tier.into(), why.into()), n))
+                .into(),
             media_strangers: 8,
             media_lost: 9,
             messages_in: 100,
@@ -411,9 +418,10 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         metrics.render(&gauges());
         let text = metrics.render(&Gauges::default());
-        for line in
-            ["ringfort_media_flows{tier=\"kernel\",reason=\"none\"} 0", "ringfort_media_flows{tier=\"sockets\",reason=\"secure\"} 0"]
-        {
+        for line in [
+            "ringfort_media_flows{tier=\"kernel\",reason=\"none\"} 0",
+            "ringfort_media_flows{tier=\"sockets\",reason=\"secure\"} 0",
+        ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }
         let flows = (0..1_000).map(|n| (("sockets".into(), format!("reason-{n}")), 1)).collect();

@@ -1,14 +1,15 @@
 //! One event of every kind, for tests. Every text of it quotes somebody.
 
 use ringfort_base::event::{CallRecord, MissingAudio, Mode, RecordingNote};
-use ringfort_base::{CallId, Event, Pii, SourceNet, Transport, Wall};
+use ringfort_base::step::Sample;
+use ringfort_base::{CallId, Event, Party, Pii, SourceNet, Step, Transport, Wall};
 use std::net::SocketAddr;
 
 /// What no log line may hold unless personal data is revealed.
 pub const PERSONAL: [&str; 6] = ["4930123456", "101@example.com", "192.0.2.7", "2001:db8::7", "extension:102", "alice"];
 
 /// Kinds of events; a new one does not compile until `kind` knows it, and fails the test until it has a sample.
-pub const KINDS: usize = 23;
+pub const KINDS: usize = 24;
 
 /// The kind of an event as a number below [`KINDS`].
 pub fn kind(event: &Event) -> usize {
@@ -36,6 +37,7 @@ pub fn kind(event: &Event) -> usize {
         Event::SourceUnbanned { .. } => 18,
         Event::Overload { .. } => 19,
         Event::Recording { .. } => 22,
+        Event::CallStep { .. } => 23,
     }
 }
 
@@ -86,11 +88,33 @@ pub fn record() -> CallRecord {
     }
 }
 
+/// One step of every kind.
+pub fn every_step() -> Vec<Step> {
+    let peer = source;
+    vec![
+        Step::Restored,
+        Step::Ringing { status: 180 },
+        Step::IceChecked { peer: peer() },
+        Step::IceSelected { peer: peer() },
+        Step::DtlsBegun { role: "server".into(), peer: peer() },
+        Step::DtlsDone { version: "1.3".into(), suite: "aes-gcm-256".into() },
+        Step::Latched { component: "rtp".into(), peer: peer() },
+        Step::FirstAudio { ssrc: 0x1234 },
+        Step::SsrcChanged { ssrc: 0x5678 },
+        Step::Codec { codec: quoting() },
+        Step::Held,
+        Step::Resumed,
+        Step::Tier { tier: "sockets".into(), cause: "secure".into() },
+        Step::Quality(Sample { packets: 500, lost: 3, jitter_us: 2_500, round_trip_us: Some(40_000), missed: 1, mos: Some(4.2) }),
+    ]
+}
+
 /// One event of every kind.
 pub fn every_event() -> Vec<Event> {
     let call = CallId(31);
     let reason = quoting();
-    vec![
+    let steps = every_step().into_iter().map(|step| Event::CallStep { call, leg: Party::Caller, step });
+    let mut events: Vec<Event> = vec![
         Event::Started { version: "0.1.0".into(), calls_restored: 2, bindings_restored: 3 },
         Event::Reloaded { refused: Some(quoting()) },
         Event::ModeChanged { from: Mode::Normal, to: Mode::Survivable, reason: quoting() },
@@ -125,12 +149,16 @@ pub fn every_event() -> Vec<Event> {
         Event::SourceBanned { source: net(), reason: "scanner".into(), seconds: 60 },
         Event::SourceUnbanned { source: net(), reason: "operator".into() },
         Event::Overload { stage: "busy".into(), queued: 3_000, lag_ms: 120 },
-    ]
+    ];
+    // Before the call ends.
+    events.splice(7..7, steps);
+    events
 }
 
 #[test]
 fn every_kind_has_a_sample() {
     let mut kinds: Vec<usize> = every_event().iter().map(kind).collect();
     kinds.sort_unstable();
+    kinds.dedup();
     assert_eq!(kinds, (0..KINDS).collect::<Vec<_>>());
 }

@@ -6,7 +6,7 @@ use crate::path::Slot;
 use crate::plausible::is_plausible;
 use crate::protection::Protection;
 use crate::voice::Voice;
-use ringfort_base::limits::CONTROL_PER_SECOND_MAX;
+use ringfort_base::limits::{CONTROL_PER_SECOND_MAX, STREAMS_TOLD_MAX};
 use ringfort_base::{PortId, Time};
 use ringfort_media::plan::{Component, Destination, DiscardReason, FlowPlan, PortCounters, PortPositions, Receive, Transmit};
 use ringfort_media::quality::making::{Heard, MADE_MAX, Reporter};
@@ -71,6 +71,9 @@ pub(crate) struct Flow {
     pub(crate) counters: PortCounters,
     reception: Reception,
     round_trip: RoundTrip,
+    /// The stream that the core was told of last, and how many it was told of.
+    stream: Option<u32>,
+    streams: u8,
     /// Makes reports to this port's peer; `None`: none are made.
     pub(crate) reporter: Option<Box<Reporter>>,
     has_rtcp_socket: bool,
@@ -118,6 +121,8 @@ impl Flow {
             counters: PortCounters::default(),
             reception: Reception::default(),
             round_trip: RoundTrip::default(),
+            stream: None,
+            streams: 0,
             reporter: None,
             has_rtcp_socket,
             active: None,
@@ -134,6 +139,7 @@ impl Flow {
         let round_trip = self.round_trip.last().map(|trip| u32::try_from(trip.as_micros()).unwrap_or(u32::MAX));
         PortCounters {
             rtp_lost: self.reception.lost(),
+            jitter_us: self.reception.jitter_us(),
             jitter_max_us: self.reception.jitter_max_us(),
             round_trip_us: round_trip,
             peer_lost: self.round_trip.peer_lost(),
@@ -163,6 +169,16 @@ impl Flow {
             let transmit = &active.plan.transmit;
             !transmit.muted && matches!(target(transmit, &active.latch, self.has_rtcp_socket, Media::Rtp), Target::At(..))
         })
+    }
+
+    /// The stream that comes now, if the core is to be told of it.
+    pub(crate) fn take_stream(&mut self) -> Option<u32> {
+        let source = self.reception.source();
+        if source == self.stream || self.streams >= STREAMS_TOLD_MAX {
+            return None;
+        }
+        (self.stream, self.streams) = (source, self.streams + 1);
+        source
     }
 
     /// Takes an accepted packet that the node hears itself. False: it is none.

@@ -95,6 +95,8 @@ pub struct Flows {
     due: Vec<PortId>,
     /// Ports whose peers want a picture, of which the core is to be told.
     pub(crate) wanted: Vec<PortId>,
+    /// Streams that began, and on which port.
+    began: Vec<(PortId, u32)>,
     /// What is random of the reports that the node makes; `None`: it makes none.
     dice: Option<Seeded>,
     /// The copy of the last packet, where a recorder gets one.
@@ -216,6 +218,8 @@ impl Flows {
         };
         self.note(now, arrival.slot);
         if media == Media::Rtp {
+            let began = self.flow(arrival.slot).and_then(|flow| Some((flow.port, flow.take_stream()?)));
+            self.began.extend(began);
             self.copy(now, arrival.slot, buffer.get(..accepted.len).unwrap_or_default());
         }
         let flow = self.flow(arrival.slot);
@@ -245,6 +249,11 @@ impl Flows {
             }
         }
         None
+    }
+
+    /// A stream that began, which the core is to be told of.
+    pub fn poll_stream(&mut self) -> Option<(PortId, u32)> {
+        self.began.pop()
     }
 
     /// From the port that accepted a packet to the port that sends it, and out there.

@@ -298,6 +298,9 @@ impl Worker {
         if self.now >= self.next_reports {
             self.send_reports();
         }
+        while let Some((port, ssrc)) = self.flows.poll_stream() {
+            self.parts.outbox.offer(RelayEvent::Stream { port, ssrc });
+        }
         while let Some((port, positions)) = self.flows.poll_positions() {
             self.parts.outbox.tell(RelayEvent::Positions { port, positions: Box::new(positions) });
         }

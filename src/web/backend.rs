@@ -1,5 +1,6 @@
 //! What the web needs of the node. The node implements it over its core thread and its configuration snapshot.
 
+use crate::model::TimelineView;
 use ringfort_base::{CallId, SourceNet};
 use ringfort_call::status::Status;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,8 @@ pub trait Backend: Send + Sync + 'static {
     fn phone_account(&self, user: &str) -> Option<PhoneAccount>;
     /// Whether `password` is the password of the account `user`. Unknown users yield `false`.
     fn verify_user_password(&self, user: &str, password: &str) -> bool;
+    /// What happened in a call, with personal data masked or not. `None`: it is not known, or was over too long ago.
+    fn timeline(&self, call: CallId, anonymous: bool) -> Option<TimelineView>;
     /// Ends a call. `false` when there is no such call.
     fn hang_up(&self, call: CallId) -> bool;
     /// Lifts a ban. `false` when that source is not banned.

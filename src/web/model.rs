@@ -5,6 +5,7 @@
 //! 53 bits only. The conversions are in `convert.rs`.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 pub use ringfort_base::limits::STATUS_LIST_MAX;
@@ -238,6 +239,32 @@ pub struct RecordingView {
     pub ended: u64,
     /// Named cause: `call-ended`, `no-answer`, `released-by-recorder`, `incompatible`, ...
     pub cause: String,
+}
+
+/// What happened in one call, on one axis.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TimelineView {
+    /// Identifier: `c1f`.
+    pub call: String,
+    /// The call is over.
+    pub ended: bool,
+    /// Steps that found no room.
+    pub left_out: u64,
+    /// Oldest first.
+    pub steps: Vec<StepView>,
+}
+
+/// A step of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StepView {
+    /// When, milliseconds since 1970.
+    pub at: u64,
+    /// `caller` or `callee`; empty: the call as a whole.
+    pub party: String,
+    /// Stable name: `call-started`, `ice-checked`, `dtls-done`, `first-audio`, `quality`, `call-ended`, ...
+    pub what: String,
+    /// What is known of it, by stable names: `cause`, `codec`, `peer`, ...
+    pub details: BTreeMap<String, String>,
 }
 
 /// Counters since the process started.

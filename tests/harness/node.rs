@@ -215,8 +215,13 @@ impl Launch {
 impl Node {
     /// What `ringfort calls` prints beside this node.
     pub fn calls(&self) -> Outcome<String> {
-        let output =
-            Command::new(ringfort()?).arg("calls").arg("--run-dir").arg(&self.run).output().during("running ringfort calls")?;
+        self.calls_with(&[])
+    }
+
+    /// The same with further arguments.
+    pub fn calls_with(&self, more: &[&str]) -> Outcome<String> {
+        let mut command = Command::new(ringfort()?);
+        let output = command.arg("calls").arg("--run-dir").arg(&self.run).args(more).output().during("running ringfort calls")?;
         match output.status.success() {
             true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
             false => Err(Failure::new(String::from_utf8_lossy(&output.stderr))),

@@ -218,6 +218,52 @@ fn a_callee_may_refuse() -> Outcome<()> {
     })
 }
 
+/// Live by what happens, and when it is over from those that ended; without names for whoever it is passed on to.
+#[test]
+fn a_call_opens_to_its_timeline() -> Outcome<()> {
+    play("browser-timeline", |scene| {
+        let node = node(scene)?;
+        let admin = node.admin()?;
+        let mut browser = Browser::start(scene)?;
+        browser.open_page("admin", &node.page(), "admin", ADMIN_PASSWORD)?;
+        browser.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
+        browser.dial("ada", "*43")?;
+        browser.await_tone("ada", 440.0, seconds(20))?;
+        let status = admin.json("/api/v1/status")?;
+        let call = status["calls"][0]["call"].as_str().during("a call is live")?.to_string();
+        let button = format!("timeline-{call}");
+        browser.await_visible("admin", &button, seconds(20))?;
+        browser.click("admin", &button)?;
+        let happened = ["call-started", "call-routed", "call-answered", "codec", "ice-checked", "ice-selected", "dtls-begun"];
+        for step in happened.into_iter().chain(["dtls-done", "media-ready", "first-audio", "tier", "quality"]) {
+            browser.await_visible("admin", &format!("step-{step}"), seconds(30))?;
+        }
+        let focused = "document.activeElement.contains(document.querySelector('[data-testid=timeline]'))";
+        ensure!(browser.evaluate("admin", focused)? == true, "the timeline has the focus when it opens");
+        browser.screenshot("admin", "timeline")?;
+        browser.click("ada", "hangup")?;
+        browser.await_visible("admin", "step-call-ended", seconds(30))?;
+        browser.click("admin", "timeline-close")?;
+        browser.await_visible("admin", &button, seconds(20))?;
+        browser.click("admin", &button)?;
+        browser.await_visible("admin", "step-call-ended", seconds(20))?;
+        let told = node.calls_with(&["--timeline", &call])?;
+        let done = told.lines().find(|line| line.contains("dtls-done")).unwrap_or_default();
+        ensure!(done.contains("suite aes-") && (done.contains("version 1.2") || done.contains("version 1.3")), "{told}");
+        println!("{}", done.trim());
+        let end = told.lines().last().unwrap_or_default();
+        ensure!(end.contains("call-ended") && end.contains("cause normal"), "{told}");
+        ensure!(told.contains("peer 127.0.0.1:"), "whoever may see it sees addresses: {told}");
+        for masked in [
+            node.calls_with(&["--timeline", &call, "--anonymous", "--json"])?,
+            admin.json(&format!("/api/v1/calls/{call}/timeline?anonymous=true"))?.to_string(),
+        ] {
+            ensure!(masked.contains("dtls-done") && !masked.contains("127.0.0.1"), "{masked}");
+        }
+        Ok(())
+    })
+}
+
 #[test]
 fn a_wrong_password_opens_nothing() -> Outcome<()> {
     play("browser-wrong-password", |scene| {

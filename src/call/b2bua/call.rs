@@ -13,6 +13,7 @@ use super::relayed::Relayed;
 use super::replace::Replaced;
 use super::service::Attendance;
 use super::session_timer::Session;
+use super::timeline::Told;
 use super::transfer::Transfer;
 use crate::admission::Place;
 use crate::config::Snapshot;
@@ -229,6 +230,9 @@ pub struct Media {
     pub(crate) session: LegSession,
     /// As last reported by the relay.
     pub(crate) counters: PortCounters,
+    /// What the timeline was told last. Another process tells it anew.
+    #[serde(skip)]
+    pub(crate) told: Told,
     /// Whether the peer's audio is missing, and why.
     #[serde(default)]
     pub(crate) watch: Watch,

@@ -2,7 +2,7 @@
 
 use super::call::{Call, Media, Phase, Side};
 use super::ending::Cause;
-use super::{Env, Tables, service};
+use super::{Env, Tables, service, timeline};
 use crate::wake::Wake;
 use ringfort_base::{CallId, Event, Hop, PortId, Time, limits};
 use ringfort_media::MediaCause;
@@ -60,6 +60,7 @@ pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, kind: L
         port,
         session,
         counters: PortCounters::default(),
+        told: Default::default(),
         watch: Default::default(),
         positions: None,
         elsewhere: 0,
@@ -279,6 +280,8 @@ impl Call {
     }
 
     fn pump_seat(&mut self, env: &mut Env<'_>, tables: &mut Tables, seat: Seat) {
+        let steps = self.media_at(seat).map(Media::agreed_steps).unwrap_or_default();
+        steps.into_iter().for_each(|step| self.tell_step(env, seat.side(), step));
         while let Some(output) = self.media_at(seat).and_then(|m| m.session.poll_output()) {
             if self.phase == Phase::Ending {
                 continue;
@@ -303,6 +306,7 @@ impl Call {
                     }
                     env.cx.event(Event::MediaReady { call: self.id, leg: leg(), how });
                 }
+                LegOutput::Step(step) => self.tell_step(env, seat.side(), step),
                 LegOutput::Failed { cause } => {
                     let name = cause.as_str();
                     env.cx.event(Event::MediaFailed { call: self.id, leg: leg(), cause: name.into() });
@@ -355,7 +359,12 @@ impl Call {
             RelayEvent::Control { from, datagram, .. } => media.session.handle_datagram(now, from, &datagram),
             RelayEvent::Latched { component, source, .. } => {
                 media.session.latched(component, source);
+                self.tell_step(env, seat.side(), timeline::latched(component, source));
                 self.write_down(env);
+            }
+            RelayEvent::Stream { ssrc, .. } => {
+                let step = media.stream_step(ssrc);
+                return self.tell_step(env, seat.side(), step);
             }
             RelayEvent::Positions { positions, .. } => {
                 media.positions = Some(positions);
@@ -372,6 +381,7 @@ impl Call {
                 media.counters = *counters;
                 media.closed |= last;
                 self.watch_audio(env, port);
+                self.tell_measured(env, seat.side(), port);
                 return self.record_when_closed(env, tables);
             }
         }

@@ -1,7 +1,7 @@
 //! Calls: each is one value with one owner, both its dialogs and both its media sessions inside ([`call`]). Read on in the order of a
 //! call's life: [`arriving`] (an INVITE becomes a call), [`asking`] (targets, until one answers), [`standing`] (what happens inside a
 //! call), [`moving`] (parties that change), [`release`] (its end). [`telling`] says what each side learns of the other's people,
-//! [`media`] opens ports and drives sessions.
+//! [`media`] opens ports and drives sessions, [`timeline`] tells what they did.
 
 mod abilities;
 mod arriving;
@@ -21,6 +21,7 @@ mod rows;
 mod service;
 mod standing;
 mod telling;
+mod timeline;
 pub(crate) mod write;
 
 use arriving::loops;

@@ -3,7 +3,7 @@
 use super::call::{Call, Leg, Media, Phase, Side};
 use super::ending::{self, Cause};
 use super::{Calls, Env, Tables};
-use ringfort_base::{CallId, PortId};
+use ringfort_base::{CallId, PortId, Step};
 use ringfort_media::plan::RelayCommand;
 use ringfort_media::session::MediaAddress;
 
@@ -54,6 +54,7 @@ impl Call {
         match lost {
             true => self.end(env, tables, Cause::named(500, "restart")),
             false => {
+                self.tell_step(env, Side::Caller, Step::Restored);
                 self.enter_again(env, tables);
                 self.attend_again(env, tables);
                 self.replan(env);

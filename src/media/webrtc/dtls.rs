@@ -130,6 +130,14 @@ impl Association {
         self.keying.take()
     }
 
+    /// `1.2` or `1.3`, once that is agreed on.
+    pub fn version(&self) -> Option<&'static str> {
+        match self.instance.protocol_version()? {
+            dimpl::ProtocolVersion::DTLS1_3 => Some("1.3"),
+            _ => Some("1.2"),
+        }
+    }
+
     /// Whether the node is the DTLS client.
     pub fn is_client(&self) -> bool {
         self.client

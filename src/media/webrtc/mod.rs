@@ -22,7 +22,7 @@ use crate::sdp::Fingerprint;
 use crate::session::LegOutput;
 use dtls::Association;
 use ice::IceLite;
-use ringfort_base::{Time, limits};
+use ringfort_base::{Step, Time, limits};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -90,6 +90,9 @@ pub(crate) struct DtlsTransport {
     live: Option<Live>,
     #[serde(skip)]
     identity: Option<Arc<DtlsIdentity>>,
+    /// Steps that were told.
+    #[serde(skip)]
+    told: u8,
     #[serde(skip)]
     outputs: VecDeque<LegOutput>,
 }
@@ -120,6 +123,7 @@ impl DtlsTransport {
             failed: None,
             live: None,
             identity: Some(identity),
+            told: 0,
             outputs: VecDeque::new(),
         };
         transport.revive(now);
@@ -278,8 +282,11 @@ impl DtlsTransport {
     }
 
     fn handle_stun(&mut self, now: Time, from: SocketAddr, datagram: &[u8]) {
-        if let Some(ice) = self.live.as_mut().and_then(|live| live.ice.as_mut()) {
-            ice.handle(now, from, datagram);
+        let Some(ice) = self.live.as_mut().and_then(|live| live.ice.as_mut()) else { return };
+        let checked = ice.last_check().is_some();
+        ice.handle(now, from, datagram);
+        if !checked && ice.last_check().is_some() {
+            self.tell(Step::IceChecked { peer: from.into() });
         }
     }
 
@@ -313,7 +320,11 @@ impl DtlsTransport {
         let (client, vouched) = (self.terms.client, live.ice.is_some());
         let opened = identity.ok_or(MediaCause::DtlsFailed).and_then(|i| Association::new(&i, now, client, vouched));
         match opened {
-            Ok(association) => live.talks.open(with, association),
+            Ok(association) => {
+                live.talks.open(with, association);
+                let role = if client { "client" } else { "server" };
+                self.tell(Step::DtlsBegun { role: role.into(), peer: with.into() });
+            }
             Err(cause) => self.fail(cause),
         }
     }
@@ -340,20 +351,36 @@ impl DtlsTransport {
 
     fn take_pair(&mut self) {
         let Some(ice) = self.live.as_mut().and_then(|live| live.ice.as_mut()) else { return };
+        let mut selected = None;
         while let Some(peer) = ice.poll_nominated() {
-            self.pair = Some(peer);
+            selected = Some(peer);
+        }
+        if let Some(peer) = selected.filter(|_| selected != self.pair) {
+            self.pair = selected;
+            self.tell(Step::IceSelected { peer: peer.into() });
+        }
+    }
+
+    /// For the timeline; what a peer can repeat is told so often and no more.
+    fn tell(&mut self, step: Step) {
+        if self.told < limits::LEG_STEPS_MAX {
+            self.told += 1;
+            self.outputs.push_back(LegOutput::Step(step));
         }
     }
 
     fn take_keys(&mut self, now: Time) -> Result<(), MediaCause> {
         let Some(live) = &mut self.live else { return Ok(()) };
         let Some((with, keys)) = live.talks.take_keys(&self.terms.fingerprints)? else { return Ok(()) };
+        let version = live.talks.version().unwrap_or_default().to_owned();
+        let suite = keys.how().trim_start_matches("dtls-srtp ").to_owned();
         self.keys = Some(keys);
         if live.ice.is_none() {
             // Media comes from where the certificate was proved (RFC 5764 3).
             self.pair = Some(with);
         }
         (live.release, live.consent) = (now + ASSOCIATION_LINGER, consent(&live.ice, now));
+        self.tell(Step::DtlsDone { version, suite });
         Ok(())
     }
 

@@ -113,6 +113,11 @@ impl Talks {
         Ok(None)
     }
 
+    /// Version of the association that is left once there are keys.
+    pub fn version(&self) -> Option<&'static str> {
+        self.list.first().and_then(|talk| talk.association.version())
+    }
+
     /// Why nobody proved to be the peer, where somebody tried.
     pub fn refused(&self) -> Option<MediaCause> {
         self.refused.or_else(|| self.list.iter().find_map(|talk| talk.association.objection()))

@@ -4,7 +4,7 @@ use super::session::blocking;
 use crate::convert::call_id;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Administrator, Params};
-use crate::model::{CallView, RecordView};
+use crate::model::{CallView, RecordView, TimelineView};
 use crate::state::WebState;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -59,6 +59,36 @@ pub async fn list(State(state): State<WebState>, _: Administrator, Params(page):
     let status = state.backend.status();
     let recent = status.recent.iter().take(PAGE_MAX).map(RecordView::from).collect();
     Json(CallList { total: status.calls.len(), calls: page.of(&status.calls), recent })
+}
+
+/// How a timeline is told.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Telling {
+    /// With numbers, names and addresses masked, to be passed on.
+    #[serde(default)]
+    pub anonymous: bool,
+}
+
+/// What happened in a call that lives, or ended not long ago: signalling, routing, ICE, DTLS, audio, quality and the named cause of its end.
+#[utoipa::path(get, path = "/calls/{id}/timeline", tag = "calls",
+    params(("id" = String, Path, description = "Identifier of the call: `c1f`"), Telling), responses(
+    (status = 200, description = "The timeline", body = TimelineView),
+    (status = 400, description = "The query is not what this request takes", body = ErrorBody),
+    (status = 401, description = "Not signed in", body = ErrorBody),
+    (status = 403, description = "Not an administrator, or the password has to be changed", body = ErrorBody),
+    (status = 404, description = "There is no such call, or it was over too long ago", body = ErrorBody)))]
+pub async fn timeline(
+    State(state): State<WebState>,
+    _: Administrator,
+    Path(id): Path<String>,
+    Params(telling): Params<Telling>,
+) -> Result<Json<TimelineView>, ApiError> {
+    let no_such_call = || ApiError::not_found("There is no such call, or it was over too long ago.");
+    let call = call_id(&id).ok_or_else(no_such_call)?;
+    let found = blocking(move || state.backend.timeline(call, telling.anonymous)).await?;
+    found.map(Json).ok_or_else(no_such_call)
 }
 
 /// Ends a call. Both parties are told by BYE, CANCEL or a final response.

@@ -19,6 +19,7 @@ use utoipa::OpenApi;
         super::system::health,
         super::system::metrics,
         super::calls::list,
+        super::calls::timeline,
         super::calls::hang_up,
         super::registrations::list,
         super::events::stream,

@@ -22,6 +22,7 @@ pub fn routes() -> Vec<(&'static str, MethodRouter<WebState>)> {
         ("/status", get(system::status)),
         ("/events", get(events::stream)),
         ("/calls", get(calls::list)),
+        ("/calls/{id}/timeline", get(calls::timeline)),
         ("/calls/{id}/hangup", post(calls::hang_up)),
         ("/registrations", get(registrations::list)),
         ("/phone", get(phone::account)),

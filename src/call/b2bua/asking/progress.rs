@@ -10,7 +10,7 @@ use crate::context::Owner;
 use crate::registration_client::retry_after;
 use crate::route::{Outcome, Target};
 use crate::wake::Wake;
-use ringfort_base::{Event, Hop, Time};
+use ringfort_base::{Event, Hop, Step, Time};
 use ringfort_media::description::Description;
 use ringfort_sip::message::{Builder, HeaderName, Message, Method};
 use ringfort_sip::transaction::TransactionId;
@@ -98,6 +98,7 @@ impl Call {
             return key.map_or((), |key| self.early_over(env, &key));
         }
         self.phase = Phase::Ringing;
+        self.tell_step(env, Side::Callee, Step::Ringing { status });
         let place = key.and_then(|key| {
             let mute = self.asking.branch(no).is_some_and(|branch| branch.mute);
             let sdp = sdp_of(response).map(<[u8]>::to_vec);

@@ -44,6 +44,7 @@ mod states;
 mod subscriptions;
 mod supervision;
 mod talk;
+mod timeline;
 mod transcoding;
 mod transfer;
 mod transfer_flows;

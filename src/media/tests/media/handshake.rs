@@ -3,7 +3,7 @@
 use crate::browser::{Browser, Faults};
 use crate::peers::{T0, text, webrtc};
 use ringfort_base::entropy::Seeded;
-use ringfort_base::{PortId, Time, limits};
+use ringfort_base::{Pii, PortId, Step, Time, limits};
 use ringfort_media::plan::{Destination, DiscardReason, FlowPlan, Latch};
 use ringfort_media::{Description, DtlsIdentity, LegOutput, LegSession, MediaCause};
 use std::net::SocketAddr;
@@ -28,6 +28,8 @@ pub struct Net {
     pub browser: Browser,
     /// Outputs of the node other than datagrams.
     pub seen: Vec<LegOutput>,
+    /// What the timeline is told.
+    pub steps: Vec<Step>,
     /// `a=fingerprint` line as the node told it.
     pub told_fingerprint: String,
     wire: Vec<(Time, Packet)>,
@@ -44,6 +46,7 @@ impl Net {
             node: webrtc(40_000),
             browser: Browser::new(seed, &[WIFI]),
             seen: Vec::new(),
+            steps: Vec::new(),
             told_fingerprint: String::new(),
             wire: Vec::new(),
             random: Seeded::new(seed),
@@ -91,6 +94,7 @@ impl Net {
         while let Some(output) = self.node.poll_output() {
             match output {
                 LegOutput::Send { to, datagram } => self.carry(to, Packet::ToBrowser { to, datagram }),
+                LegOutput::Step(step) => self.steps.push(step),
                 other => self.seen.push(other),
             }
         }
@@ -186,6 +190,42 @@ fn the_browser_calls_and_both_ends_have_the_same_keys() {
     let how = net.node.describe().to_owned();
     assert!(how.starts_with("dtls-srtp aes-"), "{how}");
     assert_eq!(net.seen, [LegOutput::PlanChanged, LegOutput::PlanChanged, LegOutput::Ready { how }]);
+}
+
+/// Each step of the way is told once, in its order, with the version and the suite.
+#[test]
+fn the_timeline_is_told_each_step() {
+    for (version, named) in [(DtlsVersion::Dtls12, "1.2"), (DtlsVersion::Dtls13, "1.3")] {
+        for (setup, role) in [("active", "server"), ("passive", "client")] {
+            let mut net = Net::new(23, 0);
+            net.browser.version = version;
+            net.browser_offers(setup);
+            net.run_until_ready();
+            let suite = net.node.describe().trim_start_matches("dtls-srtp ").to_owned();
+            let (peer, role) = (Pii::new(address(WIFI)), role.to_owned());
+            let expected = [
+                Step::IceChecked { peer: peer.clone() },
+                Step::IceSelected { peer: peer.clone() },
+                Step::DtlsBegun { role, peer },
+                Step::DtlsDone { version: named.into(), suite },
+            ];
+            assert_eq!(net.steps, expected, "{named} {setup}");
+        }
+    }
+}
+
+/// A browser that changes its pair all the time is told of so often and no more.
+#[test]
+fn what_a_peer_can_repeat_is_told_so_often() {
+    let mut net = Net::answering(24, 0);
+    net.run_until_ready();
+    for n in 0..2 * u64::from(limits::LEG_STEPS_MAX) {
+        net.browser.restart_ice(1_000 + n);
+        net.browser_offers("actpass");
+        net.run_for(Duration::from_secs(5));
+    }
+    assert_eq!(net.steps.len(), usize::from(limits::LEG_STEPS_MAX));
+    net.assert_keys_match();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Ports open, close and fail.
 
 use crate::world::*;
+use ringfort_base::limits::STREAMS_TOLD_MAX;
 use ringfort_base::{CallId, PortId};
 use ringfort_media::plan::*;
 use std::net::UdpSocket;
@@ -44,6 +45,31 @@ fn closing_frees_the_address_and_counts_a_last_time() {
     assert_eq!((counters.rtp_in, counters.rtp_in_octets), (1, 172));
     UdpSocket::bind(pa.rtp).expect("free again");
     assert_eq!(world.relay.open_ports(), 1);
+}
+
+/// A peer that changes its source with each packet is told of so often and no more.
+#[test]
+fn streams_that_begin_are_told() {
+    let world = World::new();
+    let (a, b) = (Peer::new(), Peer::new());
+    let (pa, pb) = world.call();
+    world.plan(A, &plan(B, &a));
+    world.plan(B, &plan(A, &b));
+    for (ssrc, sequence) in [(1, 1), (1, 2), (2, 3)] {
+        a.rtp.send_to(&rtp(ssrc, sequence), pa.rtp).unwrap();
+        assert_eq!(receive(&b.rtp), rtp(ssrc, sequence));
+    }
+    b.rtp.send_to(&rtp(9, 1), pb.rtp).unwrap();
+    assert_eq!([world.stream(), world.stream(), world.stream()], [(A, 1), (A, 2), (B, 9)]);
+    for n in 0..2 * u32::from(STREAMS_TOLD_MAX) {
+        a.rtp.send_to(&rtp(100 + n, 1), pa.rtp).unwrap();
+        assert_eq!(receive(&b.rtp), rtp(100 + n, 1));
+    }
+    world.relay.command(RelayCommand::Close { port: A });
+    let told = std::iter::from_fn(|| world.events.recv_timeout(PATIENCE).ok());
+    let told = told.take_while(|event| !matches!(event, RelayEvent::Counters { port: A, last: true, .. }));
+    let streams = told.filter(|event| matches!(event, RelayEvent::Stream { port: A, .. })).count();
+    assert_eq!(streams, usize::from(STREAMS_TOLD_MAX) - 2);
 }
 
 /// What was sent to a port that is gone does not reach the one that took its place.

@@ -48,11 +48,20 @@ impl World {
         self.relay.command(RelayCommand::Plan { port, plan: Box::new(plan.clone()) });
     }
 
-    /// The next event that is not a report.
+    /// The next stream that began.
+    pub fn stream(&self) -> (PortId, u32) {
+        loop {
+            if let RelayEvent::Stream { port, ssrc } = self.events.recv_timeout(PATIENCE).expect("an event") {
+                return (port, ssrc);
+            }
+        }
+    }
+
+    /// The next event that is neither a report nor a stream.
     pub fn event(&self) -> RelayEvent {
         loop {
             let event = self.events.recv_timeout(PATIENCE).expect("an event");
-            if !matches!(event, RelayEvent::Counters { last: false, .. }) {
+            if !matches!(event, RelayEvent::Counters { last: false, .. } | RelayEvent::Stream { .. }) {
                 return event;
             }
         }

@@ -5,7 +5,7 @@ use ringfort_base::CallId;
 use serde_json::{Value, json};
 
 /// Method, path, then the status for: anonymous, phone user, administrator with the one-time password, administrator.
-const TABLE: [(&str, &str, [u16; 4]); 18] = [
+const TABLE: [(&str, &str, [u16; 4]); 21] = [
     ("GET", "/api/v1/health", [200, 200, 200, 200]),
     ("GET", "/api/v1/openapi.json", [200, 200, 200, 200]),
     ("GET", "/api/v1/session", [401, 200, 200, 200]),
@@ -13,6 +13,9 @@ const TABLE: [(&str, &str, [u16; 4]); 18] = [
     ("GET", "/api/v1/events", [401, 403, 403, 200]),
     ("GET", "/api/v1/calls", [401, 403, 403, 200]),
     ("GET", "/api/v1/calls?offset=1&limit=5", [401, 403, 403, 200]),
+    ("GET", "/api/v1/calls/c1f/timeline", [401, 403, 403, 200]),
+    ("GET", "/api/v1/calls/c2/timeline", [401, 403, 403, 404]),
+    ("GET", "/api/v1/calls/c1f/timeline?anonymous=perhaps", [401, 403, 403, 400]),
     ("POST", "/api/v1/calls/c1f/hangup", [401, 403, 403, 204]),
     ("GET", "/api/v1/registrations", [401, 403, 403, 200]),
     ("GET", "/api/v1/phone", [401, 200, 403, 403]),
@@ -114,6 +117,22 @@ async fn requests_that_change_something_need_the_guard() {
     }
     assert!(site.node.hung_up.lock().unwrap().is_empty());
     assert_eq!(admin.get("/api/v1/status").await.status, 200, "reading needs none, and the session goes on");
+}
+
+#[tokio::test]
+async fn a_timeline_names_people_unless_it_is_asked_not_to() {
+    let site = Site::new();
+    let mut admin = site.admin().await;
+    for (query, from) in [("", "+4930123456"), ("?anonymous=false", "+4930123456"), ("?anonymous=true", "…56")] {
+        let reply = admin.get(&format!("/api/v1/calls/c1f/timeline{query}")).await;
+        assert_eq!((reply.status.as_u16(), &reply.body["call"]), (200, &json!("c1f")), "{query}");
+        let step = &reply.body["steps"][0];
+        assert_eq!((&step["what"], &step["party"], &step["details"]["from"]), (&json!("call-started"), &json!(""), &json!(from)));
+    }
+    for id in ["", "1f", "c2", "c1f%20"] {
+        let reply = admin.get(&format!("/api/v1/calls/{id}/timeline")).await;
+        assert_eq!(reply.status, 404, "{id}");
+    }
 }
 
 #[tokio::test]

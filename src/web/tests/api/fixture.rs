@@ -9,6 +9,7 @@ use ringfort_base::entropy::Seeded;
 use ringfort_base::event::{CallRecord, LegQuality, MissingAudio, Mode, RecordingNote};
 use ringfort_base::{CallId, Now, Pii, SourceNet, Time, Transport, Wall};
 use ringfort_call::status::{BanStatus, CallStatus, PeerStatus, RegistrationStatus, Status, Totals};
+use ringfort_web::model::{StepView, TimelineView};
 use ringfort_web::{Admins, Backend, Hasher, PhoneAccount, WebOptions, WebState, router};
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
@@ -57,6 +58,12 @@ impl Backend for FakeNode {
     }
     fn verify_user_password(&self, user: &str, password: &str) -> bool {
         self.accounts.lock().unwrap().contains(&(user, password))
+    }
+    fn timeline(&self, call: CallId, anonymous: bool) -> Option<TimelineView> {
+        let from = if anonymous { "…56" } else { "+4930123456" };
+        let details = [("from".to_owned(), from.to_owned())].into();
+        let step = StepView { at: 1_000, party: String::new(), what: "call-started".into(), details };
+        (call == CallId(0x1f)).then(|| TimelineView { call: call.to_string(), ended: false, left_out: 0, steps: vec![step] })
     }
     fn unban(&self, source: SourceNet) -> bool {
         source == banned()

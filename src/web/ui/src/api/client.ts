@@ -2,7 +2,7 @@
 
 import { observeNodeClock } from "./clock";
 import { ApiError, errorOf } from "./error";
-import type { PhoneAccount, Session, Status } from "./types";
+import type { PhoneAccount, Session, Status, Timeline } from "./types";
 
 const BASE = "/api/v1";
 const SAFE_METHODS = ["GET", "HEAD"];
@@ -14,12 +14,22 @@ export const api = {
   changePassword: (current: string, next: string) => request<void>("PUT", "/password", { current, new: next }),
   status: () => request<Status>("GET", "/status"),
   hangUp: (call: string) => request<void>("POST", `/calls/${encodeURIComponent(call)}/hangup`),
+  timeline: (call: string) => request<Timeline>("GET", timelinePath(call)),
   reload: () => request<void>("POST", "/reload"),
   phone: () => request<PhoneAccount>("GET", "/phone"),
 };
 
 /** Where the node pushes its status. */
 export const EVENTS_URL = `${BASE}/events`;
+
+function timelinePath(call: string): string {
+  return `/calls/${encodeURIComponent(call)}/timeline`;
+}
+
+/** Where a call's timeline is, with personal data masked or not. */
+export function timelineUrl(call: string, anonymous: boolean): string {
+  return `${BASE}${timelinePath(call)}?anonymous=${anonymous}`;
+}
 
 async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
   const response = await send(method, path, body);

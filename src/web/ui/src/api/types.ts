@@ -87,6 +87,24 @@ export interface LiveCall {
   recording: string;
 }
 
+/** What happened in one call, oldest first. */
+export interface Timeline {
+  call: string;
+  ended: boolean;
+  left_out: number;
+  steps: Step[];
+}
+
+/** A step of a call. */
+export interface Step {
+  at: number;
+  /** `caller`, `callee`, or empty: the call as a whole. */
+  party: string;
+  /** Stable name. */
+  what: string;
+  details: Record<string, string>;
+}
+
 /** A recording session of a call, or the try of one. */
 export interface Recording {
   recorder: string;

@@ -12,6 +12,7 @@ import { Card, Empty } from "../parts/card";
 import { DataTable, type Column } from "../parts/data-table";
 import { Clock } from "../parts/time";
 import { PartialNote } from "./partial-note";
+import { OpenTimeline, type Opened } from "./timeline";
 
 const STATES: Record<string, { text: Key; tone: Tone }> = {
   routing: { text: "call.routing", tone: "info" },
@@ -21,7 +22,13 @@ const STATES: Record<string, { text: Key; tone: Tone }> = {
   ending: { text: "call.ending", tone: "calm" },
 };
 
-export function LiveCalls({ calls, count }: { calls: LiveCall[]; count: number }) {
+interface LiveCallsProps {
+  calls: LiveCall[];
+  count: number;
+  onOpen(opened: Opened): void;
+}
+
+export function LiveCalls({ calls, count, onOpen }: LiveCallsProps) {
   const [error, setError] = useState("");
   const title = t("calls.title");
   const hangUp = (call: LiveCall) => {
@@ -38,14 +45,14 @@ export function LiveCalls({ calls, count }: { calls: LiveCall[]; count: number }
       {calls.length === 0 ? (
         <Empty text={t("calls.empty")} hint={t("calls.empty.hint")} />
       ) : (
-        <DataTable caption={title} columns={columns(hangUp)} rows={calls} rowKey={(call) => call.call} />
+        <DataTable caption={title} columns={columns(hangUp, onOpen)} rows={calls} rowKey={(call) => call.call} />
       )}
       <PartialNote shown={calls.length} all={count} />
     </Card>
   );
 }
 
-function columns(hangUp: (call: LiveCall) => void): Column<LiveCall>[] {
+function columns(hangUp: (call: LiveCall) => void, onOpen: (opened: Opened) => void): Column<LiveCall>[] {
   return [
     { label: t("calls.from"), kind: "main", cell: (call) => call.from },
     { label: t("calls.to"), kind: "main", cell: (call) => call.to },
@@ -53,6 +60,11 @@ function columns(hangUp: (call: LiveCall) => void): Column<LiveCall>[] {
     { label: t("calls.route"), cell: (call) => <Route call={call} /> },
     { label: t("calls.since"), kind: "number", cell: (call) => <Clock since={call.answered ?? call.started} /> },
     { label: t("calls.media"), kind: "wide", cell: (call) => <Legs call={call} /> },
+    {
+      label: t("timeline.open"),
+      kind: "action",
+      cell: ({ call, from, to }) => <OpenTimeline call={call} from={from} to={to} onOpen={onOpen} />,
+    },
     { label: t("calls.action"), kind: "action", cell: (call) => <HangUp call={call} onConfirm={() => hangUp(call)} /> },
   ];
 }

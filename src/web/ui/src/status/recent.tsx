@@ -8,21 +8,27 @@ import { Badge, type Tone } from "../parts/badge";
 import { Card, Empty } from "../parts/card";
 import { DataTable, type Column } from "../parts/data-table";
 import { Missing } from "./calls";
+import { OpenTimeline, type Opened } from "./timeline";
 
-export function RecentCalls({ records }: { records: CallRecord[] }) {
+interface RecentCallsProps {
+  records: CallRecord[];
+  onOpen(opened: Opened): void;
+}
+
+export function RecentCalls({ records, onOpen }: RecentCallsProps) {
   const title = t("recent.title");
   return (
     <Card title={title} testId="recent-calls">
       {records.length === 0 ? (
         <Empty text={t("recent.empty")} hint={t("recent.empty.hint")} />
       ) : (
-        <DataTable caption={title} columns={columns()} rows={records} rowKey={(record) => record.call} />
+        <DataTable caption={title} columns={columns(onOpen)} rows={records} rowKey={(record) => record.call} />
       )}
     </Card>
   );
 }
 
-function columns(): Column<CallRecord>[] {
+function columns(onOpen: (opened: Opened) => void): Column<CallRecord>[] {
   return [
     { label: t("recent.time"), kind: "wide", cell: (record) => <Time at={record.started} /> },
     { label: t("calls.from"), kind: "main", cell: (record) => record.from },
@@ -31,6 +37,11 @@ function columns(): Column<CallRecord>[] {
     { label: t("recent.duration"), kind: "number", cell: duration },
     { label: t("recent.status"), kind: "number", cell: (record) => record.status },
     { label: t("recent.cause"), cell: (record) => <Cause record={record} /> },
+    {
+      label: t("timeline.open"),
+      kind: "action",
+      cell: ({ call, from, to }) => <OpenTimeline call={call} from={from} to={to} onOpen={onOpen} />,
+    },
   ];
 }
 

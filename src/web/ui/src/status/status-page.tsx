@@ -16,6 +16,7 @@ import { CloudCard, TrunksCard } from "./peers";
 import { RecentCalls } from "./recent";
 import { RegistrationsCard } from "./registrations";
 import { ReloadNotice, useReload } from "./reload";
+import { TimelineCard, type Opened } from "./timeline";
 import { TotalsCard } from "./totals";
 
 export function StatusPage(props: PageProps) {
@@ -29,6 +30,7 @@ export function StatusPage(props: PageProps) {
 
 function Content({ status, startedAt }: Snapshot) {
   const reload = useReload();
+  const [opened, setOpened] = useState<Opened | null>(null);
   useEffect(() => {
     document.title = `${t(`mode.${status.mode}`)} · ${status.node} · ${t("app.name")}`;
   });
@@ -50,10 +52,11 @@ function Content({ status, startedAt }: Snapshot) {
       </div>
       <ReloadNotice outcome={reload.outcome} onDismiss={reload.dismiss} />
       <ModePanel status={status} />
-      <LiveCalls calls={status.calls} count={status.call_count} />
+      {opened && <TimelineCard opened={opened} onClose={() => setOpened(null)} />}
+      <LiveCalls calls={status.calls} count={status.call_count} onOpen={setOpened} />
       <Peers status={status} />
       <RegistrationsCard registrations={status.registrations} count={status.registration_count} />
-      <RecentCalls records={status.recent} />
+      <RecentCalls records={status.recent} onOpen={setOpened} />
       <TotalsCard totals={status.totals} />
     </>
   );
