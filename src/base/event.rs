@@ -347,6 +347,15 @@ pub enum Event {
         /// What was given up.
         effect: String,
     },
+    /// Something is wrong for longer than a moment, or is mended.
+    Alarm {
+        /// Stable name: `kernel`, `kernel eth0`, `af_xdp eth0`.
+        alarm: String,
+        /// It begins (true) or has ended.
+        raised: bool,
+        /// In words.
+        reason: String,
+    },
     /// Something that the node needs does not work (disk, journal, socket).
     Impaired {
         /// Part: `journal`, `records`, `relay`, `listener`, ...
@@ -383,6 +392,7 @@ impl Event {
             Event::SourceUnbanned { .. } => "source-unbanned",
             Event::Overload { .. } => "overload",
             Event::LimitReached { .. } => "limit-reached",
+            Event::Alarm { .. } => "alarm",
             Event::Impaired { .. } => "impaired",
         }
     }
@@ -412,7 +422,7 @@ impl Event {
     /// How loudly it is told.
     pub fn severity(&self) -> Severity {
         match self {
-            Event::Reloaded { refused: Some(_) } | Event::Impaired { .. } => Severity::Error,
+            Event::Reloaded { refused: Some(_) } | Event::Impaired { .. } | Event::Alarm { raised: true, .. } => Severity::Error,
             Event::ModeChanged { to: Mode::Survivable, .. } => Severity::Error,
             Event::PeerState { up: false, .. }
             | Event::MediaFailed { .. }

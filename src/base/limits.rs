@@ -265,6 +265,8 @@ pub const PAGE_MAX: usize = 1_000;
 pub const SESSIONS_PER_USER_MAX: usize = 16;
 /// Entries of each table of the sign-in throttle; the one that failed last the longest ago makes room.
 pub const THROTTLE_ENTRIES_MAX: usize = 4_096;
+/// Alarms that stand at once.
+pub const ALARMS_MAX: usize = 64;
 /// Steps of all calls' timelines kept in memory; the calls that ended first make room. A step takes some 100 octets.
 pub const TIMELINE_STEPS_MAX: usize = 200_000;
 /// Steps of one call's timeline, samples of quality not counted; further ones are counted only, but for the end.

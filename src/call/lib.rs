@@ -4,6 +4,7 @@
 //! [`b2bua`] (who calls, and the call itself), [`registrar`] and [`survive`] (who can be reached, and by whom).
 
 pub mod admission;
+pub mod alarms;
 pub mod auth;
 pub mod b2bua;
 pub mod config;

@@ -7,6 +7,7 @@ mod begin;
 mod report;
 
 use crate::ALLOW;
+use crate::alarms::{Alarm, Alarms};
 use crate::auth::Authenticator;
 use crate::b2bua::{Calls, Env, Incoming};
 use crate::config::Snapshot;
@@ -76,6 +77,8 @@ pub enum Input {
     },
     /// The driver's view of how far the core is behind.
     Load(Load),
+    /// Everything that the driver knows to be wrong now.
+    Alarms(Vec<Alarm>),
     /// The operator lifts a ban.
     Unban(SourceNet),
     /// Another configuration, for calls from now on.
@@ -95,6 +98,7 @@ pub struct Node {
     calls: Calls,
     events: Events,
     shield: Shield,
+    alarms: Alarms,
 }
 
 impl Node {
@@ -140,6 +144,7 @@ impl Node {
                 self.shield.peers_at(&mut self.cx, self.peers.addresses().map(|(_, at)| at.ip()));
             }
             Input::Load(load) => self.loaded(load),
+            Input::Alarms(alarms) => self.alarms.are(&mut self.cx, alarms),
             Input::Unban(source) => drop(self.shield.unban(&mut self.cx, source)),
             Input::Reload(snapshot) => self.reload(snapshot),
             Input::HangUp(call) => {

@@ -28,6 +28,9 @@ pub struct Status {
     pub calls: Vec<CallStatus>,
     /// Calls that ended, newest first, at most `limits::RECENT_CALLS_MAX`.
     pub recent: Vec<CallRecord>,
+    /// What is wrong for longer than a moment.
+    #[serde(default)]
+    pub alarms: Vec<AlarmStatus>,
     /// Sources banned, the ban that ends first before the others.
     #[serde(default)]
     pub bans: Vec<BanStatus>,
@@ -55,6 +58,17 @@ pub struct LimitStatus {
     pub kbit_max: u32,
     /// Calls refused since the process started.
     pub refused: u64,
+}
+
+/// Something that is wrong for longer than a moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmStatus {
+    /// Stable name: `kernel`, `kernel eth0`, `af_xdp eth0`.
+    pub name: String,
+    /// In words.
+    pub reason: String,
+    /// Since when.
+    pub since: Wall,
 }
 
 /// A source that is not listened to.

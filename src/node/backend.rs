@@ -140,6 +140,7 @@ impl Backend for NodeBackend {
             messages_out: status.totals.messages_out,
             dropped_unknown: status.totals.dropped_unknown,
             banned: status.bans.len(),
+            alarms: status.alarms.iter().map(|alarm| alarm.name.clone()).collect(),
             events_dropped: self.observers.dropped(),
         })
     }

@@ -2,6 +2,7 @@
 //!
 //! Read [`start`] first: it puts the parts together in the order in which they depend on each other.
 
+mod alarms;
 mod arrivals;
 mod backend;
 mod banner;

@@ -133,7 +133,7 @@ impl Started {
         let (core, queue) = core::queue()?;
         let relay = start_relay(&snapshot, core.clone())?;
         relay.set_sounds(&loaded.sounds);
-        without_fast_path(&relay).into_iter().for_each(|event| observers.publish(crate::clock::wall(), event));
+        crate::alarms::watch(relay.clone(), core.clone(), &runtime);
         let signalling = Signalling {
             core: core.clone(),
             flows: Arc::default(),
@@ -242,15 +242,6 @@ fn start_relay(snapshot: &Snapshot, core: CoreHandle) -> Result<Arc<Relay>, Star
     config.af_xdp.clone_from(&snapshot.media.af_xdp);
     let sink = Arc::new(move |event| core.offer(Input::Relay(event)));
     Ok(Arc::new(Relay::start(config, sink)?))
-}
-
-/// A fast path that is wanted and not there is told once: calls go on without it.
-fn without_fast_path(relay: &Relay) -> Vec<Event> {
-    let impaired = |reason| Event::Impaired { part: "relay".into(), reason };
-    let kernel = relay.without_kernel().filter(|why| !why.is_chosen());
-    let kernel = kernel.map(|why| impaired(format!("audio is carried by sockets only: {why}")));
-    let interfaces = relay.without_af_xdp().iter();
-    kernel.into_iter().chain(interfaces.map(|(name, why)| impaired(format!("{name} has no AF_XDP: {why}")))).collect()
 }
 
 impl Listeners {

@@ -36,6 +36,7 @@ impl About {
             | Event::RuleSkipped { .. }
             | Event::LimitReached { .. }
             | Event::Overload { .. }
+            | Event::Alarm { .. }
             | Event::Impaired { .. } => About::Node,
             Event::Registered { .. }
             | Event::Unregistered { .. }
@@ -127,6 +128,7 @@ impl Fields {
             Event::Overload { stage, queued, lag_ms } => {
                 self.plain("stage", stage).plain("queued", queued).plain("lag_ms", lag_ms)
             }
+            Event::Alarm { alarm, raised, reason } => self.text("alarm", alarm).plain("raised", raised).text("reason", reason),
             Event::Impaired { part, reason } => self.text("part", part).text("reason", reason),
             _ => self,
         };

@@ -86,7 +86,7 @@ macro_rules! with_names {
     ($about:expr, $then:ident!($($args:tt)*)) => {
         match $about {
             About::Node => $then!($($args)*; from to peer up reason limit effect part taken version restored profile rule stage
-                queued lag_ms),
+                queued lag_ms alarm raised),
             About::Access => $then!($($args)*; aor user source transport expires_s local refresh rule reason status seconds),
             About::Call => $then!($($args)*; call from to route targets answered_by leg how cause status mode duration_ms reroutes
                 packets lost jitter_ms mos missing silent_s reason recorder state),

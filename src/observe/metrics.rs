@@ -69,6 +69,8 @@ pub struct Gauges {
     pub dropped_unknown: u64,
     /// Sources banned now.
     pub banned: usize,
+    /// Alarms that stand, by name.
+    pub alarms: Vec<String>,
     /// `Observers::dropped`.
     pub events_dropped: Vec<(&'static str, u64)>,
 }
@@ -130,6 +132,7 @@ impl Metrics {
                 counter!("ringfort_events_dropped_total", "observer" => *observer).absolute(*dropped);
             }
             self.set_peers(&now.peers);
+            self.set_alarms(&now.alarms);
         });
     }
 
@@ -145,6 +148,14 @@ impl Metrics {
         for (labels, count) in shown.iter() {
             gauge!("ringfort_media_flows", labels.to_vec()).set(*count as f64);
         }
+    }
+
+    /// An alarm that has ended is 0.
+    fn set_alarms(&self, alarms: &[String]) {
+        let known: Vec<String> = self.labels().get("alarm").into_iter().flatten().cloned().collect();
+        known.into_iter().for_each(|name| gauge!("ringfort_alarm", "alarm" => name).set(0.0));
+        alarms.iter().for_each(|name| gauge!("ringfort_alarm", vec![self.label("alarm", name)]).set(1.0));
+        gauge!("ringfort_alarms").set(alarms.len() as f64);
     }
 
     /// A peer that is configured no longer becomes NaN: a registry cannot forget, and 0 would raise an alarm.
@@ -222,6 +233,7 @@ impl Metrics {
             | Event::CallStarted { .. }
             | Event::CallRouted { .. }
             | Event::CallStep { .. }
+            | Event::Alarm { .. }
             | Event::AudioMissing { .. }
             | Event::CallRerouted { .. }
             | Event::CallAnswered { .. } => {} // Counted by name only.
@@ -310,6 +322,8 @@ fn describe(recorder: &PrometheusRecorder) {
         ("ringfort_media_flows", "Directions of audio by what carries them, and why nothing faster does"),
         ("ringfort_registrations", "Bindings"),
         ("ringfort_subscriptions", "Subscriptions alive"),
+        ("ringfort_alarms", "Alarms that stand"),
+        ("ringfort_alarm", "1 for an alarm that stands, 0 for one that has ended"),
         ("ringfort_banned_sources", "Sources banned now"),
         ("ringfort_mode", "1 for the mode the node is in"),
         ("ringfort_peer_up", "1 when the cloud or trunk is reachable"),
@@ -429,6 +443,16 @@ mod tests {
         let lines = text.lines().filter(|l| l.starts_with("ringfort_media_flows{"));
         assert!(lines.count() <= LABEL_VALUES_MAX + 2);
         assert!(text.contains("reason=\"other\""));
+    }
+
+    #[test]
+    fn an_alarm_is_1_while_it_stands_and_0_after() {
+        let metrics = Metrics::new().unwrap();
+        assert!(metrics.render(&Gauges::default()).contains("ringfort_alarms 0"));
+        let text = metrics.render(&Gauges { alarms: vec!["kernel eth0".into()], ..Gauges::default() });
+        assert!(text.contains("ringfort_alarm{alarm=\"kernel eth0\"} 1") && text.contains("ringfort_alarms 1"), "{text}");
+        let text = metrics.render(&Gauges::default());
+        assert!(text.contains("ringfort_alarm{alarm=\"kernel eth0\"} 0") && text.contains("ringfort_alarms 0"), "{text}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 pub const PERSONAL: [&str; 6] = ["4930123456", "101@example.com", "192.0.2.7", "2001:db8::7", "extension:102", "alice"];
 
 /// Kinds of events; a new one does not compile until `kind` knows it, and fails the test until it has a sample.
-pub const KINDS: usize = 24;
+pub const KINDS: usize = 25;
 
 /// The kind of an event as a number below [`KINDS`].
 pub fn kind(event: &Event) -> usize {
@@ -38,6 +38,7 @@ pub fn kind(event: &Event) -> usize {
         Event::Overload { .. } => 19,
         Event::Recording { .. } => 22,
         Event::CallStep { .. } => 23,
+        Event::Alarm { .. } => 24,
     }
 }
 
@@ -144,6 +145,7 @@ pub fn every_event() -> Vec<Event> {
             status: Some(400),
         },
         Event::LimitReached { limit: "CALLS_MAX".into(), effect: quoting() },
+        Event::Alarm { alarm: "kernel eth0".into(), raised: true, reason: quoting() },
         Event::Impaired { part: "journal".into(), reason: quoting() },
         Event::RuleSkipped { profile: "generic".into(), rule: quoting() },
         Event::SourceBanned { source: net(), reason: "scanner".into(), seconds: 60 },

@@ -3,6 +3,7 @@
 use crate::bell::{Bell, ROUTES};
 use crate::descent::Descent;
 use crate::directory::{Directory, Tenant};
+use crate::faults::{self, Faults};
 use crate::homes::{self, Homes};
 use crate::kernel::{Kernel, Unavailable};
 use crate::outbox::{Outbox, Sink};
@@ -209,6 +210,9 @@ pub struct Relay {
     without_kernel: Option<Unavailable>,
     /// Interfaces that were to be steered and are not, and why.
     without_af_xdp: Vec<(String, Unavailable)>,
+    /// Fast paths that are not there.
+    faults: Faults,
+    steering: Option<Arc<Steering>>,
     /// The slow path's own map of ports to workers; no packet is looked up in it.
     places: Mutex<Places>,
     began: Instant,
@@ -219,8 +223,9 @@ pub struct Relay {
 impl Relay {
     /// Starts the workers. `sink` gets their events; see [`Sink`].
     pub fn start(config: RelayConfig, sink: Sink) -> io::Result<Relay> {
+        let faults = Faults::default();
         let kernel = match config.kernel {
-            true => Kernel::load().map(Arc::new),
+            true => Kernel::load(faults.clone()).map(Arc::new),
             false => Err(Unavailable { obstacle: Obstacle::Configured, detail: String::new() }),
         };
         let workers = config.workers.max(1);
@@ -233,9 +238,16 @@ impl Relay {
         let start = |(n, line)| Handle::start(n, line, queues(n), &config, &common);
         let workers = lines.into_iter().enumerate().map(start).collect::<io::Result<_>>()?;
         let (without_kernel, began) = (common.kernel.err(), common.began);
+        if let Some(why) = without_kernel.as_ref().filter(|why: &&Unavailable| !why.is_chosen()) {
+            faults.begin(faults::KERNEL, || format!("audio is carried by sockets only: {why}"));
+        }
+        for (name, why) in &without_af_xdp {
+            faults.begin(&faults::af_xdp_at(name), || format!("{name} has no AF_XDP: {why}"));
+        }
+        let steering = common.steering.clone();
         let homes = Homes::new(config.workers.max(1), common.steering.as_ref().map(|steering| steering.is_read()));
         let places = Mutex::new(Places { ports: HashMap::new(), shared: HashMap::new(), homes });
-        Ok(Relay { workers, config, without_kernel, without_af_xdp, places, began, strangers, lost })
+        Ok(Relay { workers, config, without_kernel, without_af_xdp, faults, steering, places, began, strangers, lost })
     }
 
     /// Why nothing is carried by the kernel. `None`: it may be.
@@ -246,6 +258,15 @@ impl Relay {
     /// Interfaces that [`RelayConfig::af_xdp`] names and whose frames go the usual way, and why.
     pub fn without_af_xdp(&self) -> &[(String, Unavailable)] {
         &self.without_af_xdp
+    }
+
+    /// Fast paths that are wanted and are not there now, each with the reason: at the start, and what was lost since. Asks the system about
+    /// interfaces; once a second is often enough.
+    pub fn faults(&self) -> Vec<(String, String)> {
+        if let Some(steering) = &self.steering {
+            steering.look_after(&self.faults);
+        }
+        self.faults.list()
     }
 
     /// Has a command carried out. `Open` binds before it returns, `Move` waits until the port's worker has let go of it, all others

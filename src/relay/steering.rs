@@ -7,6 +7,7 @@
 //! Read first: the kernel's Documentation/networking/af_xdp.rst.
 
 use crate::directory::Tenant;
+use crate::faults::{self, Faults};
 use crate::kernel::{Unavailable, causes, is_permission};
 use crate::rings::Rings;
 use crate::routes::{Link, Routes};
@@ -74,6 +75,8 @@ struct Tables {
     sockets: XskMap<MapData>,
     /// Sockets that there are.
     count: u32,
+    /// Interfaces that are steered, with their indexes.
+    raised: Vec<(String, u32)>,
 }
 
 impl Steering {
@@ -97,6 +100,20 @@ impl Steering {
     /// Nobody reads the rings any more.
     pub(crate) fn give_up(&self) {
         self.is_read.store(false, Ordering::Relaxed);
+    }
+
+    /// Tells which interfaces have no frames any more. They have none before the next start.
+    pub(crate) fn look_after(&self, faults: &Faults) {
+        let raised = self.tables().raised.clone();
+        let is_read = self.is_read.load(Ordering::Relaxed);
+        for (name, interface) in raised {
+            let there = || Routes::quiet().and_then(|routes| routes.link(interface)).is_ok_and(|link| link.is_some());
+            let why = if !is_read { "it was given up after an error" } else { "the interface is gone" };
+            if !is_read || !there() {
+                let reason = || format!("{name} has no AF_XDP any more: {why}; it has it again after a restart of the node");
+                faults.begin(&faults::af_xdp_at(&name), reason);
+            }
+        }
     }
 
     /// From now on frames to `local` are steered.
@@ -143,7 +160,7 @@ impl Tables {
         let mut map = |name: &str| ebpf.take_map(name).ok_or_else(|| format!("no table `{name}`"));
         let (links, doors, sockets) = (map("links")?, map("doors")?, map("sockets")?);
         let (links, doors, sockets) = (Table::try_from(links)?, Table::try_from(doors)?, XskMap::try_from(sockets)?);
-        Ok(Tables { ebpf, links, doors, sockets, count: 0 })
+        Ok(Tables { ebpf, links, doors, sockets, count: 0, raised: Vec::new() })
     }
 
     fn raise(&mut self, name: &str) -> Result<Vec<Queue>, Box<dyn Error>> {
@@ -169,6 +186,7 @@ impl Tables {
         let program = program(&mut self.ebpf)?;
         program.attach_to_if_index(index.0, XdpMode::Driver).or_else(|_| program.attach_to_if_index(index.0, XdpMode::Skb))?;
         self.count += queues;
+        self.raised.push((name.to_owned(), index.0));
         Ok(opened)
     }
 }

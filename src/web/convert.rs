@@ -2,12 +2,12 @@
 //! without a decision about the API does not compile.
 
 use crate::model::{
-    BanView, CallView, MissingView, ModeView, PeerView, QualityView, RecordView, RecordingView, RegistrationView,
+    AlarmView, BanView, CallView, MissingView, ModeView, PeerView, QualityView, RecordView, RecordingView, RegistrationView,
     STATUS_LIST_MAX, StatusView, TotalsView, TransportView,
 };
 use ringfort_base::event::{CallRecord, LegQuality, MissingAudio, Mode, RecordingNote};
 use ringfort_base::{CallId, Transport};
-use ringfort_call::status::{BanStatus, CallStatus, PeerStatus, RegistrationStatus, Status, Totals};
+use ringfort_call::status::{AlarmStatus, BanStatus, CallStatus, PeerStatus, RegistrationStatus, Status, Totals};
 
 impl StatusView {
     /// The view of `status` with the process's own facts. Lists are cut at [`STATUS_LIST_MAX`]; counts are whole.
@@ -23,6 +23,7 @@ impl StatusView {
             subscriptions,
             calls,
             recent,
+            alarms,
             bans,
             totals,
             limits: _,
@@ -42,6 +43,7 @@ impl StatusView {
             calls: calls.iter().take(STATUS_LIST_MAX).map(Into::into).collect(),
             call_count: calls.len(),
             recent: recent.iter().take(STATUS_LIST_MAX).map(Into::into).collect(),
+            alarms: alarms.iter().map(Into::into).collect(),
             bans: bans.iter().take(STATUS_LIST_MAX).map(Into::into).collect(),
             totals: (*totals).into(),
         }
@@ -116,6 +118,13 @@ impl From<&MissingAudio> for MissingView {
 
 fn missing_views(missing: &[Option<MissingAudio>; 2]) -> [Option<MissingView>; 2] {
     missing.each_ref().map(|missing| missing.as_ref().map(MissingView::from))
+}
+
+impl From<&AlarmStatus> for AlarmView {
+    fn from(alarm: &AlarmStatus) -> Self {
+        let AlarmStatus { name, reason, since } = alarm;
+        AlarmView { name: name.clone(), reason: reason.clone(), since: since.0 }
+    }
 }
 
 impl From<&CallStatus> for CallView {

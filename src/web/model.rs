@@ -70,11 +70,25 @@ pub struct StatusView {
     pub call_count: usize,
     /// Calls that ended, newest first.
     pub recent: Vec<RecordView>,
+    /// What is wrong for longer than a moment.
+    #[serde(default)]
+    pub alarms: Vec<AlarmView>,
     /// Sources banned, the ban that ends first before the others, the first 500.
     #[serde(default)]
     pub bans: Vec<BanView>,
     /// Totals since the process started.
     pub totals: TotalsView,
+}
+
+/// Something that is wrong for longer than a moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AlarmView {
+    /// Stable name: `kernel`, `kernel eth0`, `af_xdp eth0`.
+    pub name: String,
+    /// In words.
+    pub reason: String,
+    /// Since when, milliseconds since 1970.
+    pub since: u64,
 }
 
 /// A source that is not listened to.

@@ -55,20 +55,24 @@ fn the_shipped_configuration_carries_the_first_call() -> Outcome<()> {
 #[test]
 fn an_administrator_sees_the_node() -> Outcome<()> {
     play("browser-status", |scene| {
-        let node = node(scene)?;
+        // A fast path that is wanted and cannot be.
+        let node = Node::start(scene, Site::new(scene)?.af_xdp(&["nowhere0"]).account("101").account("102"))?;
         node.admin()?;
         let mut browser = Browser::start(scene)?;
         browser.open_page("admin", &node.page(), "admin", ADMIN_PASSWORD)?;
         browser.await_visible("admin", "mode", seconds(5))?;
         let mode = browser.attribute("admin", "mode", "data-mode")?;
         ensure!(mode == "standalone", "the page shows mode {mode}");
+        browser.await_visible("admin", "alarm", seconds(10))?;
+        browser.await_text("admin", "Alarm af_xdp nowhere0:", seconds(10))?;
+        node.await_metric("ringfort_alarm{alarm=\"af_xdp nowhere0\"}", 1.0, seconds(10))?;
         browser.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
         browser.dial("ada", "*43")?;
         browser.await_call("ada", "connected", seconds(5))?;
         browser.await_text("admin", "*43", seconds(5))?;
         // As text, for whoever has no pointer, and counted.
-        browser.await_text("admin", "by sockets: the node itself hears or speaks", seconds(10))?;
-        node.await_metric("ringfort_media_flows{tier=\"sockets\",reason=\"service\"}", 1.0, seconds(10))?;
+        browser.await_text("admin", "by sockets: SRTP begins or ends here", seconds(10))?;
+        node.await_metric("ringfort_media_flows{tier=\"sockets\",reason=\"secure\"}", 1.0, seconds(10))?;
         browser.screenshot("admin", "status")?;
         browser.click("ada", "hangup")
     })

@@ -185,8 +185,13 @@ fn a_secured_call_past_the_sockets() -> Outcome<()> {
         ensure!(echoes(300)? == 0, "packets were lost");
         // The relay tells the core of it now and then.
         let frames = |node: &Node| {
-            let flows = "ringfort_media_flows{tier=\"af_xdp\",reason=\"service\"}";
-            at(&network.node, || node.await_metric(flows, 1.0, seconds(10)))
+            at(&network.node, || {
+                await_until("a flow that comes as frames", seconds(10), || {
+                    let metrics = node.api().get("/api/v1/metrics")?.body;
+                    let is_one = |line: &&str| line.starts_with("ringfort_media_flows{tier=\"af_xdp\"") && line.ends_with(" 1");
+                    Ok((metrics.lines().filter(is_one).count() == 1).then_some(()))
+                })
+            })
         };
         if let Err(failure) = frames(&node) {
             let log = node.log().text();
@@ -308,4 +313,28 @@ fn attacks(round: u16) -> Vec<Vec<u8>> {
     packets.push([&[0x80, 200, 0, 6][..], &[0x11; 24]].concat());
     packets.push([&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat());
     packets
+}
+
+/// A fast path that is wanted and is lost in the middle stands as an alarm: in the status, as a metric and in the log.
+#[test]
+fn a_fast_path_that_is_lost_is_an_alarm() -> Outcome<()> {
+    play("networks-alarm", |scene| {
+        let name = "a_fast_path_that_is_lost_is_an_alarm";
+        let Some(network) = Network::new(name, None, None) else { return Ok(()) };
+        let site = Site::new(scene)?.at(INSIDE).af_xdp(&["in0"]).account("101");
+        let node = at(&network.node, || Node::start(scene, site))?;
+        network.node.call("ip link del in0").during("taking the interface away")?;
+        let metric = "ringfort_alarm{alarm=\"af_xdp in0\"}";
+        let status = at(&network.node, || {
+            node.await_metric(metric, 1.0, seconds(20))?;
+            node.admin()?.json("/api/v1/status")
+        })?;
+        let alarm = &status["alarms"][0];
+        ensure!(alarm["name"] == "af_xdp in0" && alarm["since"].as_u64() > Some(0), "{}", status["alarms"]);
+        let reason = alarm["reason"].as_str().unwrap_or_default();
+        // Without the privilege it was never there.
+        ensure!(reason.contains("has no AF_XDP"), "{reason}");
+        println!("{reason}");
+        node.log().await_line("af_xdp in0", seconds(10)).map(drop)
+    })
 }

@@ -1,6 +1,7 @@
 //! How a node comes to be, from what an earlier process wrote down, and how it takes another configuration.
 
 use super::{Node, REPORT_INTERVAL};
+use crate::alarms::Alarms;
 use crate::auth::Authenticator;
 use crate::b2bua::{Calls, PortAllocator};
 use crate::config::Snapshot;
@@ -84,6 +85,7 @@ impl Node {
             calls,
             events,
             shield,
+            alarms: Alarms::default(),
         };
         node.begin(setup.saved, setup.version);
         node

@@ -26,6 +26,7 @@ impl Node {
             subscriptions: self.events.residue()[0],
             calls: self.calls.status(),
             recent: self.calls.recent(),
+            alarms: self.alarms.status(),
             bans: self.shield.status(),
             totals: self.cx.totals,
             limits,

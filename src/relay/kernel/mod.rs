@@ -6,6 +6,7 @@
 
 pub(crate) mod layout;
 
+use crate::faults::{self, Faults};
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, MapError};
 use aya::programs::tc::{SchedClassifier, TcAttachOptions, TcAttachType};
@@ -14,7 +15,7 @@ use aya::util::KernelVersion;
 use layout::{KEY, PASSAGE, Passage, SEEN, Seen};
 use ringfort_base::limits::MEDIA_PORTS_MAX;
 use ringfort_media::tier::Obstacle;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::error::Error;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{fmt, io};
@@ -55,7 +56,10 @@ impl fmt::Display for Unavailable {
 pub(crate) struct Place(u32);
 
 /// The program and its tables, shared by the workers. They meet here when a flow goes down or comes up, not for packets.
-pub(crate) struct Kernel(Mutex<Tables>);
+pub(crate) struct Kernel {
+    tables: Mutex<Tables>,
+    faults: Faults,
+}
 
 struct Tables {
     ebpf: Ebpf,
@@ -66,29 +70,32 @@ struct Tables {
     fresh: u32,
     /// Interfaces that have the program. An index is not used again while the system runs.
     attached: HashSet<u32>,
+    /// Interfaces that refused it, with their names.
+    refused: BTreeMap<u32, String>,
 }
 
 impl Kernel {
     /// Loads the program. Nothing is attached yet.
-    pub(crate) fn load() -> Result<Kernel, Unavailable> {
+    pub(crate) fn load(faults: Faults) -> Result<Kernel, Unavailable> {
         let unavailable = |obstacle| Unavailable { obstacle, detail: String::new() };
         let object = OBJECT.ok_or_else(|| unavailable(Obstacle::NotBuilt))?;
         if KernelVersion::current().is_ok_and(|running| running < KernelVersion::new(6, 6, 0)) {
             return Err(unavailable(Obstacle::KernelTooOld));
         }
-        Kernel::load_object(object).map_err(|error| {
+        Kernel::load_object(object, faults).map_err(|error| {
             let obstacle = if is_permission(&*error) { Obstacle::NotPermitted } else { Obstacle::Refused };
             Unavailable { obstacle, detail: causes(&*error) }
         })
     }
 
-    fn load_object(object: &[u8]) -> Result<Kernel, Box<dyn Error>> {
+    fn load_object(object: &[u8], faults: Faults) -> Result<Kernel, Box<dyn Error>> {
         let mut ebpf = Ebpf::load(object)?;
         program(&mut ebpf)?.load()?;
         let passages = HashMap::try_from(ebpf.take_map("passages").ok_or("no table `passages`")?)?;
         let progress = Array::try_from(ebpf.take_map("progress").ok_or("no table `progress`")?)?;
-        let tables = Tables { ebpf, passages, progress, free: Vec::new(), fresh: 0, attached: HashSet::new() };
-        Ok(Kernel(Mutex::new(tables)))
+        let tables =
+            Tables { ebpf, passages, progress, free: Vec::new(), fresh: 0, attached: HashSet::new(), refused: BTreeMap::new() };
+        Ok(Kernel { tables: Mutex::new(tables), faults })
     }
 
     /// Has the program see what comes in by an Ethernet interface.
@@ -103,10 +110,15 @@ impl Kernel {
         match attached {
             Ok(_) => {
                 tables.attached.insert(interface);
+                tables.refused.remove(&interface);
+                self.faults.end(&faults::kernel_at(name));
                 Ok(())
             }
             Err(error) => {
-                tracing::warn!(interface = name, error = causes(&*error), "the kernel's program cannot be attached");
+                tables.refused.insert(interface, name.to_owned());
+                self.faults.begin(&faults::kernel_at(name), || {
+                    format!("audio that comes by {name} is carried by sockets only: {}", causes(&*error))
+                });
                 Err(if is_permission(&*error) { Obstacle::NotPermitted } else { Obstacle::Refused })
             }
         }
@@ -119,7 +131,11 @@ impl Kernel {
 
     /// An interface is gone, and what was attached to it.
     pub(crate) fn forget(&self, interface: u32) {
-        self.tables().attached.remove(&interface);
+        let mut tables = self.tables();
+        tables.attached.remove(&interface);
+        if let Some(name) = tables.refused.remove(&interface) {
+            self.faults.end(&faults::kernel_at(&name));
+        }
     }
 
     /// A place to count at.
@@ -159,7 +175,7 @@ impl Kernel {
 
     /// Every change of the tables is whole, also where a thread panicked.
     fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -184,5 +200,29 @@ pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {}", causes(cause)),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_that_refuses_is_a_fault_until_it_takes_the_program_or_goes() {
+        let faults = Faults::default();
+        let kernel = match Kernel::load(faults.clone()) {
+            Ok(kernel) => kernel,
+            Err(why) => return eprintln!("left out: {why}"),
+        };
+        let names = || faults.list().into_iter().map(|(path, _)| path).collect::<Vec<_>>();
+        assert!(kernel.attach(99_999, "nowhere0").is_err() && kernel.attach(99_999, "nowhere0").is_err());
+        assert_eq!(names(), ["kernel nowhere0"]);
+        kernel.forget(99_998);
+        assert_eq!(names(), ["kernel nowhere0"]);
+        kernel.forget(99_999);
+        assert_eq!(names(), [""; 0]);
+        faults.begin(&faults::kernel_at("lo"), || "refused before".into());
+        kernel.attach(1, "lo").expect("loopback takes it");
+        assert_eq!(names(), [""; 0]);
     }
 }

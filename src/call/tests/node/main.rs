@@ -1,5 +1,6 @@
 //! The whole brain, driven by hand: one message or one moment at a time.
 
+mod alarms;
 mod attended;
 mod bodies;
 mod border;

@@ -209,6 +209,8 @@ fn the_timeline_is_told_each_step() {
                 Step::DtlsBegun { role, peer },
                 Step::DtlsDone { version: named.into(), suite },
             ];
+            // A browser may open its handshake before it nominates.
+            net.steps[1..3].sort_by_key(|step| std::cmp::Reverse(step.name()));
             assert_eq!(net.steps, expected, "{named} {setup}");
         }
     }

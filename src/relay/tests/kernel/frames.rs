@@ -259,6 +259,23 @@ fn without_the_privilege_the_reason_is_told() {
     assert!(matches!(&told[1][..], [(name, why)] if name == "m1" && why.obstacle == Obstacle::NotPermitted), "{told:?}");
 }
 
+/// What was there and is lost stands as a fault; before that there is none.
+#[test]
+fn an_interface_that_goes_is_a_fault() {
+    let Some(call) = Call::new(&V4, &V4, 1) else { return };
+    let faults = || {
+        let relay = call.relay.clone();
+        let all = call.network.node.run(move || relay.faults());
+        all.into_iter().filter(|(path, _)| path.starts_with("af_xdp")).collect::<Vec<_>>()
+    };
+    assert_eq!(faults(), []);
+    call.network.node.ip("link del m1");
+    for _ in 0..2 {
+        let told = faults();
+        assert!(matches!(&told[..], [(path, why)] if path == "af_xdp m1" && why.contains("the interface is gone")), "{told:?}");
+    }
+}
+
 /// A second call, opened while frames of the first one come, is steered like it.
 #[test]
 fn a_call_that_begins_meanwhile_is_steered_too() {

@@ -352,5 +352,7 @@ fn without_the_privilege_sockets_carry_it_and_the_reason_is_told() {
         (relay.without_kernel().map(|why| why.obstacle), relay)
     });
     assert_eq!(why, Some(Obstacle::NotPermitted));
+    let faults = relay.faults();
+    assert!(matches!(&faults[..], [(path, why)] if path == "kernel" && why.contains("CAP_BPF")), "{faults:?}");
     drop(relay);
 }

@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use ringfort_base::entropy::Seeded;
 use ringfort_base::event::{CallRecord, LegQuality, MissingAudio, Mode, RecordingNote};
 use ringfort_base::{CallId, Now, Pii, SourceNet, Time, Transport, Wall};
-use ringfort_call::status::{BanStatus, CallStatus, PeerStatus, RegistrationStatus, Status, Totals};
+use ringfort_call::status::{AlarmStatus, BanStatus, CallStatus, PeerStatus, RegistrationStatus, Status, Totals};
 use ringfort_web::model::{StepView, TimelineView};
 use ringfort_web::{Admins, Backend, Hasher, PhoneAccount, WebOptions, WebState, router};
 use serde_json::{Value, json};
@@ -244,6 +244,7 @@ pub fn status() -> Status {
         registrations: vec![registration(0)],
         calls: vec![call(0x1f)],
         recent: vec![record()],
+        alarms: vec![AlarmStatus { name: "kernel eth0".into(), reason: "refused".into(), since: Wall(5) }],
         bans: vec![BanStatus { source: banned().into(), reason: "scanner".into(), until: Wall(3_000) }],
         limits: Vec::new(),
         subscriptions: 3,

@@ -54,6 +54,7 @@ export class FakeNode {
       call_count: calls.length,
       recent: empty ? [] : makeRecent(),
       totals: empty ? NO_TOTALS : TOTALS,
+      alarms: [],
     };
   }
 

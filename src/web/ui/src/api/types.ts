@@ -26,6 +26,14 @@ export interface Status {
   call_count: number;
   recent: CallRecord[];
   totals: Totals;
+  alarms: Alarm[];
+}
+
+/** Something that is wrong for longer than a moment. */
+export interface Alarm {
+  name: string;
+  reason: string;
+  since: number;
 }
 
 export interface Peer {

@@ -130,6 +130,9 @@ export const de: Dictionary = {
   "calls.hangup.no": "Behalten",
   "calls.hangup.failed": "Das Gespräch konnte nicht beendet werden: {reason}",
 
+  alarm: "Alarm {name}:",
+  "alarm.since": "seit",
+
   "timeline.open": "Verlauf",
   "timeline.open.label": "Verlauf des Gesprächs von {from} zu {to}",
   "timeline.title": "Verlauf: {from} zu {to}",

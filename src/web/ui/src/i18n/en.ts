@@ -127,6 +127,9 @@ export const en = {
   "calls.hangup.no": "Keep",
   "calls.hangup.failed": "The call could not be ended: {reason}",
 
+  alarm: "Alarm {name}:",
+  "alarm.since": "since",
+
   "timeline.open": "Timeline",
   "timeline.open.label": "Timeline of the call from {from} to {to}",
   "timeline.title": "Timeline: {from} to {to}",

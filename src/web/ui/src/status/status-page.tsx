@@ -9,6 +9,7 @@ import { Badge, type Tone } from "../parts/badge";
 import { Filled } from "../parts/filled";
 import { PageFrame } from "../parts/page";
 import { Span } from "../parts/time";
+import { Alarms } from "./alarms";
 import { LiveCalls } from "./calls";
 import { StatusFeed, type Freshness, type Snapshot } from "./feed";
 import { ModePanel } from "./mode-panel";
@@ -52,6 +53,7 @@ function Content({ status, startedAt }: Snapshot) {
       </div>
       <ReloadNotice outcome={reload.outcome} onDismiss={reload.dismiss} />
       <ModePanel status={status} />
+      <Alarms alarms={status.alarms} />
       {opened && <TimelineCard opened={opened} onClose={() => setOpened(null)} />}
       <LiveCalls calls={status.calls} count={status.call_count} onOpen={setOpened} />
       <Peers status={status} />
