@@ -279,9 +279,10 @@ pub const LEG_STEPS_MAX: u8 = 40;
 pub const STREAMS_TOLD_MAX: u8 = 20;
 /// Values that one label of a metric may have; further ones count as `other`.
 pub const LABEL_VALUES_MAX: usize = 64;
-/// SSRCs remembered as given up. A stream that came back after its entry was replaced would begin at roll-over 0 again and
-/// repeat keystream (RFC 3711 9.1; with GCM, RFC 7714 10.1, that gives the authentication key away), so it is refused.
-pub const SRTP_RETIRED_MAX: usize = 32;
+/// SSRCs remembered as given up under one sender's keys. A stream that came back after its entry was replaced would begin at roll-over 0
+/// again and repeat keystream (RFC 3711 9.1; with GCM, RFC 7714 10.1, that gives the authentication key away), so it is refused. So is
+/// any new SSRC when as many are remembered: it could be one of those.
+pub const SRTP_RETIRED_MAX: usize = 256;
 /// DTLS handshakes that one leg without ICE has at the same time: until one has shown the right certificate, anybody who knows the port
 /// may have begun one.
 pub const DTLS_SOURCES_MAX: usize = 4;

@@ -470,6 +470,8 @@ pub struct PortCounters {
     pub discarded_not_ready: u64,
     /// Not sent: no address to send to, or the system refused.
     pub send_failed: u64,
+    /// Not sent: SRTP would repeat an index under its keys, or they are used up.
+    pub srtp_unsent: u64,
     /// Not passed up: more control datagrams a second than allowed.
     pub control_dropped: u64,
     /// RTP packets that did not come from the peer.

@@ -357,8 +357,14 @@ impl Flow {
         }
         match active.sender.protect(media, buffer, len) {
             Ok(len) => Some(Exit { component, to, len }),
-            Err(SrtpError::Replayed | SrtpError::TooOld) => {
-                self.counters.replayed += 1;
+            Err(
+                SrtpError::Replayed
+                | SrtpError::TooOld
+                | SrtpError::Retired
+                | SrtpError::TooManyStreams
+                | SrtpError::KeyExhausted,
+            ) => {
+                self.counters.srtp_unsent += 1;
                 None
             }
             Err(_) => {

@@ -42,6 +42,9 @@ pub enum MissingCause {
     SentWhileHeld,
     /// The other party is heard, but nothing could be sent on to this one.
     SendFailed,
+    /// The other party is heard, but SRTP may not send it on to this one: its sequence numbers go back again and again, or it has more
+    /// SSRCs than one key may have.
+    SrtpUnsent,
     /// Nothing comes from this party, though the other one is heard.
     OneWay,
     /// Nothing comes from this party, nor from the other one.
@@ -64,6 +67,7 @@ impl MissingCause {
             MissingCause::NotReady => "not-ready",
             MissingCause::SentWhileHeld => "sent-while-held",
             MissingCause::SendFailed => "send-failed",
+            MissingCause::SrtpUnsent => "srtp-unsent",
             MissingCause::OneWay => "one-way",
             MissingCause::NoRtp => "no-rtp",
             MissingCause::Stopped => "stopped",
@@ -272,9 +276,12 @@ impl Watch {
     /// The party hears nothing, because nothing could be sent to it.
     fn unsent(&self, now: Time, situation: &Situation, counters: &PortCounters) -> Option<Missing> {
         let since = self.sending.as_ref()?;
-        let (time, packets) = (now.since(since.at), since.grown(counters, |c| c.send_failed));
+        let time = now.since(since.at);
+        let failed = (MissingCause::SendFailed, since.grown(counters, |c| c.send_failed));
+        let refused = (MissingCause::SrtpUnsent, since.grown(counters, |c| c.srtp_unsent));
+        let (cause, packets) = if refused.1 > failed.1 { refused } else { failed };
         let unsent = time >= NEVER_HEARD && packets > 0 && since.other(situation) > 0;
-        unsent.then_some(Missing { cause: MissingCause::SendFailed, time, packets, shown: Shown::Nothing })
+        unsent.then_some(Missing { cause, time, packets, shown: Shown::Nothing })
     }
 }
 
@@ -380,6 +387,8 @@ mod tests {
         let situation = Situation { other: 100, ..TALKING };
         let lost: fn(&mut PortCounters) = |c| (c.rtp_in, c.send_failed) = (c.rtp_in + 100, c.send_failed + 100);
         assert_eq!(Told::default().after(3, situation, lost), Some("send-failed"));
+        let refused: fn(&mut PortCounters) = |c| (c.rtp_in, c.srtp_unsent) = (c.rtp_in + 100, c.srtp_unsent + 100);
+        assert_eq!(Told::default().after(3, situation, refused), Some("srtp-unsent"));
         let sent: fn(&mut PortCounters) = |c| (c.rtp_in, c.rtp_out) = (c.rtp_in + 100, c.rtp_out + 100);
         assert_eq!(Told::default().after(3, situation, sent), None);
     }

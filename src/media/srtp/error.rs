@@ -24,6 +24,9 @@ pub enum SrtpError {
     /// This SSRC was given up for others under the same key; going on would repeat keystream (RFC 3711 9.1).
     #[error("SSRC was retired under this key (RFC 3711 9.1)")]
     Retired,
+    /// More SSRCs under one key than are remembered: whether this one was used before is not known (RFC 3711 9.1).
+    #[error("too many SSRCs under this key (RFC 3711 9.1)")]
+    TooManyStreams,
     /// The buffer has no room for the trailer behind the packet. The caller's mistake.
     #[error("no room for the trailer behind the packet")]
     NoRoom,

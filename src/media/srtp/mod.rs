@@ -13,6 +13,7 @@ mod derive;
 mod error;
 mod gcm;
 mod header;
+mod numbering;
 mod receiver;
 mod sender;
 mod streams;

@@ -2,24 +2,26 @@
 
 use super::SrtpError;
 use super::header::{RtpHeader, rtcp_ssrc};
-use super::streams::{KeyMark, SrtpPositions, Streams};
+use super::streams::{KeyMark, SrtpPositions, Stream, Streams};
 use super::transform::{INDEX_MAX, Transform, transform};
 use crate::plan::SrtpKeys;
 
 use ringfort_base::limits::SRTP_RETIRED_MAX as RETIRED_MAX;
+/// Where the sequence number stands in an RTP packet (RFC 3550 5.1).
+const SEQUENCE: std::ops::Range<usize> = 2..4;
 /// How far the SRTCP index leaps on restore: what was sent after the positions were written down is not sent again. They are written
 /// down at each half of it; of 2^31 indices it costs nothing.
 const RESTORE_LEAP: u32 = 1 << 15;
 
-/// Protects what the node sends with one set of keys. Sequence numbers are those of the packets, so a relayed stream keeps
-/// its own.
+/// Protects what the node sends with one set of keys. A relayed stream keeps its own sequence numbers, unless it begins anew with
+/// lower ones.
 pub struct SrtpSender {
     transform: Box<dyn Transform>,
     streams: Streams,
     /// One count for all SSRCs: a gap is as a loss to the receiver, and a forgotten SSRC cannot repeat an index.
     rtcp_next: u32,
-    retired: [Option<u32>; RETIRED_MAX],
-    retired_next: usize,
+    /// SSRCs that were given up, at most [`RETIRED_MAX`].
+    retired: Vec<u32>,
     of: KeyMark,
     turned: bool,
 }
@@ -29,28 +31,42 @@ impl SrtpSender {
     pub fn new(keys: &SrtpKeys) -> Result<SrtpSender, SrtpError> {
         let transform = transform(keys)?;
         let (streams, of) = (Streams::default(), KeyMark::of(keys));
-        Ok(SrtpSender { transform, streams, rtcp_next: 0, retired: [None; RETIRED_MAX], retired_next: 0, of, turned: false })
+        Ok(SrtpSender { transform, streams, rtcp_next: 0, retired: Vec::new(), of, turned: false })
     }
 
     /// Protects the RTP packet `buffer[..len]` in place and returns its new length; behind it there must be room for 16
     /// octets. The index follows the packet's sequence number, also where packets are late or the number wraps. A packet
-    /// whose index was used before is refused as [`SrtpError::Replayed`]: sending another payload under it would repeat
-    /// keystream.
+    /// whose index was used before is refused as [`SrtpError::Replayed`] or [`SrtpError::TooOld`]: sending another payload under it
+    /// would repeat keystream. Where several in a row are, the stream has begun anew, and goes on under other numbers.
     pub fn protect_rtp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError> {
         let header = RtpHeader::parse(buffer.get(..len).ok_or(SrtpError::NoRoom)?)?;
-        let known = self.streams.known(header.ssrc).is_some();
-        if !known && self.retired.contains(&Some(header.ssrc)) {
-            return Err(SrtpError::Retired);
-        }
-        let mut stream = self.streams.state(header.ssrc);
-        let index = stream.rtp.estimate(header.sequence)?;
-        stream.rtp.check(index)?;
+        let mut stream = self.stream(header.ssrc)?;
+        let index = match stream.numbering.index(&stream.rtp, header.sequence) {
+            Ok(index) => index,
+            Err(error) => {
+                self.store(stream);
+                return Err(error);
+            }
+        };
+        buffer.get_mut(SEQUENCE).ok_or(SrtpError::TooShort)?.copy_from_slice(&(index as u16).to_be_bytes());
         let len = self.transform.seal_rtp(buffer, len, header, index)?;
         stream.rtp.accept(index);
-        if let Some(ssrc) = self.streams.store(stream) {
-            self.retire(ssrc);
-        }
+        self.store(stream);
         Ok(len)
+    }
+
+    /// What is known of an SSRC, if it may be used.
+    fn stream(&self, ssrc: u32) -> Result<Stream, SrtpError> {
+        match self.streams.known(ssrc) {
+            Some(stream) => Ok(*stream),
+            None if self.retired.contains(&ssrc) => Err(SrtpError::Retired),
+            None if self.streams.is_full() && self.retired.len() >= RETIRED_MAX => Err(SrtpError::TooManyStreams),
+            None => Ok(self.streams.state(ssrc)),
+        }
+    }
+
+    fn store(&mut self, stream: Stream) {
+        self.retired.extend(self.streams.store(stream));
     }
 
     /// Protects the RTCP packet `buffer[..len]` in place and returns its new length; behind it there must be room for 20
@@ -67,15 +83,10 @@ impl SrtpSender {
         Ok(len)
     }
 
-    fn retire(&mut self, ssrc: u32) {
-        self.retired[self.retired_next] = Some(ssrc);
-        self.retired_next = (self.retired_next + 1) % RETIRED_MAX;
-    }
-
     /// Where the direction stands.
     pub fn positions(&self) -> SrtpPositions {
-        let retired = self.retired.iter().flatten().copied().collect();
-        SrtpPositions { streams: self.streams.positions(), rtcp_next: self.rtcp_next, retired, of: self.of }
+        let (streams, retired) = (self.streams.positions(), self.retired.clone());
+        SrtpPositions { streams, rtcp_next: self.rtcp_next, retired, of: self.of }
     }
 
     /// Whether [`SrtpSender::positions`] should be written down by now; asked once.
@@ -92,7 +103,7 @@ impl SrtpSender {
             return;
         }
         self.streams.restore(&positions.streams);
-        positions.retired.iter().take(RETIRED_MAX).for_each(|ssrc| self.retire(*ssrc));
+        self.retired = positions.retired.iter().take(RETIRED_MAX).copied().collect();
         self.rtcp_next = positions.rtcp_next.saturating_add(RESTORE_LEAP).min(INDEX_MAX + 1);
     }
 }

@@ -1,5 +1,6 @@
 //! What is remembered of each SSRC of one direction, and how that is written down.
 
+use super::numbering::Numbering;
 use super::window::{RTP_INDEX_MAX, Window};
 use crate::plan::SrtpKeys;
 use ringfort_base::limits::SRTP_STREAMS_MAX;
@@ -42,6 +43,9 @@ pub struct StreamPosition {
     pub rtp: Option<Position>,
     /// SRTCP: the 31-bit index. `None` before the first packet and at a sender.
     pub rtcp: Option<Position>,
+    /// What a sender adds to the packets' own sequence numbers. A receiver leaves it 0.
+    #[serde(default)]
+    pub shift: u16,
 }
 
 /// Highest index and replay window.
@@ -80,6 +84,8 @@ pub(super) struct Stream {
     pub ssrc: u32,
     pub rtp: Window,
     pub rtcp: Window,
+    /// The sender's.
+    pub numbering: Numbering,
     /// When it was last used, in uses of the table.
     touched: u64,
 }
@@ -111,6 +117,7 @@ impl Streams {
         stream.touched = self.uses;
         if let Some(entry) = self.entries[..self.used].iter_mut().find(|entry| entry.ssrc == stream.ssrc) {
             self.turned |= entry.rtp.highest.map(stretch) != stream.rtp.highest.map(stretch);
+            self.turned |= entry.numbering.shift != stream.numbering.shift;
             *entry = stream;
             return None;
         }
@@ -124,6 +131,11 @@ impl Streams {
         Some(std::mem::replace(oldest, stream).ssrc)
     }
 
+    /// Whether one more stream takes the place of another.
+    pub(super) fn is_full(&self) -> bool {
+        self.used == self.entries.len()
+    }
+
     /// Whether a position should be written down; asked once.
     pub(super) fn take_turned(&mut self) -> bool {
         std::mem::take(&mut self.turned)
@@ -133,7 +145,10 @@ impl Streams {
     pub(super) fn positions(&self) -> Vec<StreamPosition> {
         let mut streams = self.entries[..self.used].to_vec();
         streams.sort_by_key(|stream| stream.touched);
-        let position = |s: &Stream| StreamPosition { ssrc: s.ssrc, rtp: Position::of(&s.rtp), rtcp: Position::of(&s.rtcp) };
+        let position = |s: &Stream| {
+            let shift = s.numbering.shift;
+            StreamPosition { ssrc: s.ssrc, rtp: Position::of(&s.rtp), rtcp: Position::of(&s.rtcp), shift }
+        };
         streams.iter().map(position).collect()
     }
 
@@ -143,7 +158,8 @@ impl Streams {
         for position in positions.iter().take(SRTP_STREAMS_MAX) {
             let window = |p: Option<Position>, max| p.map_or(Window::default(), |p| p.window(max));
             let rtcp = window(position.rtcp, super::transform::INDEX_MAX.into());
-            self.store(Stream { ssrc: position.ssrc, rtp: window(position.rtp, RTP_INDEX_MAX), rtcp, touched: 0 });
+            let numbering = Numbering::shifted(position.shift);
+            self.store(Stream { ssrc: position.ssrc, rtp: window(position.rtp, RTP_INDEX_MAX), rtcp, numbering, touched: 0 });
         }
         self.turned = false;
     }

@@ -82,7 +82,7 @@ fn record(desk: &Desk) -> CallRecord {
 #[test]
 fn each_cause_is_shown_told_and_recorded() {
     type Grow = fn(&mut [PortCounters; 2]);
-    let cases: [(Grow, [&str; 2]); 11] = [
+    let cases: [(Grow, [&str; 2]); 12] = [
         (both, ["", ""]),
         (|_| {}, ["no-rtp", "no-rtp"]),
         (|[caller, _]| speaks(caller), ["", "one-way"]),
@@ -94,6 +94,7 @@ fn each_cause_is_shown_told_and_recorded() {
         (|[caller, callee]| (speaks(callee), speaks(caller), caller.unknown_payload += 100).2, ["wrong-payload", ""]),
         (|[caller, callee]| (speaks(callee), speaks(caller), caller.signals_in += 100).2, ["only-signals", ""]),
         (|[caller, callee]| (speaks(callee), speaks(caller), caller.send_failed += 100).2, ["send-failed", ""]),
+        (|[caller, callee]| (speaks(callee), speaks(caller), caller.srtp_unsent += 100).2, ["srtp-unsent", ""]),
     ];
     for (n, (grow, expected)) in cases.into_iter().enumerate() {
         let (mut desk, mut phone, _, mut ports) = talking();

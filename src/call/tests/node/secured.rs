@@ -48,7 +48,7 @@ fn a_secured_call_goes_on_after_a_restart() {
         desk.relayed.iter().rev().find_map(secure).expect("a plan with keys")
     };
     let (port, before) = plans(&desk);
-    let stream = StreamPosition { ssrc: 7, rtp: Some(Position { highest: 0x3_4000, seen: [1, 0] }), rtcp: None };
+    let stream = StreamPosition { ssrc: 7, rtp: Some(Position { highest: 0x3_4000, seen: [1, 0] }), rtcp: None, shift: 0 };
     let mut positions = PortPositions::default();
     positions.receive.streams = vec![stream];
     positions.transmit.rtcp_next = 99;

@@ -183,7 +183,7 @@ fn pictures_have_keys_of_their_own() {
     let [_, (plain, _), _, (port, _)] = open[..] else { panic!("{open:?}") };
     let before = plans(&desk)[&port].clone();
     assert!(before.receive.srtp.is_some() && before.transmit.srtp.is_some() && plans(&desk)[&plain].transmit.srtp.is_none());
-    let stream = StreamPosition { ssrc: 7, rtp: Some(Position { highest: 0x3_4000, seen: [1, 0] }), rtcp: None };
+    let stream = StreamPosition { ssrc: 7, rtp: Some(Position { highest: 0x3_4000, seen: [1, 0] }), rtcp: None, shift: 0 };
     let mut positions = PortPositions::default();
     positions.receive.streams = vec![stream];
     desk.input(Input::Relay(RelayEvent::Positions { port, positions: Box::new(positions.clone()) }));

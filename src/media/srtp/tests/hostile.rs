@@ -109,10 +109,10 @@ proptest! {
 
     /// Positions read from a damaged file do no harm.
     #[test]
-    fn any_position_can_be_restored(highest: u64, low: u64, high: u64, rtcp_next: u32, sequence: u16) {
+    fn any_position_can_be_restored(highest: u64, low: u64, high: u64, rtcp_next: u32, sequence: u16, shift: u16) {
         use crate::srtp::{Position, SrtpPositions, StreamPosition};
         let position = Some(Position { highest, seen: [low, high] });
-        let streams = vec![StreamPosition { ssrc: 7, rtp: position, rtcp: position }; 20];
+        let streams = vec![StreamPosition { ssrc: 7, rtp: position, rtcp: position, shift }; 20];
         let (mut sender, mut receiver) = pair(SrtpProfile::AeadAes128Gcm);
         sender.restore(&SrtpPositions { streams: streams.clone(), rtcp_next, ..sender.positions() });
         receiver.restore(&SrtpPositions { streams, rtcp_next, ..receiver.positions() });

@@ -1,9 +1,10 @@
 //! Long streams: roll-over, loss, late packets, many SSRCs, restarts.
 
-use super::super::SrtpError;
+use super::super::{SrtpError, StreamPosition};
 use super::*;
 use ringfort_base::entropy::Seeded;
-use ringfort_base::limits::SRTP_STREAMS_MAX;
+use ringfort_base::limits::{SRTP_RETIRED_MAX, SRTP_STREAMS_MAX};
+use std::collections::HashSet;
 
 /// 200,000 packets with 3 % loss and a shuffle within 8, across three roll-overs, with every delivered one intact.
 #[test]
@@ -97,6 +98,104 @@ fn the_oldest_stream_makes_room() {
         let mut buffer = [rtp(0, 2), vec![0; 32]].concat();
         let len = buffer.len() - 32;
         assert_eq!(sender.protect_rtp(&mut buffer, len), Err(SrtpError::Retired));
+    }
+}
+
+fn refused(sender: &mut SrtpSender, packet: &[u8]) -> Option<SrtpError> {
+    sender.protect_rtp(&mut [packet, &[0; 32]].concat(), packet.len()).err()
+}
+
+/// Who came back after nobody remembers that would begin at roll-over 0 again.
+#[test]
+fn a_sender_that_remembers_no_more_streams_takes_no_new_ones() {
+    for profile in PROFILES {
+        let (mut sender, _) = pair(profile);
+        let all = (SRTP_STREAMS_MAX + SRTP_RETIRED_MAX) as u32;
+        for ssrc in 0..all {
+            protected(&mut sender, &rtp(ssrc, 1));
+        }
+        let mut restored = SrtpSender::new(&keys(profile, 0x5a)).unwrap();
+        restored.restore(&sender.positions());
+        for mut sender in [sender, restored] {
+            assert_eq!(refused(&mut sender, &rtp(all, 1)), Some(SrtpError::TooManyStreams));
+            assert_eq!(refused(&mut sender, &rtp(0, 2)), Some(SrtpError::Retired));
+            assert_eq!(refused(&mut sender, &rtp(all - 1, 2)), None, "those it knows go on");
+        }
+    }
+}
+
+/// What a media server does when it plays something else under one SSRC: the listener loses a packet, and a few where it went back a
+/// little only, and hears all others in their order.
+#[test]
+fn a_stream_that_begins_anew_goes_on() {
+    for profile in PROFILES {
+        for (first, anew, lost) in [(9_000u32, 4_000, 1), (40_000, 20_000, 1), (200, 1, 7), (65_450, 50_000, 1)] {
+            let (mut sender, mut receiver) = pair(profile);
+            let mut numbers = Vec::new();
+            let mut pass = |sequence: u32| {
+                let sequence = sequence as u16;
+                let mut secret = [rtp(7, sequence), vec![0; 32]].concat();
+                let Ok(len) = sender.protect_rtp(&mut secret, 172) else { return 1 };
+                let plain = unprotected(&mut receiver, &secret[..len]).expect("readable");
+                assert_eq!(plain[12..], rtp(7, sequence)[12..]);
+                numbers.push(u16::from_be_bytes([plain[2], plain[3]]));
+                0
+            };
+            assert_eq!((first..first + 150).map(&mut pass).sum::<u32>(), 0);
+            assert_eq!((anew..anew + 300).map(&mut pass).sum::<u32>(), lost, "{first} to {anew}");
+            assert_eq!((anew..anew + 300).map(&mut pass).sum::<u32>(), 7, "and once more");
+            assert!(numbers.windows(2).all(|two| two[0].wrapping_add(1) == two[1]), "{first} to {anew}");
+        }
+    }
+}
+
+/// What is late or comes twice is no new beginning.
+#[test]
+fn duplicates_do_not_shift_a_stream() {
+    let (mut sender, _) = pair(SrtpProfile::AeadAes128Gcm);
+    (1..5_000).for_each(|n| drop(protected(&mut sender, &rtp(7, n))));
+    let again = [4_900, 4_901, 4_902, 4_903, 4_904, 4_905, 4_906, 2_000, 4_500, 4_501, 4_502, 4_503];
+    assert!(again.iter().all(|n| refused(&mut sender, &rtp(7, *n)).is_some()));
+    protected(&mut sender, &rtp(7, 5_000));
+    assert_eq!(sender.positions().streams[0], StreamPosition { shift: 0, ..sender.positions().streams[0] });
+    assert_eq!(sender.positions().streams[0].rtp.unwrap().highest, 5_000);
+}
+
+/// Whatever numbers and SSRCs come, and whenever the process dies: no two packets are encrypted alike.
+#[test]
+fn keystream_never_repeats() {
+    for profile in PROFILES {
+        let (mut sender, mut receiver) = pair(profile);
+        let mut dice = Seeded::new(11);
+        let (mut ssrc, mut sequence, mut used, mut written, mut sent) = (0, 0u16, HashSet::new(), sender.positions(), false);
+        for n in 0..60_000 {
+            match dice.below(400) {
+                0 => sequence = dice.next() as u16,
+                1 | 2 => sequence = sequence.wrapping_sub(dice.below(9_000) as u16),
+                3 => sequence = sequence.wrapping_sub(dice.below(200) as u16),
+                4 if dice.chance(100) => ssrc = dice.below(40) as u32,
+                5 if sent => {
+                    sequence = sequence.wrapping_add(1 + dice.below(500) as u16);
+                    sender = SrtpSender::new(&keys(profile, 0x5a)).unwrap();
+                    sender.restore(&written);
+                }
+                _ => sequence = sequence.wrapping_add(1),
+            }
+            let mut packet = rtp(ssrc, sequence);
+            packet[12..].fill(0);
+            packet.resize(172 + 32, 0);
+            let protected = sender.protect_rtp(&mut packet, 172);
+            sent = protected.is_ok();
+            let Ok(len) = protected else { continue };
+            assert!(used.insert(packet[12..28].to_vec()), "packet {n}");
+            if ssrc < 8 && sender.positions().streams.len() < 8 {
+                assert_eq!(unprotected(&mut receiver, &packet[..len]).map(|plain| plain.len()), Ok(172), "packet {n}");
+            }
+            if sender.take_turned() {
+                written = sender.positions();
+            }
+        }
+        assert!(used.len() > 5_000, "{}", used.len());
     }
 }
 

@@ -219,6 +219,28 @@ fn a_restarted_relay_goes_on_in_the_same_roll_over() {
     }
 }
 
+/// A media server that plays something else under one SSRC begins with lower numbers. Its listener hears it, and where SRTP must not send
+/// a packet that is counted.
+#[test]
+fn plain_audio_that_begins_anew_is_heard_by_srtp() {
+    for profile in PROFILES {
+        let world = World::new();
+        let (mut a, b) = (Secure::new(profile), Peer::new());
+        let (_, pb) = world.call();
+        world.plan(A, &a.plan(B));
+        world.plan(B, &plan(A, &b));
+        let numbers = [20_000u16, 20_001, 15_000, 15_001, 15_002, 30, 31, 32];
+        for n in numbers {
+            b.rtp.send_to(&rtp(2, n), pb.rtp).unwrap();
+        }
+        for (n, sent_as) in [(20_000, 20_000), (20_001, 20_001), (15_001, 20_002), (15_002, 20_003), (31, 20_004), (32, 20_005)] {
+            let heard = a.receive(false);
+            assert_eq!((&heard[2..4], &heard[12..]), (&u16::to_be_bytes(sent_as)[..], &rtp(2, n)[12..]));
+        }
+        assert_eq!(world.counters(A, |c| c.rtp_out == 6).srtp_unsent, 2);
+    }
+}
+
 /// Keys that cannot be used silence the leg; they do not open it.
 #[test]
 fn unusable_keys_let_nothing_through() {
