@@ -52,6 +52,8 @@ pub fn plan(peer: SocketAddr, profile: Option<SrtpProfile>, to: PortId) -> Box<F
             video: Vec::new(),
             udptl: false,
             fragment: None,
+            control: false,
+            opened: 0,
         },
         destination: Destination::Port(to),
         transmit: Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: profile.map(keys), muted: false },

@@ -177,6 +177,11 @@ pub const SRTP_TRAILER_MAX: usize = 32;
 pub const SRTP_STREAMS_MAX: usize = 8;
 /// STUN and DTLS datagrams passed up to the core for one media port in one second; the rest are dropped and counted.
 pub const CONTROL_PER_SECOND_MAX: u32 = 200;
+/// The same of one source (an IPv4 address, an IPv6 network of 64 bits) to all ports of one worker. An office of 500 browsers behind one
+/// address sends some 250 checks a second.
+pub const CONTROL_PER_SOURCE_MAX: u32 = 2_000;
+/// Packets from elsewhere than the locked source that are decrypted for one port in one second, to see whether the peer moved.
+pub const STRAYS_PROVED_PER_SECOND_MAX: u32 = 20;
 /// Events queued from the relay to the core.
 pub const RELAY_EVENTS_MAX: usize = 16_384;
 /// Media ports (legs, and streams to recorders) open at once.

@@ -102,6 +102,13 @@ pub struct Receive {
     /// The node's ICE user name fragment towards this peer, by which a shared port knows its checks (RFC 8445 7.2.2); `None`: without ICE.
     #[serde(default)]
     pub fragment: Option<String>,
+    /// STUN and DTLS go up to the core; else they are dropped.
+    #[serde(default)]
+    pub control: bool,
+    /// How often the peer described itself anew. With each time the lock of a plain peer that has fallen silent opens for a moment: it may
+    /// have moved behind its NAT without knowing where it is now.
+    #[serde(default)]
+    pub opened: u32,
 }
 
 /// How packets leave this port.

@@ -217,6 +217,8 @@ impl RecordingSession {
                 video: Vec::new(),
                 udptl: false,
                 fragment: None,
+                control: false,
+                opened: 0,
             },
             destination: Destination::Discard(DiscardReason::Unheard),
             transmit: Transmit {

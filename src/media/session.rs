@@ -108,6 +108,9 @@ pub struct LegSession {
     pending: Option<Pending>,
     transport: Option<Box<DtlsTransport>>,
     latched: Latched,
+    /// How often the peer's offers may have told that it moved.
+    #[serde(default)]
+    opened: u32,
     /// A second port, for video of a phone or a fax beside its audio.
     #[serde(default)]
     aside: Option<Aside>,
@@ -154,6 +157,7 @@ impl LegSession {
             pending: None,
             transport: None,
             latched: Latched::default(),
+            opened: 0,
             aside: None,
             recorded: None,
             live: true,
@@ -340,10 +344,16 @@ impl LegSession {
         }
     }
 
-    /// The relay locked on a source of a plain RTP peer.
+    /// The relay locked on a source of a peer without ICE.
     pub fn latched(&mut self, component: Component, source: SocketAddr) {
-        // With DTLS the source is where the certificate was proved.
-        if self.kind != LegKind::Rtp || self.transport.is_some() {
+        if self.kind != LegKind::Rtp {
+            return;
+        }
+        if let Some(transport) = &mut self.transport {
+            // With DTLS the source is where the certificate was proved, or where its keys were used since.
+            if component == Component::Rtp {
+                transport.moved(source);
+            }
             return;
         }
         match component {

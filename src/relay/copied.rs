@@ -2,7 +2,7 @@
 //! A copy is made of what a party sends, before the packet itself goes on; it leaves by a port of its
 //! own, protected as that port's plan says. Nothing of the packet's own way depends on what becomes of the copy.
 
-use crate::flow::{Exit, Media};
+use crate::flow::{Exit, Flow, Media};
 use crate::path::{Departure, Flows, Slot};
 use ringfort_base::Time;
 use ringfort_base::limits::{MEDIA_DATAGRAM_MAX, SRTP_TRAILER_MAX};
@@ -38,18 +38,8 @@ impl Flows {
         self.copied.departure = None;
         let Some((port, payload)) = self.flow(from).and_then(|flow| flow.copied_to(packet)) else { return };
         let Some(slot) = self.slot(port) else { return };
-        // An empty box takes no memory; so the room can be lent while the port is looked up.
-        let mut room = std::mem::take(&mut self.copied.room);
-        self.copied.departure = self.copy_by(now, slot, packet, payload, &mut room);
-        self.copied.room = room;
-    }
-
-    fn copy_by(&mut self, now: Time, slot: Slot, packet: &[u8], payload: u8, room: &mut [u8]) -> Option<Departure> {
-        room.get_mut(..packet.len())?.copy_from_slice(packet);
-        let second = room.get_mut(1)?;
-        *second = *second & MARKER | payload & !MARKER;
-        let Exit { component, to, len } = self.flow(slot)?.depart(now, Media::Rtp, room, packet.len())?;
-        Some(Departure { slot, component, media: Media::Rtp, to, len })
+        let (Some(flow), copied) = self.flow_and_copied(slot) else { return };
+        copied.departure = copy_by(flow, now, slot, packet, payload, &mut copied.room);
     }
 
     /// What leaves beside the packet that was relayed last; [`Flows::sent`] is told what became of it.
@@ -57,4 +47,12 @@ impl Flows {
         let departure = self.copied.departure.take()?;
         Some((departure, self.copied.room.get(..departure.len)?))
     }
+}
+
+fn copy_by(flow: &mut Flow, now: Time, slot: Slot, packet: &[u8], payload: u8, room: &mut [u8]) -> Option<Departure> {
+    room.get_mut(..packet.len())?.copy_from_slice(packet);
+    let second = room.get_mut(1)?;
+    *second = *second & MARKER | payload & !MARKER;
+    let Exit { component, to, len } = flow.depart(now, Media::Rtp, room, packet.len())?;
+    Some(Departure { slot, component, media: Media::Rtp, to, len })
 }

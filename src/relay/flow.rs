@@ -1,17 +1,18 @@
 //! One port's packets: its plan with the SRTP contexts that belong to it, its latch, its counters.
 
+use crate::allowance::Allowance;
 use crate::apart::Apart;
 use crate::latch::{LatchState, Standing};
 use crate::path::Slot;
 use crate::plausible::is_plausible;
-use crate::protection::Protection;
+use crate::protection::{Protection, Receiving};
 use crate::voice::Voice;
-use ringfort_base::limits::{CONTROL_PER_SECOND_MAX, STREAMS_TOLD_MAX};
+use ringfort_base::limits::{CONTROL_PER_SECOND_MAX, STRAYS_PROVED_PER_SECOND_MAX, STREAMS_TOLD_MAX};
 use ringfort_base::{PortId, Time};
 use ringfort_media::plan::{Component, Destination, DiscardReason, FlowPlan, PortCounters, PortPositions, Receive, Transmit};
 use ringfort_media::quality::making::{Heard, MADE_MAX, Reporter};
 use ringfort_media::quality::{Audio, Progress, Reception, RoundTrip};
-use ringfort_media::srtp::{SrtpError, SrtpReceiver, SrtpSender};
+use ringfort_media::srtp::{SrtpError, SrtpSender};
 use ringfort_media::tier::{Obstacle, Tier};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub enum Media {
 struct Active {
     plan: Box<FlowPlan>,
     latch: LatchState,
-    receiver: Protection<SrtpReceiver>,
+    receiver: Receiving,
     sender: Protection<SrtpSender>,
     /// The destination port where it was last found.
     across: Option<Slot>,
@@ -44,7 +45,7 @@ impl Active {
     fn new(now: Time, plan: Box<FlowPlan>) -> Active {
         Active {
             latch: LatchState::new(now, plan.receive.latch),
-            receiver: Protection::new(plan.receive.srtp.as_ref(), SrtpReceiver::new),
+            receiver: Receiving::new(plan.receive.srtp.as_ref()),
             sender: Protection::new(plan.transmit.srtp.as_ref(), SrtpSender::new),
             across: None,
             plan,
@@ -54,14 +55,22 @@ impl Active {
     /// A context whose keys did not change goes on: roll-over counter and replay window belong to the keys, not to the plan.
     fn replace(&mut self, now: Time, plan: Box<FlowPlan>) {
         self.latch.renew(now, plan.receive.latch);
+        if self.plan.receive.opened != plan.receive.opened {
+            self.latch.open(now);
+        }
         if self.plan.receive.srtp != plan.receive.srtp {
-            self.receiver = Protection::new(plan.receive.srtp.as_ref(), SrtpReceiver::new);
+            self.receiver.replace(now, plan.receive.srtp.as_ref());
         }
         if self.plan.transmit.srtp != plan.transmit.srtp {
             self.sender = Protection::new(plan.transmit.srtp.as_ref(), SrtpSender::new);
         }
         self.across = None;
         self.plan = plan;
+    }
+
+    /// Whether the peer is followed to where its keys are used. With ICE it is found by its checks alone.
+    fn follows(&self) -> bool {
+        !self.receiver.is_plain() && self.plan.receive.fragment.is_none()
     }
 }
 
@@ -79,6 +88,8 @@ pub(crate) struct Flow {
     has_rtcp_socket: bool,
     active: Option<Active>,
     control: Allowance,
+    /// Packets from elsewhere that are asked for their keys.
+    strays: Allowance,
     /// What the node hears and says itself on this port.
     pub(crate) voice: Option<Box<Voice>>,
     /// Video of a bundle that goes another way than the audio.
@@ -127,6 +138,7 @@ impl Flow {
             has_rtcp_socket,
             active: None,
             control: Allowance::default(),
+            strays: Allowance::default(),
             voice: None,
             apart: None,
             told: None,
@@ -189,9 +201,11 @@ impl Flow {
         true
     }
 
-    /// Whether one more STUN or DTLS datagram may go up to the core in this second.
-    pub(crate) fn admit_control(&mut self, now: Time) -> bool {
-        let admitted = self.control.take(now);
+    /// Whether one more STUN or DTLS datagram may go up to the core in this second: where the plan asks for them, and their source
+    /// has sent no more than `source` lets it.
+    pub(crate) fn admit_control(&mut self, now: Time, source: impl FnOnce() -> bool) -> bool {
+        let wanted = self.active.as_ref().is_some_and(|active| active.plan.receive.control);
+        let admitted = wanted && self.control.take(now, CONTROL_PER_SECOND_MAX) && source();
         let counter = if admitted { &mut self.counters.control_in } else { &mut self.counters.control_dropped };
         *counter += 1;
         admitted
@@ -199,7 +213,7 @@ impl Flow {
 
     /// Judges a media packet in `buffer[..len]` that arrived on the socket of `component`, and unprotects it in place.
     /// `None`: it was refused and counted. A source locks only with a packet that proved to be media (with keys: that is
-    /// authentic).
+    /// authentic). Where keys prove it, a peer that fell silent is followed elsewhere: its NAT gave it another address.
     pub(crate) fn accept(
         &mut self,
         now: Time,
@@ -213,20 +227,31 @@ impl Flow {
             self.counters.discarded += 1;
             return None;
         };
-        let standing = active.latch.judge(now, component, from);
+        let mut standing = active.latch.judge(now, component, from);
+        let proves = active.follows() && active.latch.is_silent(now, component, from);
+        if standing == Standing::Stray && proves && self.strays.take(now, STRAYS_PROVED_PER_SECOND_MAX) {
+            standing = Standing::Moved;
+        }
         if standing == Standing::Stray {
             self.stray(from);
             return None;
         }
-        let plain_len = match active.receiver.unprotect(media, &mut buffer[..len]) {
+        let plain_len = match active.receiver.unprotect(now, media, &mut buffer[..len], standing == Standing::Known) {
             Ok(plain_len) if is_plausible(media, &buffer[..plain_len]) => plain_len,
+            _ if standing == Standing::Moved => {
+                self.stray(from);
+                return None;
+            }
             Ok(_) => return self.refuse(None),
             Err(error) => return self.refuse(Some(error)),
         };
-        let latched = standing == Standing::Candidate;
-        if latched {
-            active.latch.lock(component, from);
+        let latched = standing != Standing::Known;
+        match standing {
+            Standing::Moved => active.latch.follow(now, component, from, !active.receiver.is_plain()),
+            Standing::Candidate => active.latch.lock(component, from),
+            Standing::Known | Standing::Stray => {}
         }
+        active.latch.heard(now, component);
         let plain = &buffer[..plain_len];
         match media {
             Media::Rtp => {
@@ -402,7 +427,7 @@ impl Flow {
     pub(crate) fn plain_in(&self) -> Result<PlainIn, Obstacle> {
         let active = self.active.as_ref().ok_or(Obstacle::Stopped)?;
         let FlowPlan { receive, destination, transmit: _, audio, copy, apart } = &*active.plan;
-        let Receive { latch: _, srtp, speech, signals: _, video, udptl, fragment: _ } = receive;
+        let Receive { latch: _, srtp, speech, signals: _, video, udptl, fragment: _, control: _, opened: _ } = receive;
         if copy.is_some() {
             return Err(Obstacle::Recorded);
         }
@@ -451,6 +476,10 @@ impl Flow {
     }
 
     pub(crate) fn set_tier(&mut self, tier: Tier) {
+        if let (Tier::Kernel, Some(active)) = (tier, &mut self.active) {
+            // It takes over where packets come from the locked source, and tells nobody when they cease.
+            active.latch.confirm();
+        }
         self.counters.tier = tier;
     }
 
@@ -470,14 +499,14 @@ impl Flow {
 
     /// Whether packets are protected on this port.
     pub(crate) fn is_secure(&self) -> bool {
-        let plain = |active: &Active| matches!((&active.receiver, &active.sender), (Protection::Plain, Protection::Plain));
+        let plain = |active: &Active| active.receiver.is_plain() && matches!(active.sender, Protection::Plain);
         self.active.as_ref().is_some_and(|active| !plain(active))
     }
 
     /// Whether the positions of the SRTP contexts are to be told now. A peer that begins a stream with each packet makes no more work
     /// than others.
     pub(crate) fn is_due(&mut self, now: Time) -> bool {
-        if let Some(Active { receiver: Protection::Srtp(receiver), .. }) = &mut self.active {
+        if let Some(receiver) = self.active.as_mut().and_then(|active| active.receiver.context()) {
             self.turned |= receiver.take_turned();
         }
         if let Some(Active { sender: Protection::Srtp(sender), .. }) = &mut self.active {
@@ -493,8 +522,8 @@ impl Flow {
     /// Where the SRTP contexts stand.
     pub(crate) fn positions(&self) -> PortPositions {
         let mut positions = PortPositions::default();
-        if let Some(Active { receiver: Protection::Srtp(receiver), .. }) = &self.active {
-            positions.receive = receiver.positions();
+        if let Some(receive) = self.active.as_ref().and_then(|active| active.receiver.positions()) {
+            positions.receive = receive;
         }
         if let Some(Active { sender: Protection::Srtp(sender), .. }) = &self.active {
             positions.transmit = sender.positions();
@@ -505,7 +534,7 @@ impl Flow {
     /// The contexts of the plan in force go on from `positions`.
     pub(crate) fn restore(&mut self, positions: &PortPositions) {
         let Some(active) = &mut self.active else { return };
-        if let Protection::Srtp(receiver) = &mut active.receiver {
+        if let Some(receiver) = active.receiver.context() {
             receiver.restore(&positions.receive);
         }
         if let Protection::Srtp(sender) = &mut active.sender {
@@ -587,36 +616,9 @@ fn behind_nat(transmit: &Transmit, rtp: SocketAddr) -> Option<SocketAddr> {
     (planned.ip() != rtp.ip()).then(|| SocketAddr::new(rtp.ip(), port))
 }
 
-/// Control datagrams that a port may still pass up in the current second.
-#[derive(Default)]
-struct Allowance {
-    began: Option<Time>,
-    used: u32,
-}
-
-impl Allowance {
-    fn take(&mut self, now: Time) -> bool {
-        if self.began.is_none_or(|began| now.since(began) >= Duration::from_secs(1)) {
-            *self = Allowance { began: Some(now), used: 0 };
-        }
-        self.used = self.used.saturating_add(1);
-        self.used <= CONTROL_PER_SECOND_MAX
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn control_is_bounded_in_each_second() {
-        let mut flow = Flow::new(PortId(1), false);
-        let admitted = |flow: &mut Flow, ms| (0..1000).filter(|_| flow.admit_control(Time::from_millis(ms))).count();
-        assert_eq!(admitted(&mut flow, 10), CONTROL_PER_SECOND_MAX as usize);
-        assert_eq!(admitted(&mut flow, 1009), 0);
-        assert_eq!(admitted(&mut flow, 1010), CONTROL_PER_SECOND_MAX as usize);
-        assert_eq!(flow.counters.control_dropped, 3000 - 2 * u64::from(CONTROL_PER_SECOND_MAX));
-    }
 
     #[test]
     fn rtcp_follows_rtp_through_a_nat() {

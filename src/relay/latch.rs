@@ -12,9 +12,16 @@ pub(crate) enum Standing {
     Known,
     /// May latch, if its packet proves to be media.
     Candidate,
+    /// May take the lock from a source that has fallen silent, if its packet proves to be media.
+    Moved,
     /// Another source than the latched one, or one that may not latch yet.
     Stray,
 }
+
+/// How long a locked source is silent before another may take its place: longer than a network holds packets back.
+const SILENT: Duration = Duration::from_secs(1);
+/// How long a lock stays open after the peer has described itself anew.
+const OPEN: Duration = Duration::from_secs(10);
 
 /// The latch of one port: a lock for each component.
 #[derive(Clone, Debug)]
@@ -23,6 +30,12 @@ pub(crate) struct LatchState {
     since: Time,
     rtp: Option<SocketAddr>,
     rtcp: Option<SocketAddr>,
+    /// When something came last from where each component is locked.
+    heard: [Time; 2],
+    /// Since when a silent source may be followed by another one without keys.
+    opened: Option<Time>,
+    /// The source that lost its lock so. It may take it back.
+    before: Option<SocketAddr>,
 }
 
 impl LatchState {
@@ -31,7 +44,7 @@ impl LatchState {
             Latch::Exact(address) => Some(address),
             Latch::Symmetric { .. } => None,
         };
-        LatchState { rule, since: now, rtp, rtcp: None }
+        LatchState { rule, since: now, rtp, rtcp: None, heard: [now; 2], opened: None, before: None }
     }
 
     /// An identical rule keeps the locks; another one begins anew.
@@ -39,6 +52,35 @@ impl LatchState {
         if self.rule != rule {
             *self = LatchState::new(now, rule);
         }
+    }
+
+    /// The peer described itself anew, and may have moved.
+    pub(crate) fn open(&mut self, now: Time) {
+        self.opened = Some(now);
+    }
+
+    /// The locked source sends as before.
+    pub(crate) fn confirm(&mut self) {
+        self.opened = None;
+    }
+
+    /// Something came from the locked source of `component`.
+    pub(crate) fn heard(&mut self, now: Time, component: Component) {
+        self.heard[component as usize] = now;
+    }
+
+    /// Whether the locked source of `component` has fallen silent, so that a packet from elsewhere may be the peer's if keys prove it.
+    pub(crate) fn is_silent(&self, now: Time, component: Component, from: SocketAddr) -> bool {
+        let beside = component == Component::Rtp || self.rtp.is_some_and(|rtp| rtp.ip() == from.ip());
+        beside && now.since(self.heard[component as usize]) >= SILENT
+    }
+
+    /// Whether a packet from elsewhere may be the peer's though nothing but its description and the silence of the locked source says so.
+    fn is_open(&self, now: Time, component: Component, from: SocketAddr) -> bool {
+        let Some(opened) = self.opened.filter(|opened| now.since(*opened) < OPEN && now.since(*opened) >= SILENT) else {
+            return false;
+        };
+        self.is_silent(now, component, from) && self.permits(from, now.since(opened))
     }
 
     /// Judges the source of a packet that arrived on the socket of `component`.
@@ -55,6 +97,8 @@ impl LatchState {
             Some(source) if component == Component::Rtcp && self.is_beside_rtp(from) && !self.is_beside_rtp(source) => {
                 Standing::Candidate
             }
+            Some(source) if component == Component::Rtp && source != from && self.before == Some(from) => Standing::Candidate,
+            Some(_) if self.is_open(now, component, from) => Standing::Moved,
             Some(_) => Standing::Stray,
             None if self.may_latch(now, from) => Standing::Candidate,
             None => Standing::Stray,
@@ -77,17 +121,35 @@ impl LatchState {
         if let Some(rtp) = self.rtp {
             return rtp.ip() == from.ip();
         }
+        self.permits(from, now.since(self.since))
+    }
+
+    /// Whether the rule lets a host latch that long after it was given.
+    fn permits(&self, from: SocketAddr, after: Duration) -> bool {
         match self.rule {
             Latch::Exact(address) => address.ip() == from.ip(),
             Latch::Symmetric { expected: Some(expected), grace_ms } => {
-                expected.ip() == from.ip() || now.since(self.since) >= Duration::from_millis(grace_ms.into())
+                expected.ip() == from.ip() || after >= Duration::from_millis(grace_ms.into())
             }
             Latch::Symmetric { expected: None, .. } => true,
         }
     }
 
+    /// Locks on a [`Standing::Moved`]. `proved`: by keys; else the source that loses the lock may take it back.
+    pub(crate) fn follow(&mut self, now: Time, component: Component, source: SocketAddr, proved: bool) {
+        let before = self.rtp.filter(|_| component == Component::Rtp && !proved);
+        self.lock(component, source);
+        self.heard(now, component);
+        if component == Component::Rtp {
+            (self.before, self.opened) = (before, None);
+        }
+    }
+
     /// Locks on a [`Standing::Candidate`]. RTCP that locked on another host than RTP now does was a stray.
     pub(crate) fn lock(&mut self, component: Component, source: SocketAddr) {
+        if component == Component::Rtp {
+            self.before = None;
+        }
         match component {
             Component::Rtp => {
                 self.rtp = Some(source);
@@ -114,7 +176,7 @@ fn same(a: SocketAddr, b: SocketAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Component::{Rtcp, Rtp};
-    use super::Standing::{Candidate, Known, Stray};
+    use super::Standing::{Candidate, Known, Moved, Stray};
     use super::*;
 
     fn at(text: &str) -> SocketAddr {
@@ -195,6 +257,44 @@ mod tests {
         assert_eq!(latch.source(Rtp), Some(at("192.0.2.9:1")));
         latch.renew(Time::from_millis(9), symmetric(Some("192.0.2.7:2"), 500));
         assert_eq!(latch.source(Rtp), None);
+    }
+
+    /// A NAT gave the peer another port or address: it says so by an offer with its private address, as before.
+    #[test]
+    fn an_offer_opens_the_lock_of_a_silent_source() {
+        let at_ms = Time::from_millis;
+        let mut latch = LatchState::new(Time::ZERO, symmetric(Some("10.0.0.5:4000"), 300));
+        let (old, new, third) = (at("192.0.2.9:1000"), at("192.0.2.77:2000"), at("198.51.100.1:7"));
+        latch.lock(Rtp, old);
+        latch.heard(at_ms(50_000), Rtp);
+        assert_eq!(latch.judge(at_ms(60_000), Rtp, new), Stray, "silence alone opens nothing");
+        latch.open(at_ms(60_000));
+        assert_eq!(latch.judge(at_ms(60_999), Rtp, new), Stray);
+        assert_eq!(latch.judge(at_ms(61_000), Rtp, new), Moved);
+        assert_eq!(latch.judge(at_ms(70_000), Rtp, new), Stray, "only for a moment");
+        latch.heard(at_ms(60_500), Rtp);
+        assert_eq!(latch.judge(at_ms(61_400), Rtp, new), Stray, "it is not silent");
+        latch.follow(at_ms(62_000), Rtp, new, false);
+        assert_eq!((latch.judge(at_ms(62_001), Rtp, new), latch.source(Rtp)), (Known, Some(new)));
+        assert_eq!(latch.judge(at_ms(65_000), Rtp, third), Stray, "once");
+        assert_eq!(latch.judge(at_ms(65_000), Rtp, old), Candidate, "it was no NAT's doing: the party is still there");
+        latch.lock(Rtp, old);
+        assert_eq!(latch.judge(at_ms(65_001), Rtp, new), Stray, "for good");
+    }
+
+    #[test]
+    fn an_opened_lock_keeps_the_rule() {
+        let at_ms = Time::from_millis;
+        let mut latch = LatchState::new(Time::ZERO, Latch::Exact(at("192.0.2.9:1000")));
+        latch.open(Time::ZERO);
+        assert_eq!(latch.judge(at_ms(2_000), Rtp, at("192.0.2.10:1000")), Stray, "another host");
+        assert_eq!(latch.judge(at_ms(2_000), Rtp, at("192.0.2.9:2000")), Moved);
+        latch.confirm();
+        assert_eq!(latch.judge(at_ms(2_000), Rtp, at("192.0.2.9:2000")), Stray);
+        assert!(
+            latch.is_silent(at_ms(1_000), Rtp, at("198.51.100.1:7")) && !latch.is_silent(at_ms(999), Rtp, at("198.51.100.1:7"))
+        );
+        assert!(!latch.is_silent(at_ms(9_000), Rtcp, at("198.51.100.1:7")), "RTCP comes from the host of RTP");
     }
 
     #[test]

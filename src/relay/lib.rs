@@ -27,6 +27,7 @@
 //! Nothing is allocated for a media packet and its payload is never copied in user space: it is received into a worker's
 //! buffer, unprotected, protected and rewritten there, and sent from there.
 
+mod allowance;
 mod apart;
 mod bell;
 pub mod capacity;

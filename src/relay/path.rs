@@ -1,6 +1,7 @@
 //! A packet's path from port to port. Knows no sockets: octets and addresses in, a verdict out; so it is measured and tested
 //! without any.
 
+use crate::allowance::Sources;
 use crate::copied::Copied;
 use crate::flow::{Exit, Flow, Media, Way};
 use ringfort_base::entropy::Seeded;
@@ -101,6 +102,8 @@ pub struct Flows {
     dice: Option<Seeded>,
     /// The copy of the last packet, where a recorder gets one.
     pub(crate) copied: Copied,
+    /// Who sends datagrams for the core.
+    sources: Sources,
 }
 
 impl Flows {
@@ -193,7 +196,7 @@ impl Flows {
     /// Takes one datagram in `buffer[..arrival.len]` all the way: judged and unprotected at the port it came to, rewritten and
     /// protected at the port it leaves by, in this buffer. Behind the datagram there must be room for an SRTP trailer.
     pub fn relay(&mut self, now: Time, arrival: Arrival, buffer: &mut [u8]) -> Verdict {
-        let Some(flow) = self.flow(arrival.slot) else { return DROP };
+        let Some(flow) = flow_at(&mut self.entries, arrival.slot) else { return DROP };
         let fax = flow.is_fax() && arrival.component == Component::Rtp && arrival.len > 0;
         let media = match buffer.get(..arrival.len).map(classify) {
             Some(_) if fax => Media::Udptl,
@@ -204,10 +207,13 @@ impl Flows {
             Some(Kind::Rtp) if arrival.component == Component::Rtp => Media::Rtp,
             Some(Kind::Rtcp) => Media::Rtcp,
             // ICE and DTLS speak on the port of RTP alone: a peer that does not multiplex would need both once more for RTCP.
-            Some(Kind::Stun | Kind::Dtls) if arrival.component == Component::Rtp => match flow.admit_control(now) {
-                true => return Verdict { step: Step::Control, latched: false },
-                false => return DROP,
-            },
+            Some(Kind::Stun | Kind::Dtls) if arrival.component == Component::Rtp => {
+                let sources = &mut self.sources;
+                return match flow.admit_control(now, || sources.take(now, arrival.from)) {
+                    true => Verdict { step: Step::Control, latched: false },
+                    false => DROP,
+                };
+            }
             _ => {
                 flow.counters.malformed += 1;
                 return DROP;
@@ -421,9 +427,18 @@ impl Flows {
     }
 
     pub(crate) fn flow(&mut self, slot: Slot) -> Option<&mut Flow> {
-        let entry = self.entries.get_mut(slot.index as usize)?;
-        entry.flow.as_mut().filter(|_| entry.generation == slot.generation)
+        flow_at(&mut self.entries, slot)
     }
+
+    /// The port in a slot, and the room for copies.
+    pub(crate) fn flow_and_copied(&mut self, slot: Slot) -> (Option<&mut Flow>, &mut Copied) {
+        (flow_at(&mut self.entries, slot), &mut self.copied)
+    }
+}
+
+fn flow_at(entries: &mut [Entry], slot: Slot) -> Option<&mut Flow> {
+    let entry = entries.get_mut(slot.index as usize)?;
+    entry.flow.as_mut().filter(|_| entry.generation == slot.generation)
 }
 
 #[cfg(test)]
@@ -443,6 +458,8 @@ mod tests {
                 video: Vec::new(),
                 udptl: false,
                 fragment: None,
+                control: true,
+                opened: 0,
             },
             destination: Destination::Port(to),
             transmit: Transmit { rtp: "192.0.2.1:4000".parse().ok(), rtcp: None, rtcp_mux: true, srtp: keys, muted: false },

@@ -1,8 +1,15 @@
 //! SRTP of one direction of a port, or none.
 
 use crate::flow::Media;
+use ringfort_base::Time;
+use ringfort_base::limits::MEDIA_DATAGRAM_MAX;
 use ringfort_media::plan::SrtpKeys;
-use ringfort_media::srtp::{SrtpError, SrtpReceiver, SrtpSender};
+use ringfort_media::srtp::{SrtpError, SrtpPositions, SrtpReceiver, SrtpSender};
+use std::time::Duration;
+
+/// How long packets under the keys before are taken, after others were agreed on: they were on their way, or their sender does not know
+/// yet.
+const FORMER_KEYS_MAX: Duration = Duration::from_secs(2);
 
 /// SRTP of one direction.
 pub(crate) enum Protection<T> {
@@ -37,6 +44,71 @@ impl Protection<SrtpReceiver> {
             (Protection::Srtp(receiver), Media::Rtcp) => receiver.unprotect_rtcp(packet),
             (Protection::Srtp(_), Media::Udptl) | (Protection::Unusable, _) => Err(SrtpError::KeyLength),
         }
+    }
+}
+
+/// What protects the peer's direction: the keys that were agreed on, and for a moment those before.
+pub(crate) struct Receiving {
+    keys: Protection<SrtpReceiver>,
+    /// Until when the keys before are good.
+    former: Option<(Box<SrtpReceiver>, Time)>,
+}
+
+impl Receiving {
+    pub(crate) fn new(keys: Option<&SrtpKeys>) -> Receiving {
+        Receiving { keys: Protection::new(keys, SrtpReceiver::new), former: None }
+    }
+
+    /// Other keys, or none, from now on. Only the last ones before are remembered.
+    pub(crate) fn replace(&mut self, now: Time, keys: Option<&SrtpKeys>) {
+        let before = std::mem::replace(&mut self.keys, Protection::new(keys, SrtpReceiver::new));
+        if let Protection::Srtp(before) = before {
+            self.former = Some((before, now + FORMER_KEYS_MAX));
+        }
+    }
+
+    /// Unprotects `packet` in place and returns its new length. The keys before count where `known` says that the packet comes from the
+    /// source that is locked: nobody locks by them.
+    pub(crate) fn unprotect(&mut self, now: Time, media: Media, packet: &mut [u8], known: bool) -> Result<usize, SrtpError> {
+        self.former.take_if(|(_, until)| *until <= now);
+        let Some((former, _)) = self.former.as_mut().filter(|_| known) else { return self.keys.unprotect(media, packet) };
+        // Who refuses a packet leaves it in pieces.
+        let mut copy = [0; MEDIA_DATAGRAM_MAX];
+        let Some(copy) = copy.get_mut(..packet.len()) else { return Err(SrtpError::TooShort) };
+        copy.copy_from_slice(packet);
+        // Without keys anything would do, so those before are asked first.
+        let plain = matches!(self.keys, Protection::Plain);
+        let result = if plain { Err(SrtpError::AuthFailed) } else { self.keys.unprotect(media, packet) };
+        let Err(error @ (SrtpError::AuthFailed | SrtpError::TooShort)) = result else { return result };
+        let formerly = match media {
+            Media::Rtp => former.unprotect_rtp(copy),
+            Media::Rtcp => former.unprotect_rtcp(copy),
+            Media::Udptl => Err(error),
+        };
+        match formerly {
+            Ok(len) => {
+                packet.copy_from_slice(copy);
+                Ok(len)
+            }
+            Err(again @ (SrtpError::Replayed | SrtpError::TooOld)) => Err(again),
+            Err(_) if plain => self.keys.unprotect(media, packet),
+            Err(_) => Err(error),
+        }
+    }
+
+    /// The context of the keys that were agreed on.
+    pub(crate) fn context(&mut self) -> Option<&mut SrtpReceiver> {
+        if let Protection::Srtp(receiver) = &mut self.keys { Some(receiver) } else { None }
+    }
+
+    /// Where that stands.
+    pub(crate) fn positions(&self) -> Option<SrtpPositions> {
+        if let Protection::Srtp(receiver) = &self.keys { Some(receiver.positions()) } else { None }
+    }
+
+    /// Nothing is protected.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.keys, Protection::Plain)
     }
 }
 

@@ -232,14 +232,22 @@ impl Flows {
         }
     }
 
-    /// One frame of every port that speaks.
+    /// One frame of every port that speaks. A panic on the way, after which the worker goes on, costs the port at hand its voice and all
+    /// others nothing: each stays in the list but while it speaks.
     pub(crate) fn speak(&mut self, now: Time, turn: &mut Turn, send: Send<'_>) {
         turn.number += 1;
-        let mut speakers = std::mem::take(&mut self.speakers);
         turn.mixing.clear();
-        turn.mixing.extend(speakers.iter().filter_map(|slot| self.mixed_at(*slot)));
-        speakers.retain(|slot| self.speak_at(now, *slot, turn, send).is_some());
-        self.speakers = speakers;
+        for n in 0..self.speakers.len() {
+            let mixed = self.speakers.get(n).copied().and_then(|slot| self.mixed_at(slot));
+            turn.mixing.extend(mixed);
+        }
+        let mut n = 0;
+        while let Some(slot) = self.speakers.get(n).copied() {
+            match self.speak_at(now, slot, turn, send) {
+                Some(()) => n += 1,
+                None => drop(self.speakers.remove(n)),
+            }
+        }
     }
 
     /// The mix that a port has part in.
@@ -374,6 +382,8 @@ mod tests {
                 video: Vec::new(),
                 udptl: false,
                 fragment: None,
+                control: false,
+                opened: 0,
             },
             destination: Destination::Discard(DiscardReason::Unheard),
             transmit: Transmit { rtp: "192.0.2.1:4000".parse().ok(), rtcp: None, rtcp_mux: true, srtp: None, muted: false },
@@ -485,6 +495,29 @@ mod tests {
             assert!(shares.iter().all(|share| *share > 0.9), "{one:?} and {other:?}: {shares:?}");
             assert!(phones.iter().all(|phone| (95..=100).contains(&phone.packets)), "{one:?} and {other:?}");
         }
+    }
+
+    /// The worker goes on after a panic, and so must all ports but the one where it was.
+    #[test]
+    fn a_panic_silences_one_port_alone() {
+        let (mut flows, mut turn) = (Flows::new(), Turn::new());
+        open(&mut flows, (0..3).map(|_| plan(Codec::Pcma, Source::Silence)).collect());
+        let mut spoken = |flows: &mut Flows, ms: u64, broken: Option<u32>| {
+            let mut sent = Vec::new();
+            let mut send = |departure: &Departure, _: &[u8]| {
+                assert_ne!(Some(departure.slot.index), broken, "the panic that this test is about");
+                sent.push(departure.slot.index);
+                true
+            };
+            let speaks = std::panic::AssertUnwindSafe(|| flows.speak(Time::from_millis(ms), &mut turn, &mut send));
+            assert_eq!(std::panic::catch_unwind(speaks).is_err(), broken.is_some());
+            sent
+        };
+        assert_eq!(spoken(&mut flows, 0, None), [0, 1, 2]);
+        assert_eq!(spoken(&mut flows, 20, Some(1)), [0]);
+        assert_eq!(spoken(&mut flows, 40, None), [0, 2]);
+        flows.plan(Time::from_millis(50), PortId(2), Box::new(plan(Codec::Pcma, Source::Silence)));
+        assert_eq!(spoken(&mut flows, 60, None), [0, 2, 1], "the next plan gives it another voice");
     }
 
     #[test]

@@ -89,7 +89,17 @@ impl LegSession {
             let muted = !(ours.sends() && theirs.receives());
             let (signals, video, fragment) = (Vec::new(), Vec::new(), None);
             Some(FlowPlan {
-                receive: Receive { latch, srtp: their_keys, speech, signals, video, udptl, fragment },
+                receive: Receive {
+                    latch,
+                    srtp: their_keys,
+                    speech,
+                    signals,
+                    video,
+                    udptl,
+                    fragment,
+                    control: false,
+                    opened: self.opened,
+                },
                 destination,
                 transmit: Transmit { rtp: place.rtp, rtcp, rtcp_mux: false, srtp: keys, muted },
                 audio: None,

@@ -17,14 +17,14 @@ impl LegSession {
     /// What the relay does with this leg's packets when accepted ones go to `to`.
     pub fn plan(&self, to: Destination) -> FlowPlan {
         let Some(agreed) = &self.agreed else { return closed(DiscardReason::NotConnected) };
-        if agreed.is_silent() {
-            return closed(DiscardReason::OnHold);
-        }
         let destination = if agreed.flows().0 { to } else { Destination::Discard(DiscardReason::OnHold) };
-        match agreed.remote.dtls.is_some() {
+        let mut plan = match agreed.remote.dtls.is_some() {
+            _ if agreed.is_silent() => closed(DiscardReason::OnHold),
             true => self.dtls_plan(agreed, destination),
             false => self.rtp_plan(agreed, destination),
-        }
+        };
+        plan.receive.control = self.transport.is_some();
+        plan
     }
 
     fn rtp_plan(&self, agreed: &Agreed, destination: Destination) -> FlowPlan {
@@ -46,6 +46,8 @@ impl LegSession {
                 video: Vec::new(),
                 udptl: agreed.is_fax(),
                 fragment: None,
+                control: false,
+                opened: self.opened,
             },
             destination,
             transmit: Transmit { rtp: remote.rtp, rtcp, rtcp_mux, srtp: ours, muted: !agreed.flows().1 },
@@ -71,6 +73,8 @@ impl LegSession {
                 video: agreed.video(),
                 udptl: false,
                 fragment: self.fragment(),
+                control: false,
+                opened: 0,
             },
             destination,
             transmit: Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: agreed.rtcp_mux(), srtp: ours, muted: !agreed.flows().1 },
@@ -116,6 +120,8 @@ pub(super) fn closed(reason: DiscardReason) -> FlowPlan {
             video: Vec::new(),
             udptl: false,
             fragment: None,
+            control: false,
+            opened: 0,
         },
         destination: Destination::Discard(reason),
         transmit: Transmit { rtp: None, rtcp: None, rtcp_mux: false, srtp: None, muted: true },

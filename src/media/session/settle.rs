@@ -4,7 +4,7 @@ use super::{Latched, LegKind, LegOutput, LegSession};
 use crate::compose::{Hop, Local, compose};
 use crate::consent::RecordState;
 use crate::error::MediaError;
-use crate::negotiation::Agreed;
+use crate::negotiation::{Agreed, Pending};
 use crate::plan::Destination;
 use crate::remote::RemoteDtls;
 use crate::sdp::Fingerprint;
@@ -90,6 +90,11 @@ impl LegSession {
         match &agreed.remote.dtls {
             Some(dtls) => self.commit_dtls(now, dtls, agreed.remote.rtp, client)?,
             None => self.transport = None,
+        }
+        let told_again = self.agreed.is_some() && matches!(self.pending, Some(Pending::Received(_)));
+        let proves = self.transport.is_some() || agreed.keys().or(agreed.video_keys()).is_some();
+        if told_again && agreed.peer_may_send() && !proves {
+            self.opened = self.opened.wrapping_add(1);
         }
         (self.agreed, self.pending) = (Some(agreed), None);
         if (self.plan(Destination::Port(self.port)), self.aside_plan(None)) != before {

@@ -67,7 +67,8 @@ impl Gcm {
     /// From session key and salt, the same for both halves: the RFC's examples begin there.
     #[cfg(test)]
     pub(super) fn with_session(key: &[u8], salt: [u8; 12]) -> Gcm {
-        let session = || Session { key: LessSafeKey::new(UnboundKey::new(&AES_128_GCM, key).unwrap()), salt };
+        let algorithm = if key.len() == 32 { &AES_256_GCM } else { &AES_128_GCM };
+        let session = || Session { key: LessSafeKey::new(UnboundKey::new(algorithm, key).unwrap()), salt };
         Gcm { rtp: session(), rtcp: session() }
     }
 }

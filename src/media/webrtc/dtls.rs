@@ -150,6 +150,12 @@ impl Association {
         }
     }
 
+    /// A plain alert came, which is not given to the engine. Returns what it tells, if that is known.
+    pub fn refused(&mut self, datagram: &[u8]) -> Option<MediaCause> {
+        self.refused |= self.client && refuses_hello(datagram);
+        self.objection()
+    }
+
     /// What the peer told of why there is no agreement yet.
     pub fn objection(&self) -> Option<MediaCause> {
         (self.refused && self.peer.is_none()).then_some(MediaCause::DtlsCertificate)

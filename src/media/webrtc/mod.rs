@@ -33,6 +33,8 @@ use talks::{Talks, is_hello};
 
 /// A browser that sent no authentic check for this long has gone (RFC 7675 5.1).
 const CONSENT_MAX: Duration = Duration::from_secs(30);
+/// The node opens a handshake that failed again after this time, until the time for all of them is up.
+const AGAIN: Duration = Duration::from_secs(1);
 /// A finished association still answers repeated last flights for this long (RFC 6347 4.2.4: twice the segment lifetime).
 const ASSOCIATION_LINGER: Duration = Duration::from_secs(60);
 
@@ -110,6 +112,8 @@ struct Live {
     release: Time,
     /// When the agent wants to be woken; asking it needs `&mut`.
     ice_due: Time,
+    /// When the node opens its handshake again; `NEVER`: none has failed.
+    again: Time,
 }
 
 impl DtlsTransport {
@@ -194,6 +198,13 @@ impl DtlsTransport {
         Some((self.pair?, self.keys.as_ref()?))
     }
 
+    /// The peer's media comes from elsewhere now, under the keys that it proved to have.
+    pub fn moved(&mut self, source: SocketAddr) {
+        if self.terms.ice.is_none() && self.ready().is_some() {
+            self.pair = Some(source);
+        }
+    }
+
     /// Why it failed, or what is not done yet. `None`: media may flow.
     pub fn lacks(&self) -> Option<MediaCause> {
         self.failed.or_else(|| self.ready().is_none().then(|| self.undone()))
@@ -251,7 +262,7 @@ impl DtlsTransport {
         match &self.live {
             _ if self.failed.is_some() => Time::NEVER,
             None => Time::ZERO,
-            Some(live) => [live.ice_due, live.talks.next_timeout(), live.deadline, live.consent, live.release]
+            Some(live) => [live.ice_due, live.talks.next_timeout(), live.deadline, live.consent, live.release, live.again]
                 .into_iter()
                 .min()
                 .unwrap_or(Time::NEVER),
@@ -277,7 +288,7 @@ impl DtlsTransport {
         };
         let ice_due = if ice.is_some() { now } else { Time::NEVER };
         let talks = Talks::new(ice.is_some(), self.terms.expected);
-        self.live = Some(Live { ice, talks, deadline, consent, release: Time::NEVER, ice_due });
+        self.live = Some(Live { ice, talks, deadline, consent, release: Time::NEVER, ice_due, again: Time::NEVER });
         self.settle(now);
     }
 
@@ -333,9 +344,9 @@ impl DtlsTransport {
     fn settle(&mut self, now: Time) {
         let was = self.ready().map(|(pair, _)| pair);
         self.take_pair();
-        self.begin_as_client(now);
         let verdict = self.take_keys(now);
         self.fail_on(verdict);
+        self.begin_as_client(now);
         self.collect_sends(now);
         self.announce(was);
     }
@@ -343,8 +354,16 @@ impl DtlsTransport {
     /// The node opens the handshake: over the pair that ICE found, or where the peer says that it is.
     fn begin_as_client(&mut self, now: Time) {
         let to = if self.terms.ice.is_some() { self.pair } else { self.terms.expected };
-        let idle = self.live.as_ref().is_some_and(|live| live.talks.is_empty());
-        if let (true, true, None, None, Some(to)) = (self.terms.client, idle, &self.keys, self.failed, to) {
+        let (true, None, None, Some(to), Some(live)) = (self.terms.client, &self.keys, self.failed, to, &mut self.live) else {
+            return;
+        };
+        if !live.talks.is_empty() {
+            return;
+        }
+        if live.talks.refused().is_some() && live.again == Time::NEVER {
+            live.again = now + AGAIN;
+        } else if live.talks.refused().is_none() || live.again <= now {
+            live.again = Time::NEVER;
             self.open_association(now, to);
         }
     }

@@ -185,6 +185,8 @@ fn plan(to: PortId, peer: SocketAddr, keys: Option<SrtpKeys>) -> Box<FlowPlan> {
         video: Vec::new(),
         udptl: false,
         fragment: None,
+        control: false,
+        opened: 0,
     };
     let transmit = Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: None, muted: false };
     Box::new(FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None, apart: None })

@@ -61,6 +61,8 @@ fn plan(to: PortId, peer: &UdpSocket, srtp: Option<SrtpKeys>) -> Box<FlowPlan> {
             video: Vec::new(),
             udptl: false,
             fragment: None,
+            control: false,
+            opened: 0,
         },
         destination: Destination::Port(to),
         transmit: Transmit { rtp, rtcp: None, rtcp_mux: true, srtp, muted: false },

@@ -1,5 +1,5 @@
 //! Twelve virtual hours of two calls with SRTP on both legs: roll-overs of the sequence number together with everything that happens to
-//! a call meanwhile. Every packet that is sent and not lost on purpose must arrive, readable, and none under an index used before: the
+//! a call meanwhile, also while keys change. Every packet that is sent and not lost on purpose must arrive, readable, and none under an index used before: the
 //! parties' own contexts refuse what repeats one.
 
 use ringfort_base::entropy::Seeded;
@@ -57,17 +57,18 @@ impl Party {
             video: Vec::new(),
             udptl: false,
             fragment: None,
+            control: false,
+            opened: 0,
         };
         let transmit = Transmit { rtp: Some(self.address), rtcp: None, rtcp_mux: true, srtp: Some(ours), muted: false };
         Box::new(FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None, apart: None })
     }
 
-    /// A re-INVITE with new keys in both directions.
+    /// A re-INVITE with new keys in both directions. What was held back goes on under the old ones.
     fn rekey(&mut self, dice: &mut Seeded) {
         self.keys = [keys(self.profile, dice), keys(self.profile, dice)];
         self.sender = SrtpSender::new(&self.keys[0]).unwrap();
         self.receiver = SrtpReceiver::new(&self.keys[1]).unwrap();
-        self.late = None;
     }
 
     fn next(&mut self) -> Vec<u8> {
@@ -188,11 +189,7 @@ impl World {
         match self.dice.below(7) {
             // A re-INVITE that changes nothing, one with new keys, and a hold in between.
             0 => self.replan(Latch::Symmetric { expected: None, grace_ms: 0 }),
-            1 => {
-                let World { parties, dice, .. } = self;
-                parties[which].rekey(dice);
-                self.replan(Latch::Symmetric { expected: None, grace_ms: 0 });
-            }
+            1 => self.rekey(which),
             2 => {
                 let party = &mut self.parties[which];
                 (party.ssrc, party.sequence, party.late) = (self.dice.next() as u32, self.dice.next() as u16, None);
@@ -216,6 +213,23 @@ impl World {
                 let secret = self.protect(which, &plain);
                 self.pass(which, &secret, &plain);
             }
+        }
+    }
+
+    /// New keys while some packets are on their way; they come after the first ones under the new keys.
+    fn rekey(&mut self, which: usize) {
+        let crossing: Vec<_> = (0..self.dice.below(6))
+            .map(|_| {
+                let plain = self.parties[which].next();
+                (self.protect(which, &plain), plain)
+            })
+            .collect();
+        let World { parties, dice, .. } = self;
+        parties[which].rekey(dice);
+        self.replan(Latch::Symmetric { expected: None, grace_ms: 0 });
+        for (secret, plain) in crossing {
+            self.speak(which);
+            self.pass(which, &secret, &plain);
         }
     }
 

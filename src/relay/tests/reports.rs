@@ -31,6 +31,8 @@ fn plan(port: PortId, destination: Destination, srtp: Option<SrtpKeys>) -> Box<F
         video: vec![VIDEO],
         udptl: false,
         fragment: None,
+        control: false,
+        opened: 0,
     };
     let transmit = Transmit { rtp: Some(address(port)), rtcp: None, rtcp_mux: true, srtp, muted: false };
     Box::new(FlowPlan { receive, destination, transmit, audio: None, copy: None, apart: None })

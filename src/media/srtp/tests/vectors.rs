@@ -85,70 +85,59 @@ fn a_short_tag_is_the_beginning_of_the_long_one() {
     check(&keys, RTCP, "81c8000bcafebabe7128035be487b9bdbef89041f977a5a880000001993e08cd54d6c1230798", 1);
 }
 
-/// The session key and salt of RFC 7714 16 and 17, which give no master key.
-fn gcm_session() -> Gcm {
-    Gcm::with_session(&hex("000102030405060708090a0b0c0d0e0f"), hex("517569642070726f2071756f").try_into().unwrap())
+/// Session key and salt of RFC 7714 16 and 17, which give no master key.
+fn gcm_session(octets: u8) -> Gcm {
+    let key: Vec<u8> = (0..octets).collect();
+    Gcm::with_session(&key, hex("517569642070726f2071756f").try_into().unwrap())
 }
 
 const GALLIA: &str = "8040f17b8041f8d35501a0b247616c6c696120657374206f6d6e69732064697669736120696e207061727465732074726573";
 
-/// RFC 7714 16.1.
+/// RFC 7714 16.1.1, 16.1.2, 16.2.1 and 16.2.2.
 #[test]
 fn srtp_of_rfc_7714() {
-    let secret = hex("8040f17b8041f8d35501a0b2f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf8833\
-         899d7f27beb16a9152cf765ee4390cce");
-    let mut packet = hex(GALLIA);
-    let (len, header) = (packet.len(), RtpHeader::parse(&packet).unwrap());
-    packet.resize(len + 16, 0);
-    assert_eq!(gcm_session().seal_rtp(&mut packet, len, header, header.sequence.into()), Ok(secret.len()));
-    assert_eq!(packet, secret);
-    assert_eq!(gcm_session().open_rtp(&mut packet, header, header.sequence.into()), Ok(len));
-    assert_eq!(packet[..len], hex(GALLIA));
-}
-
-/// The blocks of hexadecimal words after each line that holds `heading`.
-fn blocks(text: &str, heading: &str) -> Vec<Vec<u8>> {
-    let mut found = Vec::new();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        if line.contains(heading) {
-            let block: Vec<&str> =
-                lines.by_ref().skip_while(|l| l.trim().is_empty()).take_while(|l| !l.trim().is_empty()).collect();
-            found.push(hex(&block.concat()));
-        }
+    let secrets = [
+        "8040f17b8041f8d35501a0b2f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf8833\
+         899d7f27beb16a9152cf765ee4390cce",
+        "8040f17b8041f8d35501a0b232b1de78a822fe12ef9f78fa332e33aab18012389a58e2f3b50b2a0276ffae0f1ba63799b87b\
+         7aa3db36dfffd6b0f9bb7878d7a76c13",
+    ];
+    for (key, secret) in [16, 32].into_iter().zip(secrets.map(hex)) {
+        let mut packet = hex(GALLIA);
+        let (len, header) = (packet.len(), RtpHeader::parse(&packet).unwrap());
+        packet.resize(len + 16, 0);
+        assert_eq!(gcm_session(key).seal_rtp(&mut packet, len, header, header.sequence.into()), Ok(secret.len()));
+        assert_eq!(packet, secret);
+        assert_eq!(gcm_session(key).open_rtp(&mut packet, header, header.sequence.into()), Ok(len));
+        assert_eq!(packet[..len], hex(GALLIA));
     }
-    found
 }
 
-/// Section 17.1 (encrypted) and 17.3 (tagged only) as the RFC has them.
+const LUNA: &str = "81c8000d4d6172734e5450314e545032525450200000042a0000e9304c756e61deadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
+
+/// RFC 7714 17.1 to 17.4: encrypted, then only tagged.
 #[test]
 fn srtcp_of_rfc_7714() {
-    let Some(text) = data("rfc7714-srtp-gcm/rtcp-vectors.txt") else { return };
-    let encrypted = section(&text, "17.1.", "17.2.");
-    let plain = blocks(encrypted, "Encrypting the following packet").remove(0);
-    let secret = blocks(encrypted, "Encrypted and tagged packet").remove(0);
-    let mut buffer = plain.clone();
-    buffer.resize(plain.len() + 20, 0);
+    let encrypted = [
+        "81c8000d4d61727363e94885dcdab67ca727d7662f6b7e997ff5c0f76c06f32dc676a5f1730d6fda4ce09b4686303ded0bb9\
+         275bc84aa45896cf4d2fc5abf87245d9eade800005d4",
+        "81c8000d4d617273d50ae4d1f5ce5d304ba297e47d470c282c3ece5dbffe0a50a2eaa5c1110555be8415f658c61de0476f1b\
+         6fad1d1eb30c4446839f57ff6f6cb26ac3be800005d4",
+    ];
+    let tagged = ["841dd9683dd78ec92ae58790125f62b3000005d4", "91db4afbfeee5a978fab4393ed2615fe000005d4"];
+    let plain = hex(LUNA);
     let ssrc = rtcp_ssrc(&plain).unwrap();
-    assert_eq!(gcm_session().seal_rtcp(&mut buffer, plain.len(), ssrc, 0x5d4), Ok(secret.len()));
-    assert_eq!(buffer, secret);
-    let word = gcm_session().rtcp_word(&buffer).unwrap();
-    assert_eq!(gcm_session().open_rtcp(&mut buffer, ssrc, word), Ok(plain.len()));
-    assert_eq!(buffer[..plain.len()], plain);
-
-    let tagged = section(&text, "17.3.", "17.4.");
-    let plain = blocks(tagged, "the following packet").remove(0);
-    let mut secret = blocks(tagged, "agged packet").pop().unwrap();
-    let (ssrc, word) = (rtcp_ssrc(&secret).unwrap(), gcm_session().rtcp_word(&secret).unwrap());
-    assert_eq!(word, 0x5d4, "E bit clear");
-    assert_eq!(gcm_session().open_rtcp(&mut secret, ssrc, word), Ok(plain.len()));
-    assert_eq!(secret[..plain.len()], plain);
-}
-
-fn section<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
-    let begin = text.find(&format!("\n{from}")).unwrap();
-    let end = text[begin + 1..].find(&format!("\n{to}")).map_or(text.len(), |end| begin + 1 + end);
-    &text[begin..end]
+    for (key, (secret, trailer)) in [16, 32].into_iter().zip(encrypted.map(hex).into_iter().zip(tagged.map(hex))) {
+        let mut buffer = plain.clone();
+        buffer.resize(plain.len() + 20, 0);
+        assert_eq!(gcm_session(key).seal_rtcp(&mut buffer, plain.len(), ssrc, 0x5d4), Ok(secret.len()));
+        assert_eq!(buffer, secret);
+        for mut secret in [secret, [&plain[..], &trailer].concat()] {
+            let word = gcm_session(key).rtcp_word(&secret).unwrap();
+            assert_eq!(gcm_session(key).open_rtcp(&mut secret, ssrc, word), Ok(plain.len()));
+            assert_eq!(secret[..plain.len()], plain);
+        }
+    }
 }
 
 /// An index that no test could reach by sending.

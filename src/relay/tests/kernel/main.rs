@@ -71,6 +71,8 @@ impl Call {
                 video: Vec::new(),
                 udptl: false,
                 fragment: None,
+                control: true,
+                opened: 0,
             },
             destination: Destination::Port(to),
             transmit,

@@ -4,11 +4,19 @@ use crate::world::*;
 use ringfort_base::limits::CONTROL_PER_SECOND_MAX;
 use ringfort_media::plan::*;
 
+/// As of a leg with ICE or DTLS.
+fn controlled(to: ringfort_base::PortId, peer: &Peer) -> FlowPlan {
+    let mut plan = plan(to, peer);
+    plan.receive.control = true;
+    plan
+}
+
 #[test]
 fn stun_and_dtls_go_up_and_answers_down() {
     let world = World::new();
     let a = Peer::new();
     let pa = world.open_on("127.0.0.1:0", A, false);
+    world.plan(A, &controlled(B, &a));
     let dtls = vec![22, 0xfe, 0xfd, 0, 0, 0, 0];
     for datagram in [stun(1), dtls] {
         a.rtp.send_to(&datagram, pa.rtp).unwrap();
@@ -19,13 +27,28 @@ fn stun_and_dtls_go_up_and_answers_down() {
     assert_eq!(world.counters(A, |_| true).control_in, 2);
 }
 
-/// ICE checks come from other addresses than the latched one, and before there is a plan.
+/// Where nobody speaks ICE or DTLS the core hears nothing of such datagrams.
+#[test]
+fn a_plain_leg_has_no_control() {
+    let world = World::new();
+    let (a, b) = (Peer::new(), Peer::new());
+    let (pa, pb) = world.call();
+    world.plan(A, &plan(B, &a));
+    for to in [pa.rtp, pb.rtp] {
+        a.rtp.send_to(&stun(1), to).unwrap();
+    }
+    b.rtp.send_to(&[22, 0xfe, 0xfd, 0, 0, 0, 0], pa.rtp).unwrap();
+    assert_eq!(world.counters(A, |c| c.control_dropped == 2).control_in, 0);
+    assert_eq!(world.counters(B, |c| c.control_dropped == 1).control_in, 0, "nor is there any without a plan");
+}
+
+/// ICE checks come from other addresses than the latched one.
 #[test]
 fn control_does_not_depend_on_the_latch() {
     let world = World::new();
     let (a, other) = (Peer::new(), Peer::new());
     let pa = world.open_on("127.0.0.1:0", A, false);
-    let mut exact = plan(B, &a);
+    let mut exact = controlled(B, &a);
     exact.receive.latch = Latch::Exact(a.address());
     world.plan(A, &exact);
     other.rtp.send_to(&stun(1), pa.rtp).unwrap();
@@ -37,7 +60,7 @@ fn a_flood_of_control_is_bounded_and_media_goes_on() {
     let world = World::new();
     let (a, b, flooder) = (Peer::new(), Peer::new(), Peer::new());
     let (pa, _) = world.call();
-    world.plan(A, &plan(B, &a));
+    world.plan(A, &controlled(B, &a));
     world.plan(B, &plan(A, &b));
     for _ in 0..20 {
         for n in 0..50 {
@@ -58,7 +81,7 @@ fn a_full_queue_drops_control_and_keeps_the_rest() {
     let world = World::with_queue(1);
     let (a, b) = (Peer::new(), Peer::new());
     let (pa, _) = world.call();
-    world.plan(A, &plan(B, &a));
+    world.plan(A, &controlled(B, &a));
     world.plan(B, &plan(A, &b));
     a.rtp.send_to(&stun(1), pa.rtp).unwrap();
     a.rtp.send_to(&rtp(1, 1), pa.rtp).unwrap();

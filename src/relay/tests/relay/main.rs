@@ -6,6 +6,7 @@ mod latch;
 mod lifecycle;
 mod moving;
 mod plain;
+mod rebound;
 mod recorded;
 mod shared;
 mod spoken;

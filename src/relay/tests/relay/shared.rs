@@ -33,7 +33,7 @@ impl Pair {
     fn plan(&self, latch: Latch) -> FlowPlan {
         let mut plan = plan(self.other, &self.browser);
         plan.receive.latch = latch;
-        plan.receive.fragment = Some(self.name.clone());
+        (plan.receive.fragment, plan.receive.control) = (Some(self.name.clone()), true);
         (plan.transmit.rtcp, plan.transmit.rtcp_mux) = (None, true);
         plan
     }

@@ -174,7 +174,10 @@ fn new_keys_replace_the_old_ones() {
     let mut rekeyed = a.plan(B);
     rekeyed.receive.srtp = Some(keys(PROFILES[0], 9));
     world.plan(A, &rekeyed);
-    a.send(&rtp(1, 2), pa.rtp);
+    let mut stranger = Secure::new(PROFILES[1]);
+    stranger.sender = SrtpSender::new(&keys(PROFILES[1], 7)).unwrap();
+    let forged = stranger.protected(&rtp(1, 2), false);
+    a.peer.rtp.send_to(&forged, pa.rtp).unwrap();
     world.counters(A, |c| c.auth_failed == 1);
     a.sender = SrtpSender::new(&keys(PROFILES[0], 9)).unwrap();
     a.send(&rtp(1, 3), pa.rtp);

@@ -162,6 +162,8 @@ pub fn plan(to: PortId, peer: &Peer) -> FlowPlan {
             video: Vec::new(),
             udptl: false,
             fragment: None,
+            control: false,
+            opened: 0,
         },
         destination: Destination::Port(to),
         transmit: Transmit {
