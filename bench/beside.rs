@@ -287,9 +287,8 @@ fn delay(link: &Link, options: &Options, subjects: &[Subject]) -> io::Result<Tab
     Ok(Table {
         title: "Delay of a packet".into(),
         method: "From before the sender's call to after the receiver's, both in the same process; so the wakes of the receiver and of the relay are \
-                 in it. Other work on the machine shows in the last two columns. A worker of ours that has two packets or more in 500 µs lets them \
-                 gather that long (`media.gather_us`): at the higher rate those of all tiers but the kernel, at the lower one that of AF_XDP, \
-                 which is one for all calls."
+                 in it. Other work on the machine shows in the last two columns. A worker of ours that has many packets lets them gather for 500 µs \
+                 (`media.gather_us`)."
             .into(),
         columns: ["median, µs", "p99, µs", "p99.9, µs"].map(String::from).to_vec(),
         rows,

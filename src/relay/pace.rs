@@ -6,13 +6,17 @@ use std::time::Duration;
 
 /// How often it is decided anew.
 const WINDOW: Duration = Duration::from_millis(10);
-/// So many packets must be likely to gather for a rest to begin to pay.
-const BEGIN: u64 = 2;
+/// So many packets must be likely to gather for a rest to begin to pay: a clock's wake costs as much as a packet's, and more than one by
+/// sockets saves.
+pub(crate) const BEGIN_SOCKETS: u64 = 8;
+/// The same where packets come as frames, which a look takes all at once.
+pub(crate) const BEGIN_FRAMES: u64 = 4;
 
 /// What one worker knows of its packets.
 #[derive(Debug)]
 pub(crate) struct Pace {
     gather: Duration,
+    begin: u64,
     since: Time,
     /// That came since then.
     packets: u64,
@@ -22,9 +26,9 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Packets gather for `gather` at most; zero: never.
-    pub(crate) fn new(gather: Duration) -> Pace {
-        Pace { gather, since: Time::ZERO, packets: 0, rests: false, left: false }
+    /// Packets gather for `gather` at most, where `begin` are likely to; zero: never.
+    pub(crate) fn new(gather: Duration, begin: u64) -> Pace {
+        Pace { gather, begin, since: Time::ZERO, packets: 0, rests: false, left: false }
     }
 
     /// So many came. `more`: there may be others, and they have waited long enough.
@@ -38,7 +42,7 @@ impl Pace {
         let time = now.since(self.since);
         if time >= WINDOW {
             // One that rests goes on with half as many, or it would change its mind all the time.
-            let enough = if self.rests { BEGIN / 2 } else { BEGIN };
+            let enough = if self.rests { self.begin / 2 } else { self.begin };
             let likely = u128::from(self.packets) * self.gather.as_nanos();
             self.rests = likely > 0 && likely >= u128::from(enough) * time.as_nanos();
             (self.since, self.packets) = (now, 0);
@@ -66,18 +70,19 @@ mod tests {
 
     #[test]
     fn rests_where_packets_gather_meanwhile_and_not_where_they_do_not() {
-        let mut pace = Pace::new(GATHER);
-        assert!(!rests(&mut pace, 0, 50, 3_000), "1.5 in 500 µs");
-        assert!(rests(&mut pace, 50_000, 50, 5_000));
-        assert!(rests(&mut pace, 100_000, 50, 3_000), "one that rests goes on");
-        assert!(!rests(&mut pace, 150_000, 50, 1_500));
-        assert!(!rests(&mut Pace::new(Duration::ZERO), 0, 50, 100_000), "never");
+        let mut pace = Pace::new(GATHER, BEGIN_SOCKETS);
+        assert!(!rests(&mut pace, 0, 50, 15_000), "7.5 in 500 µs");
+        assert!(rests(&mut pace, 50_000, 50, 17_000));
+        assert!(rests(&mut pace, 100_000, 50, 9_000), "one that rests goes on");
+        assert!(!rests(&mut pace, 150_000, 50, 7_000));
+        assert!(rests(&mut Pace::new(GATHER, BEGIN_FRAMES), 0, 50, 9_000));
+        assert!(!rests(&mut Pace::new(Duration::ZERO, BEGIN_SOCKETS), 0, 50, 100_000), "never");
     }
 
     #[test]
     fn the_next_look_is_due_a_moment_after_the_last_one() {
-        let mut pace = Pace::new(GATHER);
-        assert!(rests(&mut pace, 0, 50, 10_000));
+        let mut pace = Pace::new(GATHER, BEGIN_SOCKETS);
+        assert!(rests(&mut pace, 0, 50, 20_000));
         let now = Time::from_micros(50_000);
         assert_eq!(pace.rest(now), Some(now + GATHER));
         pace.came(64, true);
@@ -88,8 +93,8 @@ mod tests {
     /// A silence ends it, however long the last window was.
     #[test]
     fn the_first_packet_after_a_silence_goes_at_once() {
-        let mut pace = Pace::new(GATHER);
-        assert!(rests(&mut pace, 0, 50, 10_000));
+        let mut pace = Pace::new(GATHER, BEGIN_SOCKETS);
+        assert!(rests(&mut pace, 0, 50, 20_000));
         pace.came(1, false);
         assert_eq!(pace.rest(Time::from_micros(1_000_000)), None);
     }

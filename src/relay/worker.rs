@@ -12,7 +12,7 @@ use crate::flow::Flow;
 use crate::flow::Media;
 use crate::homes;
 use crate::outbox::Outbox;
-use crate::pace::Pace;
+use crate::pace::{BEGIN_FRAMES, BEGIN_SOCKETS, Pace};
 use crate::path::{Arrival, Departure, Flows, Slot, Step};
 use crate::port::Sockets;
 use crate::shared::{Handed, Neighbour, Shared};
@@ -220,7 +220,7 @@ impl Worker {
         }
         let frames = Frames::new(&mut parts);
         Worker {
-            pace: Pace::new(parts.gather),
+            pace: Pace::new(parts.gather, if frames.is_some() { BEGIN_FRAMES } else { BEGIN_SOCKETS }),
             parts,
             flows,
             frames,
