@@ -233,8 +233,10 @@ fn a_call_opens_to_its_timeline() -> Outcome<()> {
         browser.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
         browser.dial("ada", "*43")?;
         browser.await_tone("ada", 440.0, seconds(20))?;
-        let status = admin.json("/api/v1/status")?;
-        let call = status["calls"][0]["call"].as_str().during("a call is live")?.to_string();
+        // The status is told now and then, and audio may be quicker.
+        let call = await_until("a live call in the status", seconds(10), || {
+            Ok(admin.json("/api/v1/status")?["calls"][0]["call"].as_str().map(str::to_string))
+        })?;
         let button = format!("timeline-{call}");
         browser.await_visible("admin", &button, seconds(20))?;
         browser.click("admin", &button)?;
