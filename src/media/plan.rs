@@ -445,6 +445,8 @@ pub struct PortCounters {
     pub rtp_in: u64,
     /// Their octets on the wire without UDP and IP.
     pub rtp_in_octets: u64,
+    /// Of those taken: forwarded by the kernel as frames, before it made more of them (XDP).
+    pub rtp_as_frames: u64,
     /// Of those taken: telephone events, comfort noise, video, and datagrams of a fax.
     pub signals_in: u64,
     /// Of those taken: of a payload type that was not agreed on.

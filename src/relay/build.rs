@@ -5,10 +5,12 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-const PROGRAMS: [&str; 2] = ["forward", "steer"];
+const PROGRAMS: [&str; 2] = ["forward", "frames"];
 
 fn main() {
-    println!("cargo::rerun-if-changed=bpf/common.h");
+    for header in ["common", "passages"] {
+        println!("cargo::rerun-if-changed=bpf/{header}.h");
+    }
     for program in PROGRAMS {
         println!("cargo::rerun-if-changed=bpf/{program}.bpf.c");
     }

@@ -5,6 +5,7 @@ use crate::descent::Descent;
 use crate::directory::{Directory, Tenant};
 use crate::faults::{self, Faults};
 use crate::homes::{self, Homes};
+use crate::kernel::programs::Programs;
 use crate::kernel::{Kernel, Unavailable};
 use crate::outbox::{Outbox, Sink};
 use crate::port::Sockets;
@@ -146,7 +147,7 @@ impl Handle {
         let gather = Duration::from_micros(config.gather_us.into());
         let descent = match &common.kernel {
             Ok(kernel) => {
-                let descent = Descent::new(kernel.clone(), Routes::new()?, config.dscp);
+                let descent = Descent::new(kernel.clone(), Routes::new(kernel.has_frames())?, config.dscp);
                 epoll.add(descent.news(), ROUTES)?;
                 Ok(descent)
             }
@@ -224,12 +225,12 @@ impl Relay {
     /// Starts the workers. `sink` gets their events; see [`Sink`].
     pub fn start(config: RelayConfig, sink: Sink) -> io::Result<Relay> {
         let faults = Faults::default();
+        let workers = config.workers.max(1);
+        let Steered { programs, steering, mut queues, without: without_af_xdp } = steer(&config.af_xdp);
         let kernel = match config.kernel {
-            true => Kernel::load(faults.clone()).map(Arc::new),
+            true => kernel(programs, &faults),
             false => Err(Unavailable { obstacle: Obstacle::Configured, detail: String::new() }),
         };
-        let workers = config.workers.max(1);
-        let Steered { steering, mut queues, without: without_af_xdp } = steer(&config.af_xdp);
         let (lines, neighbours) = lines(workers, steering.is_some())?;
         let [strangers, lost] = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
         let (strange, gone) = (strangers.clone(), lost.clone());
@@ -497,6 +498,8 @@ impl Relay {
 /// What became of the interfaces that were to be steered.
 #[derive(Default)]
 struct Steered {
+    /// What sees their frames.
+    programs: Option<Programs>,
     /// `None`: none of them is.
     steering: Option<Arc<Steering>>,
     queues: Vec<Queue>,
@@ -509,8 +512,9 @@ fn steer(names: &[String]) -> Steered {
     if names.is_empty() {
         return steered;
     }
-    let steering = match Steering::load() {
-        Ok(steering) => steering,
+    let loaded = Programs::frames().and_then(|programs| Ok((programs.clone(), Steering::load(programs)?)));
+    let (programs, steering) = match loaded {
+        Ok(loaded) => loaded,
         Err(why) => return Steered { without: names.iter().map(|name| (name.clone(), why.clone())).collect(), ..steered },
     };
     for name in names {
@@ -519,8 +523,17 @@ fn steer(names: &[String]) -> Steered {
             Err(why) => steered.without.push((name.clone(), why)),
         }
     }
-    steered.steering = (!steered.queues.is_empty()).then(|| Arc::new(steering));
+    if !steered.queues.is_empty() {
+        (steered.programs, steered.steering) = (Some(programs), Some(Arc::new(steering)));
+    }
     steered
+}
+
+/// The kernel tier, with the programs that see frames where there are such.
+fn kernel(frames: Option<Programs>, faults: &Faults) -> Result<Arc<Kernel>, Unavailable> {
+    let has_frames = frames.is_some();
+    let programs = frames.map_or_else(Programs::forward, Ok)?;
+    Kernel::load(programs, has_frames, faults.clone()).map(Arc::new)
 }
 
 /// Addresses that a port is opened with.

@@ -4,7 +4,7 @@
 //! here; its counters are read from the kernel. It comes up before anything about it changes (a plan, a latch, its end, a route), so
 //! what the kernel does is always what the plan in force says. Packets that were in a socket already are relayed as before.
 
-use crate::flow::Way as Across;
+use crate::flow::{Carried, Way as Across};
 use crate::kernel::layout::{Pair, Passage, Seen};
 use crate::kernel::{Kernel, Place};
 use crate::path::{Flows, Slot};
@@ -155,8 +155,11 @@ impl Descent {
 
     /// Routes, addresses or interfaces changed: a flow whose way is another one now comes up.
     pub(crate) fn reroute(&mut self, local: impl Fn(Slot) -> Option<SocketAddr>, flows: &mut Flows) {
-        for interface in self.routes.read_news() {
-            self.kernel.forget(interface);
+        let news = self.routes.read_news();
+        news.gone.iter().for_each(|interface| self.kernel.forget(*interface));
+        self.kernel.heard(&news, &self.routes);
+        if !news.is_rerouted {
+            return;
         }
         for (slot, ..) in self.all_down() {
             let way = self.find(slot, &local, flows);
@@ -244,7 +247,8 @@ impl Descent {
             None => *port.place.insert(kernel.reserve().ok_or(Obstacle::Full)?),
         };
         let seen = Seen { progress: flows.progress(slot), ..port.counted };
-        kernel.lower(&passage, place, &seen)?;
+        kernel.lower(&passage, place, &seen, &self.routes)?;
+        let port = self.port(slot);
         port.counted = seen;
         port.standing = Standing::Down(Box::new(Down { passage, exit, aside: 0, began: seen.packets }));
         self.port(exit).fed_by = Some(slot);
@@ -276,9 +280,10 @@ impl Descent {
             return;
         }
         let octets = seen.octets.saturating_sub(port.counted.octets);
+        let as_frames = seen.as_frames.wrapping_sub(port.counted.as_frames).into();
         port.counted = seen;
         seen.progress.received += aside;
-        flows.forwarded(slot, exit, packets, octets, seen.progress);
+        flows.forwarded(slot, exit, Carried { packets, octets, as_frames }, seen.progress);
     }
 
     /// Packets of a flow that is down came up again and again.

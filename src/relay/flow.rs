@@ -106,6 +106,15 @@ pub(crate) struct Accepted {
     pub(crate) latched: bool,
 }
 
+/// What the kernel carried of a flow since the last time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Carried {
+    pub(crate) packets: u64,
+    pub(crate) octets: u64,
+    /// Of the packets, so many before the kernel made more of them than a frame.
+    pub(crate) as_frames: u64,
+}
+
 /// The way of a flow that changes nothing but addresses, from the peer that sends to the peer that gets it.
 pub(crate) struct Way {
     pub(crate) peer: SocketAddr,
@@ -228,13 +237,13 @@ impl Flow {
             return None;
         };
         let mut standing = active.latch.judge(now, component, from);
-        let proves = active.follows() && active.latch.is_silent(now, component, from);
-        if standing == Standing::Stray && proves && self.strays.take(now, STRAYS_PROVED_PER_SECOND_MAX) {
-            standing = Standing::Moved;
-        }
         if standing == Standing::Stray {
-            self.stray(from);
-            return None;
+            let may_prove = active.follows() && active.latch.is_silent(now, component, from);
+            if !may_prove || !self.strays.take(now, STRAYS_PROVED_PER_SECOND_MAX) {
+                self.stray(from);
+                return None;
+            }
+            standing = Standing::Moved;
         }
         let plain_len = match active.receiver.unprotect(now, media, &mut buffer[..len], standing == Standing::Known) {
             Ok(plain_len) if is_plausible(media, &buffer[..plain_len]) => plain_len,
@@ -469,9 +478,10 @@ impl Flow {
     }
 
     /// The kernel took packets meanwhile, and its count stands at `progress`.
-    pub(crate) fn took(&mut self, packets: u64, octets: u64, progress: Progress) {
+    pub(crate) fn took(&mut self, Carried { packets, octets, as_frames }: Carried, progress: Progress) {
         self.counters.rtp_in += packets;
         self.counters.rtp_in_octets += octets;
+        self.counters.rtp_as_frames += as_frames;
         self.reception.resume(progress);
     }
 

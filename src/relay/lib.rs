@@ -15,7 +15,7 @@
 //! | `outbox.rs` | events to the core |
 //! | `port.rs`, `bell.rs`, `sys.rs` | sockets, waking, and the system calls that the standard library does not offer |
 //! | `faults.rs` | fast paths that are wanted and are not there |
-//! | `descent.rs`, `routes.rs`, `kernel/`, `bpf/` | flows that the kernel carries by itself |
+//! | `descent.rs`, `routes.rs`, `kernel/`, `bpf/` | flows that the kernel carries by itself: programs, tables, neighbours |
 //! | `steering.rs`, `rings.rs`, `ways.rs`, `worker/frames.rs` | frames past the kernel's sockets (AF_XDP): the program, the rings, the next hop, a worker's part |
 //! | `frame.rs` | whole Ethernet frames, as that tier reads and writes them |
 //! | `capacity/` | what this machine relays in time, found by trying |

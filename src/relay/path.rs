@@ -3,7 +3,7 @@
 
 use crate::allowance::Sources;
 use crate::copied::Copied;
-use crate::flow::{Exit, Flow, Media, Way};
+use crate::flow::{Carried, Exit, Flow, Media, Way};
 use ringfort_base::entropy::Seeded;
 use ringfort_base::{PortId, Time};
 use ringfort_media::demux::{Kind, classify};
@@ -343,12 +343,12 @@ impl Flows {
     }
 
     /// The kernel took packets from one port's peer and sent them to the other's.
-    pub(crate) fn forwarded(&mut self, from: Slot, exit: Slot, packets: u64, octets: u64, progress: Progress) {
+    pub(crate) fn forwarded(&mut self, from: Slot, exit: Slot, carried: Carried, progress: Progress) {
         if let Some(flow) = self.flow(from) {
-            flow.took(packets, octets, progress);
+            flow.took(carried, progress);
         }
         if let Some(flow) = self.flow(exit) {
-            flow.counters.rtp_out += packets;
+            flow.counters.rtp_out += carried.packets;
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Read first: rtnetlink(7), netlink(7).
 
+use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with};
 use std::io;
@@ -13,6 +14,9 @@ const ANSWER_MAX: usize = 8_192;
 /// Groups of rtnetlink: links, addresses, routes and rules of both families.
 const GROUPS: u32 = (libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV4_ROUTE) as u32
     | (libc::RTMGRP_IPV4_RULE | libc::RTMGRP_IPV6_IFADDR | libc::RTMGRP_IPV6_ROUTE) as u32;
+
+/// And of neighbours.
+const NEIGHBOURS: u32 = libc::RTMGRP_NEIGH as u32;
 
 /// Header of a netlink message, of a route and of an interface, octets.
 const HEADER: usize = 16;
@@ -50,6 +54,26 @@ pub(crate) struct Neighbour {
     pub(crate) is_fresh: bool,
 }
 
+/// What the kernel tells of a neighbour unasked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Heard {
+    pub(crate) interface: u32,
+    pub(crate) address: IpAddr,
+    /// `None`: it is not known any more.
+    pub(crate) mac: Option<[u8; 6]>,
+}
+
+/// What is new.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct News {
+    /// Interfaces that are gone.
+    pub(crate) gone: Vec<u32>,
+    /// Neighbours of whom something is known anew, or nothing any more.
+    pub(crate) neighbours: Vec<Heard>,
+    /// Routes, addresses or interfaces changed, or more came than could be told.
+    pub(crate) is_rerouted: bool,
+}
+
 /// The two sockets: one asks, one hears.
 pub(crate) struct Routes {
     questions: OwnedFd,
@@ -57,12 +81,14 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
-    pub(crate) fn new() -> io::Result<Routes> {
+    /// With `neighbours`, hears of those, too.
+    pub(crate) fn new(neighbours: bool) -> io::Result<Routes> {
         // Protocol 0 is NETLINK_ROUTE.
         let open = |flags| socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None);
         let (questions, news) = (open(SocketFlags::CLOEXEC)?, open(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?);
         bind(&questions, &SocketAddrNetlink::new(0, 0))?;
-        bind(&news, &SocketAddrNetlink::new(0, GROUPS))?;
+        let groups = GROUPS | if neighbours { NEIGHBOURS } else { 0 };
+        bind(&news, &SocketAddrNetlink::new(0, groups))?;
         Ok(Routes { questions, news })
     }
 
@@ -79,16 +105,17 @@ impl Routes {
         self.news.as_fd()
     }
 
-    /// Reads what changed, and names interfaces that are gone.
-    pub(crate) fn read_news(&self) -> Vec<u32> {
-        let (mut buffer, mut gone) = ([0; ANSWER_MAX], Vec::new());
-        // When more came than fits, the system says so once, and all routes are looked up again anyway.
-        while let Ok((len, _)) = recv(&self.news, &mut buffer[..], RecvFlags::DONTWAIT) {
-            let messages = Messages(buffer.get(..len).unwrap_or_default());
-            let links = messages.filter(|(kind, body)| *kind == libc::RTM_DELLINK && body.len() >= LINK_HEADER);
-            gone.extend(links.map(|(_, body)| u32_at(body, 4)));
+    /// Reads what changed.
+    pub(crate) fn read_news(&self) -> News {
+        let (mut buffer, mut news) = ([0; ANSWER_MAX], News::default());
+        loop {
+            match recv(&self.news, &mut buffer[..], RecvFlags::DONTWAIT) {
+                Ok((len, _)) => Messages(buffer.get(..len).unwrap_or_default()).for_each(|(kind, body)| news.add(kind, body)),
+                // More came than fits: the system says so once.
+                Err(Errno::NOBUFS) => news.is_rerouted = true,
+                Err(_) => return news,
+            }
         }
-        gone
     }
 
     /// The way of a packet from `source` to `to`.
@@ -129,14 +156,7 @@ impl Routes {
         attribute(&mut body, libc::NDA_DST, &octets(address));
         let answer = self.ask(libc::RTM_GETNEIGH, &body)?;
         let answer = answer.as_deref().and_then(|answer| Messages(answer).next());
-        Ok(answer.filter(|(kind, _)| *kind == libc::RTM_NEWNEIGH).and_then(|(_, body)| {
-            let state = u16::from_ne_bytes(*body.get(8..)?.first_chunk()?);
-            let mac = Attributes(body.get(NEIGHBOUR_HEADER..)?).find(|(kind, _)| *kind == libc::NDA_LLADDR)?.1;
-            let usable = libc::NUD_REACHABLE | libc::NUD_STALE | libc::NUD_DELAY | libc::NUD_PROBE | libc::NUD_PERMANENT;
-            let fresh = libc::NUD_REACHABLE | libc::NUD_PERMANENT;
-            let mac = *mac.first_chunk::<6>().filter(|_| state & usable != 0)?;
-            Some(Neighbour { mac, is_fresh: state & fresh != 0 })
-        }))
+        Ok(answer.filter(|(kind, _)| *kind == libc::RTM_NEWNEIGH).and_then(|(_, body)| neighbour_of(body)))
     }
 
     /// One question, one answer. `None`: the system knows no such thing. The system answers before `send` returns.
@@ -154,6 +174,34 @@ impl Routes {
         let is_error = Messages(&answer).next().is_none_or(|(kind, _)| i32::from(kind) == libc::NLMSG_ERROR);
         Ok((!is_error).then_some(answer))
     }
+}
+
+impl News {
+    fn add(&mut self, kind: u16, body: &[u8]) {
+        match kind {
+            libc::RTM_NEWNEIGH | libc::RTM_DELNEIGH => {
+                let found = Attributes(body.get(NEIGHBOUR_HEADER..).unwrap_or_default()).find(|(kind, _)| *kind == libc::NDA_DST);
+                let mac = (kind == libc::RTM_NEWNEIGH).then(|| neighbour_of(body)).flatten().map(|neighbour| neighbour.mac);
+                let heard = found.and_then(|(_, value)| address(value));
+                self.neighbours.extend(heard.map(|address| Heard { interface: u32_at(body, 4), address, mac }));
+            }
+            libc::RTM_DELLINK if body.len() >= LINK_HEADER => {
+                self.gone.push(u32_at(body, 4));
+                self.is_rerouted = true;
+            }
+            _ => self.is_rerouted = true,
+        }
+    }
+}
+
+/// A neighbour as the system tells it, where it can be sent to.
+fn neighbour_of(body: &[u8]) -> Option<Neighbour> {
+    let state = u16::from_ne_bytes(*body.get(8..)?.first_chunk()?);
+    let mac = Attributes(body.get(NEIGHBOUR_HEADER..)?).find(|(kind, _)| *kind == libc::NDA_LLADDR)?.1;
+    let usable = libc::NUD_REACHABLE | libc::NUD_STALE | libc::NUD_DELAY | libc::NUD_PROBE | libc::NUD_PERMANENT;
+    let fresh = libc::NUD_REACHABLE | libc::NUD_PERMANENT;
+    let mac = *mac.first_chunk::<6>().filter(|_| state & usable != 0)?;
+    Some(Neighbour { mac, is_fresh: state & fresh != 0 })
 }
 
 /// A route as the system tells it.
@@ -245,7 +293,7 @@ mod tests {
 
     #[test]
     fn this_host_is_here() {
-        let routes = Routes::new().unwrap();
+        let routes = Routes::new(true).unwrap();
         for address in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
             assert_eq!(routes.way(address, address).unwrap(), Way::Here);
         }

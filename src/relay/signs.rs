@@ -1,115 +1,100 @@
 //! What the bell has in memory: the signs by which one who commands and a worker that waits agree without a lock that work is in the queue and
 //! somebody will look at it. Kept apart from the bell's descriptors so that a test runs it in all orders of its steps.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
-/// A value that two threads share, and the order that both see.
-pub(crate) trait Atom<T>: Send + Sync {
-    fn new(value: T) -> Self;
-    fn load(&self) -> T;
-    fn store(&self, value: T);
-    fn swap(&self, value: T) -> T;
+/// A number that two threads share, and the order that both see.
+pub(crate) trait Atom: Send + Sync {
+    fn new() -> Self;
+    fn load(&self) -> usize;
+    fn store(&self, value: usize);
+    fn swap(&self, value: usize) -> usize;
     /// What stands before it in this thread, and what stands behind it, is seen in that order by all (`std::sync::atomic::fence`, SeqCst).
     fn fence();
 }
 
-impl Atom<bool> for AtomicBool {
-    fn new(value: bool) -> Self {
-        AtomicBool::new(value)
-    }
+/// The same of the standard library and of the one that runs all orders.
+macro_rules! atom {
+    ($($atomic:ident)::+, $fence:path) => {
+        impl Atom for $($atomic)::+ {
+            fn new() -> Self {
+                $($atomic)::+::new(0)
+            }
 
-    fn load(&self) -> bool {
-        self.load(Ordering::Acquire)
-    }
+            fn load(&self) -> usize {
+                self.load(Ordering::Acquire)
+            }
 
-    fn store(&self, value: bool) {
-        self.store(value, Ordering::Release);
-    }
+            fn store(&self, value: usize) {
+                self.store(value, Ordering::Release);
+            }
 
-    fn swap(&self, value: bool) -> bool {
-        self.swap(value, Ordering::AcqRel)
-    }
+            fn swap(&self, value: usize) -> usize {
+                self.swap(value, Ordering::AcqRel)
+            }
 
-    fn fence() {
-        fence(Ordering::SeqCst);
-    }
+            fn fence() {
+                $fence(Ordering::SeqCst);
+            }
+        }
+    };
 }
 
-impl Atom<usize> for AtomicUsize {
-    fn new(value: usize) -> Self {
-        AtomicUsize::new(value)
-    }
-
-    fn load(&self) -> usize {
-        self.load(Ordering::Acquire)
-    }
-
-    fn store(&self, value: usize) {
-        self.store(value, Ordering::Release);
-    }
-
-    fn swap(&self, value: usize) -> usize {
-        self.swap(value, Ordering::AcqRel)
-    }
-
-    fn fence() {
-        fence(Ordering::SeqCst);
-    }
-}
+atom!(AtomicUsize, fence);
 
 /// The signs.
-pub(crate) struct Signs<B = AtomicBool, N = AtomicUsize> {
-    /// The worker is woken.
-    rung: B,
-    /// The clock is set that wakes it.
-    due: B,
-    /// Work is in the queue that can wait for the next packet.
-    left: B,
+pub(crate) struct Signs<A = AtomicUsize> {
+    /// Not 0: the worker is woken.
+    rung: A,
+    /// Not 0: the clock is set that wakes it.
+    due: A,
+    /// Not 0: work is in the queue that can wait for the next packet.
+    left: A,
     /// Flows whose packets wake nobody: the kernel carries them.
-    down: N,
+    down: A,
 }
 
-impl<B: Atom<bool>, N: Atom<usize>> Signs<B, N> {
+impl<A: Atom> Signs<A> {
     pub(crate) fn new() -> Self {
-        Signs { rung: B::new(false), due: B::new(false), left: B::new(false), down: N::new(0) }
+        Signs { rung: A::new(), due: A::new(), left: A::new(), down: A::new() }
     }
 
     /// Work is in the queue. True: the caller is to wake the worker, whom nobody has woken since it looked last.
     pub(crate) fn ring(&self) -> bool {
-        !self.rung.swap(true)
+        self.rung.swap(1) == 0
     }
 
     /// Work is in the queue that others may join. True: the caller is to set the clock.
     pub(crate) fn ring_soon(&self) -> bool {
-        !self.due.swap(true)
+        self.due.swap(1) == 0
     }
 
     /// Work is in the queue that concerns packets only. True: packets may not come here, so the caller is to wake the worker.
     pub(crate) fn leave(&self) -> bool {
-        self.left.store(true);
+        self.left.store(1);
         // Either this sees the flows that `set_down` told of, or whoever told looks afterwards and sees what was left.
-        B::fence();
+        A::fence();
         self.down.load() > 0 && self.ring()
     }
 
     /// So many flows are carried by the kernel. The worker looks at the queue after it said so.
     pub(crate) fn set_down(&self, flows: usize) {
         self.down.store(flows);
-        B::fence();
+        A::fence();
     }
 
     /// Whether work is in the queue that the worker has not looked at.
     pub(crate) fn is_rung(&self) -> bool {
-        self.rung.load() || self.due.load() || self.left.load()
+        [&self.rung, &self.due, &self.left].iter().any(|sign| sign.load() != 0)
     }
 
     /// The worker looks: before it empties the queue, so that what comes later rings again.
     pub(crate) fn answer(&self) {
-        self.left.store(false);
-        self.due.store(false);
+        self.left.store(0);
+        self.due.store(0);
         // A swap, so that whoever rings next is seen to have rung after this, and its work in the queue with it.
-        self.rung.swap(false);
-        B::fence();
+        self.rung.swap(0);
+        A::fence();
     }
 }
 
@@ -120,53 +105,11 @@ mod tests {
     use loom::sync::atomic as tried;
     use loom::thread;
 
-    impl Atom<bool> for tried::AtomicBool {
-        fn new(value: bool) -> Self {
-            tried::AtomicBool::new(value)
-        }
-
-        fn load(&self) -> bool {
-            self.load(Ordering::Acquire)
-        }
-
-        fn store(&self, value: bool) {
-            self.store(value, Ordering::Release);
-        }
-
-        fn swap(&self, value: bool) -> bool {
-            self.swap(value, Ordering::AcqRel)
-        }
-
-        fn fence() {
-            tried::fence(Ordering::SeqCst);
-        }
-    }
-
-    impl Atom<usize> for tried::AtomicUsize {
-        fn new(value: usize) -> Self {
-            tried::AtomicUsize::new(value)
-        }
-
-        fn load(&self) -> usize {
-            self.load(Ordering::Acquire)
-        }
-
-        fn store(&self, value: usize) {
-            self.store(value, Ordering::Release);
-        }
-
-        fn swap(&self, value: usize) -> usize {
-            self.swap(value, Ordering::AcqRel)
-        }
-
-        fn fence() {
-            tried::fence(Ordering::SeqCst);
-        }
-    }
+    atom!(tried::AtomicUsize, tried::fence);
 
     /// A worker and those who command it. The queue and the descriptor that wakes have locks of their own, as the real ones have.
     struct Tried {
-        signs: Signs<tried::AtomicBool, tried::AtomicUsize>,
+        signs: Signs<tried::AtomicUsize>,
         queue: loom::sync::Mutex<usize>,
         wakes: loom::sync::Mutex<usize>,
     }
@@ -176,7 +119,7 @@ mod tests {
             Arc::new(Tried { signs: Signs::new(), queue: loom::sync::Mutex::new(0), wakes: loom::sync::Mutex::new(0) })
         }
 
-        fn command(&self, sign: fn(&Signs<tried::AtomicBool, tried::AtomicUsize>) -> bool) {
+        fn command(&self, sign: fn(&Signs<tried::AtomicUsize>) -> bool) {
             *self.queue.lock().unwrap() += 1;
             if sign(&self.signs) {
                 *self.wakes.lock().unwrap() += 1;

@@ -1,6 +1,7 @@
 //! The AF_XDP tier: frames for ports of the relay's own are steered past the kernel's sockets into rings that a worker reads. Here the
-//! program for that (bpf/steer.bpf.c) is loaded and attached to the interfaces that the configuration names, and it is known who is behind
-//! which address; what a worker does with frames is in worker/frames.rs.
+//! program for that (bpf/frames.bpf.c) is attached to the interfaces that the configuration names, and it is known who is behind
+//! which address; what a worker does with frames is in worker/frames.rs. Where the driver takes it, the program also forwards what the kernel
+//! carries by itself (kernel/).
 //!
 //! The sockets stay: they own the ports, take what is not steered (fragments, other interfaces) and send where no frame can.
 //!
@@ -8,15 +9,14 @@
 
 use crate::directory::Tenant;
 use crate::faults::{self, Faults};
-use crate::kernel::{Unavailable, causes, is_permission};
+use crate::kernel::programs::{Programs, unavailable};
+use crate::kernel::{Unavailable, causes};
 use crate::rings::Rings;
 use crate::routes::{Link, Routes};
 use crate::shared::Shared;
-use aya::Ebpf;
 use aya::maps::{HashMap as Table, MapData, XskMap};
-use aya::programs::{Xdp, XdpMode};
+use aya::programs::{Program, ProgramError, Xdp, XdpMode};
 use ringfort_base::limits::{AF_XDP_SOCKETS_MAX, MEDIA_PORTS_MAX};
-use ringfort_media::tier::Obstacle;
 use std::collections::HashMap;
 use std::error::Error;
 use std::ffi::CString;
@@ -28,19 +28,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use xdp::nic::{NicIndex, Queues};
 
-/// As bpf/steer.bpf.c names it.
-const PROGRAM: &str = "ringfort_steer";
+/// As bpf/frames.bpf.c names it.
+const PROGRAM: &str = "ringfort_frames";
 /// How long a queue that another process has is waited for.
 const RELEASE_MAX: Duration = Duration::from_secs(1);
 /// A local address: IPv6, port, padding. As the program declares it.
 const DOOR: usize = 20;
-/// An interface: Ethernet address, number of queues, first socket.
-const LINK: usize = 12;
-
-#[cfg(ringfort_bpf)]
-const OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/steer.bpf.o")));
-#[cfg(not(ringfort_bpf))]
-const OBJECT: Option<&[u8]> = None;
+/// An interface: Ethernet address, number of queues, first socket, whether it forwards.
+const LINK: usize = 16;
 
 /// Who is behind a local address.
 #[derive(Clone)]
@@ -69,7 +64,7 @@ pub(crate) struct Steering {
 }
 
 struct Tables {
-    ebpf: Ebpf,
+    programs: Programs,
     links: Table<MapData, u32, [u8; LINK]>,
     doors: Table<MapData, [u8; DOOR], u32>,
     sockets: XskMap<MapData>,
@@ -81,9 +76,8 @@ struct Tables {
 
 impl Steering {
     /// Loads the program. Nothing is attached yet.
-    pub(crate) fn load() -> Result<Steering, Unavailable> {
-        let object = OBJECT.ok_or_else(|| Unavailable { obstacle: Obstacle::NotBuilt, detail: String::new() })?;
-        let tables = Tables::load(object).map_err(|error| unavailable(&*error))?;
+    pub(crate) fn load(programs: Programs) -> Result<Steering, Unavailable> {
+        let tables = Tables::load(programs).map_err(|error| unavailable(&*error))?;
         Ok(Steering { tables: Mutex::new(tables), behind: RwLock::default(), is_read: Arc::new(AtomicBool::new(true)) })
     }
 
@@ -154,13 +148,11 @@ impl Steering {
 }
 
 impl Tables {
-    fn load(object: &[u8]) -> Result<Tables, Box<dyn Error>> {
-        let mut ebpf = Ebpf::load(object)?;
-        program(&mut ebpf)?.load()?;
-        let mut map = |name: &str| ebpf.take_map(name).ok_or_else(|| format!("no table `{name}`"));
-        let (links, doors, sockets) = (map("links")?, map("doors")?, map("sockets")?);
-        let (links, doors, sockets) = (Table::try_from(links)?, Table::try_from(doors)?, XskMap::try_from(sockets)?);
-        Ok(Tables { ebpf, links, doors, sockets, count: 0, raised: Vec::new() })
+    fn load(programs: Programs) -> Result<Tables, Box<dyn Error>> {
+        programs.program(PROGRAM, |program| Ok(xdp_of(program)?.load()?))?;
+        let [links, doors, sockets] = ["links", "doors", "sockets"].map(|name| programs.table(name));
+        let (links, doors, sockets) = (Table::try_from(links?)?, Table::try_from(doors?)?, XskMap::try_from(sockets?)?);
+        Ok(Tables { programs, links, doors, sockets, count: 0, raised: Vec::new() })
     }
 
     fn raise(&mut self, name: &str) -> Result<Vec<Queue>, Box<dyn Error>> {
@@ -177,14 +169,24 @@ impl Tables {
         for (place, queue) in (first..).zip(&opened) {
             self.sockets.set(place, queue.rings.as_fd().as_raw_fd(), 0)?;
         }
-        let mut value = [0; LINK];
-        value[..6].copy_from_slice(&link.mac);
-        value[6..8].copy_from_slice(&(queues as u16).to_ne_bytes());
-        value[8..].copy_from_slice(&first.to_ne_bytes());
-        self.links.insert(index.0, value, 0)?;
-        // The driver's own way first. Where it has none, every interface can do it, only slower.
-        let program = program(&mut self.ebpf)?;
-        program.attach_to_if_index(index.0, XdpMode::Driver).or_else(|_| program.attach_to_if_index(index.0, XdpMode::Skb))?;
+        // The driver's own way first. Where it has none, every interface can do it, only slower; the kernel's own program is no slower there.
+        let link_with = |forwards: bool| {
+            let mut value = [0; LINK];
+            value[..6].copy_from_slice(&link.mac);
+            value[6..8].copy_from_slice(&(queues as u16).to_ne_bytes());
+            value[8..12].copy_from_slice(&first.to_ne_bytes());
+            value[12..].copy_from_slice(&u32::from(forwards).to_ne_bytes());
+            value
+        };
+        self.links.insert(index.0, link_with(false), 0)?;
+        let attach = |mode| self.programs.program(PROGRAM, |program| Ok(xdp_of(program)?.attach_to_if_index(index.0, mode)?));
+        match attach(XdpMode::Driver) {
+            Ok(_) => {
+                self.links.insert(index.0, link_with(true), 0)?;
+                tracing::info!(interface = name, "audio that the kernel carries is forwarded as frames");
+            }
+            Err(_) => _ = attach(XdpMode::Skb)?,
+        }
         self.count += queues;
         self.raised.push((name.to_owned(), index.0));
         Ok(opened)
@@ -211,13 +213,8 @@ fn queues(index: NicIndex) -> [u32; 2] {
     [most(Queues::rx_count), most(Queues::tx_count)]
 }
 
-fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, Box<dyn Error>> {
-    Ok(ebpf.program_mut(PROGRAM).ok_or("the object has no such program")?.try_into()?)
-}
-
-fn unavailable(error: &(dyn Error + 'static)) -> Unavailable {
-    let obstacle = if is_permission(error) { Obstacle::NotPermitted } else { Obstacle::Refused };
-    Unavailable { obstacle, detail: causes(error) }
+fn xdp_of(program: &mut Program) -> Result<&mut Xdp, ProgramError> {
+    program.try_into()
 }
 
 fn door(local: SocketAddr) -> [u8; DOOR] {

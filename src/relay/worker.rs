@@ -283,7 +283,8 @@ impl Worker {
         self.catch_up();
         for n in 0..count {
             match self.ready[n].token() {
-                WAKE => self.obey(),
+                // Who rang was heard above.
+                WAKE => {}
                 ROUTES => self.reroute(),
                 token => match (shared_of(token), frames_of(token)) {
                     (Some(number), _) => self.serve_shared(number),

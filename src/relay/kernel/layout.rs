@@ -1,12 +1,13 @@
-//! What the kernel's program and user space tell each other, octet for octet as bpf/forward.bpf.c declares it. Ports and addresses are
+//! What the kernel's programs and user space tell each other, octet for octet as bpf/passages.h and bpf/frames.bpf.c declare it. Ports and addresses are
 //! in network order, all else in the machine's.
 
 use ringfort_media::quality::Progress;
 use std::net::{IpAddr, SocketAddr};
 
 pub(crate) const KEY: usize = 36;
-pub(crate) const PASSAGE: usize = 104;
+pub(crate) const PASSAGE: usize = 108;
 pub(crate) const SEEN: usize = 88;
+pub(crate) const HOP: usize = 24;
 /// Payload types of speech; packets of others come up.
 const CLOCKS_MAX: usize = 8;
 /// Longest IP packet that the kernel forwards: the smallest link of IPv6 takes it (RFC 8200 5).
@@ -41,7 +42,20 @@ pub(crate) struct Passage {
 pub(crate) struct Seen {
     pub(crate) packets: u64,
     pub(crate) octets: u64,
+    /// Of the packets, so many as frames; counted modulo 2^32.
+    pub(crate) as_frames: u32,
     pub(crate) progress: Progress,
+}
+
+/// A neighbour, as frames are addressed to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hop {
+    /// Ethernet address of the interface by which frames leave.
+    pub(crate) source: [u8; 6],
+    /// And of the neighbour.
+    pub(crate) target: [u8; 6],
+    /// Frames that came by another interface may leave there, too.
+    pub(crate) redirects: bool,
 }
 
 /// Puts numbers one behind the other.
@@ -82,8 +96,8 @@ impl Pair {
 }
 
 impl Passage {
-    /// `place` is where the program counts.
-    pub(crate) fn octets(&self, place: u32) -> [u8; PASSAGE] {
+    /// `place` is where the program counts, `hop_place` where it finds the next hop's Ethernet address.
+    pub(crate) fn octets(&self, place: u32, hop_place: u32) -> [u8; PASSAGE] {
         let (old, new) = (&self.arrives, &self.leaves);
         let mut writer = Writer::new();
         writer.put(&mapped(new.local.ip()));
@@ -111,6 +125,7 @@ impl Passage {
         writer.put(&place.to_ne_bytes());
         writer.put(&[self.dscp << 2, family]);
         writer.put(&LONGEST.to_ne_bytes());
+        writer.put(&hop_place.to_ne_bytes());
         for (payload, clock_hz) in self.speech.iter().take(CLOCKS_MAX) {
             writer.put(&(u32::from(*payload) << 24 | clock_hz & 0x00ff_ffff).to_ne_bytes());
         }
@@ -134,6 +149,20 @@ fn difference(new: u32, old: u32) -> u32 {
     fold(fold(new) + (!fold(old) & 0xffff))
 }
 
+impl Hop {
+    /// Nothing is known of a neighbour that is `None`. What is told anew is tried once by the usual way.
+    pub(crate) fn octets(hop: Option<Hop>) -> [u8; HOP] {
+        let mut writer = Writer::new();
+        writer.put(&[0; 8]);
+        if let Some(hop) = hop {
+            writer.put(&hop.target);
+            writer.put(&hop.source);
+            writer.put(&(1 + u32::from(hop.redirects)).to_ne_bytes());
+        }
+        writer.octets
+    }
+}
+
 impl Seen {
     pub(crate) fn octets(&self) -> [u8; SEEN] {
         let progress = &self.progress;
@@ -147,6 +176,7 @@ impl Seen {
         writer.put(&[0; 4]);
         writer.put(&progress.jitter_max_us.to_ne_bytes());
         writer.put(&u32::from(progress.ssrc.is_some()).to_ne_bytes());
+        writer.put(&self.as_frames.to_ne_bytes());
         writer.octets
     }
 
@@ -162,7 +192,7 @@ impl Seen {
             jitter_16: long(48),
             jitter_max_us: short(76),
         };
-        Seen { packets: long(0), octets: long(8), progress }
+        Seen { packets: long(0), octets: long(8), as_frames: short(84), progress }
     }
 }
 
@@ -181,7 +211,7 @@ mod tests {
             lost_before: 7,
             jitter_max_us: 8,
         };
-        for seen in [Seen::default(), Seen { packets: 3, octets: 4, progress }] {
+        for seen in [Seen::default(), Seen { packets: 3, octets: 4, as_frames: 2, progress }] {
             assert_eq!(Seen::read(&seen.octets()), seen);
         }
     }
@@ -194,11 +224,11 @@ mod tests {
         let new = Pair { local: at("198.51.100.1:40000"), peer: at("10.255.255.255:65535") };
         let arrives_leaves =
             Passage { arrives: old, leaves: new, hop: at("10.0.0.1:0").ip(), interface: 3, dscp: 46, speech: vec![] };
-        let octets = arrives_leaves.octets(9);
+        let octets = arrives_leaves.octets(9, 4);
         let word = |at: usize| u32::from_ne_bytes(*octets[at..].first_chunk().unwrap());
         let whole = |pair: &Pair| sum(&pair.key());
         let folded = |n: u32| difference(n, 0xffff);
         assert_eq!(folded(whole(&old) + word(56) + word(60)), folded(whole(&new)));
-        assert_eq!((word(52), word(64), octets[68], octets[69]), (3, 9, 184, 2));
+        assert_eq!((word(52), word(64), octets[68], octets[69], word(72)), (3, 9, 184, 2, 4));
     }
 }

@@ -4,15 +4,20 @@
 //!
 //! Read first: bpf(2), capabilities(7).
 
+mod hops;
 pub(crate) mod layout;
+pub(crate) mod programs;
 
 use crate::faults::{self, Faults};
-use aya::Ebpf;
+use crate::routes::{News, Routes};
 use aya::maps::{Array, HashMap, MapData, MapError};
+use aya::programs::LinkOrder;
 use aya::programs::tc::{SchedClassifier, TcAttachOptions, TcAttachType};
-use aya::programs::{LinkOrder, ProgramError};
 use aya::util::KernelVersion;
+
+use hops::Hops;
 use layout::{KEY, PASSAGE, Passage, SEEN, Seen};
+use programs::{Programs, unavailable};
 use ringfort_base::limits::MEDIA_PORTS_MAX;
 use ringfort_media::tier::Obstacle;
 use std::collections::{BTreeMap, HashSet};
@@ -22,11 +27,6 @@ use std::{fmt, io};
 
 /// As bpf/forward.bpf.c names it.
 const PROGRAM: &str = "ringfort_forward";
-
-#[cfg(ringfort_bpf)]
-const OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/forward.bpf.o")));
-#[cfg(not(ringfort_bpf))]
-const OBJECT: Option<&[u8]> = None;
 
 /// Why the kernel tier is not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,12 +57,14 @@ pub(crate) struct Place(u32);
 
 /// The program and its tables, shared by the workers. They meet here when a flow goes down or comes up, not for packets.
 pub(crate) struct Kernel {
+    programs: Programs,
     tables: Mutex<Tables>,
+    /// Where frames are forwarded, too.
+    has_frames: bool,
     faults: Faults,
 }
 
 struct Tables {
-    ebpf: Ebpf,
     passages: HashMap<MapData, [u8; KEY], [u8; PASSAGE]>,
     progress: Array<MapData, [u8; SEEN]>,
     /// Places that were given back, and the first that was never taken.
@@ -72,30 +74,18 @@ struct Tables {
     attached: HashSet<u32>,
     /// Interfaces that refused it, with their names.
     refused: BTreeMap<u32, String>,
+    /// Where frames are forwarded, too: to whom.
+    hops: Option<Hops>,
 }
 
 impl Kernel {
-    /// Loads the program. Nothing is attached yet.
-    pub(crate) fn load(faults: Faults) -> Result<Kernel, Unavailable> {
-        let unavailable = |obstacle| Unavailable { obstacle, detail: String::new() };
-        let object = OBJECT.ok_or_else(|| unavailable(Obstacle::NotBuilt))?;
+    /// Loads the program. Nothing is attached yet. With `frames`, flows are forwarded as frames where they can be.
+    pub(crate) fn load(programs: Programs, frames: bool, faults: Faults) -> Result<Kernel, Unavailable> {
         if KernelVersion::current().is_ok_and(|running| running < KernelVersion::new(6, 6, 0)) {
-            return Err(unavailable(Obstacle::KernelTooOld));
+            return Err(Unavailable { obstacle: Obstacle::KernelTooOld, detail: String::new() });
         }
-        Kernel::load_object(object, faults).map_err(|error| {
-            let obstacle = if is_permission(&*error) { Obstacle::NotPermitted } else { Obstacle::Refused };
-            Unavailable { obstacle, detail: causes(&*error) }
-        })
-    }
-
-    fn load_object(object: &[u8], faults: Faults) -> Result<Kernel, Box<dyn Error>> {
-        let mut ebpf = Ebpf::load(object)?;
-        program(&mut ebpf)?.load()?;
-        let passages = HashMap::try_from(ebpf.take_map("passages").ok_or("no table `passages`")?)?;
-        let progress = Array::try_from(ebpf.take_map("progress").ok_or("no table `progress`")?)?;
-        let tables =
-            Tables { ebpf, passages, progress, free: Vec::new(), fresh: 0, attached: HashSet::new(), refused: BTreeMap::new() };
-        Ok(Kernel { tables: Mutex::new(tables), faults })
+        let tables = Tables::load(&programs, frames).map_err(|error| unavailable(&*error))?;
+        Ok(Kernel { programs, has_frames: tables.hops.is_some(), tables: Mutex::new(tables), faults })
     }
 
     /// Has the program see what comes in by an Ethernet interface.
@@ -104,9 +94,11 @@ impl Kernel {
         if tables.attached.contains(&interface) {
             return Ok(());
         }
-        let last = || TcAttachOptions::TcxOrder(LinkOrder::default());
-        let attached =
-            program(&mut tables.ebpf).and_then(|program| Ok(program.attach_with_options(name, TcAttachType::Ingress, last())?));
+        let attached = self.programs.program(PROGRAM, |program| {
+            let program: &mut SchedClassifier = program.try_into()?;
+            let last = TcAttachOptions::TcxOrder(LinkOrder::default());
+            Ok(program.attach_with_options(name, TcAttachType::Ingress, last)?)
+        });
         match attached {
             Ok(_) => {
                 tables.attached.insert(interface);
@@ -155,16 +147,38 @@ impl Kernel {
     }
 
     /// From now on the kernel forwards what `passage` says, and counts on from `seen`.
-    pub(crate) fn lower(&self, passage: &Passage, place: Place, seen: &Seen) -> Result<(), Obstacle> {
+    pub(crate) fn lower(&self, passage: &Passage, place: Place, seen: &Seen, routes: &Routes) -> Result<(), Obstacle> {
         let mut tables = self.tables();
         tables.progress.set(place.0, seen.octets(), 0).map_err(refused)?;
-        tables.passages.insert(passage.arrives.key(), passage.octets(place.0), 0).map_err(refused)
+        let hop_place = tables.hops.as_mut().map_or(0, |hops| hops.enter(passage.interface, passage.hop, routes));
+        let lowered = tables.passages.insert(passage.arrives.key(), passage.octets(place.0, hop_place), 0);
+        if lowered.is_err() {
+            tables.leave_hop(passage);
+        }
+        lowered.map_err(refused)
     }
 
     /// From now on its packets come to user space.
     pub(crate) fn raise(&self, passage: &Passage) {
-        if let Err(error) = self.tables().passages.remove(&passage.arrives.key()) {
+        let mut tables = self.tables();
+        if let Err(error) = tables.passages.remove(&passage.arrives.key()) {
             tracing::error!(%error, "a flow cannot be taken from the kernel");
+        }
+        tables.leave_hop(passage);
+    }
+
+    /// Whether flows are forwarded as frames where they can be.
+    pub(crate) fn has_frames(&self) -> bool {
+        self.has_frames
+    }
+
+    /// Neighbours, interfaces or routes changed.
+    pub(crate) fn heard(&self, news: &News, routes: &Routes) {
+        let mut tables = self.tables();
+        let Some(hops) = &mut tables.hops else { return };
+        match news.is_rerouted {
+            true => hops.look_all(routes),
+            false => news.neighbours.iter().for_each(|heard| hops.heard(heard, routes)),
         }
     }
 
@@ -179,9 +193,23 @@ impl Kernel {
     }
 }
 
-fn program(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, Box<dyn Error>> {
-    let program = ebpf.program_mut(PROGRAM).ok_or("the object has no such program")?;
-    Ok(program.try_into().map_err(|error: ProgramError| Box::new(error))?)
+impl Tables {
+    fn load(programs: &Programs, frames: bool) -> Result<Tables, Box<dyn Error>> {
+        programs.program(PROGRAM, |program| {
+            let program: &mut SchedClassifier = program.try_into()?;
+            Ok(program.load()?)
+        })?;
+        let passages = HashMap::try_from(programs.table("passages")?)?;
+        let progress = Array::try_from(programs.table("progress")?)?;
+        let hops = if frames { Some(Hops::new(Array::try_from(programs.table("hops")?)?)) } else { None };
+        Ok(Tables { passages, progress, free: Vec::new(), fresh: 0, attached: HashSet::new(), refused: BTreeMap::new(), hops })
+    }
+
+    fn leave_hop(&mut self, passage: &Passage) {
+        if let Some(hops) = &mut self.hops {
+            hops.leave(passage.interface, passage.hop);
+        }
+    }
 }
 
 fn refused(error: MapError) -> Obstacle {
@@ -189,9 +217,9 @@ fn refused(error: MapError) -> Obstacle {
     Obstacle::Full
 }
 
-/// Whether the system refused for want of a privilege.
+/// Whether the system refused for want of a privilege. A program that the kernel's verifier refuses is told by another number, EACCES.
 pub(crate) fn is_permission(error: &(dyn Error + 'static)) -> bool {
-    let own = error.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied);
+    let own = error.downcast_ref::<io::Error>().is_some_and(|io| io.raw_os_error() == Some(libc::EPERM));
     own || error.source().is_some_and(is_permission)
 }
 
@@ -210,7 +238,7 @@ mod tests {
     #[test]
     fn an_interface_that_refuses_is_a_fault_until_it_takes_the_program_or_goes() {
         let faults = Faults::default();
-        let kernel = match Kernel::load(faults.clone()) {
+        let kernel = match Programs::forward().and_then(|programs| Kernel::load(programs, false, faults.clone())) {
             Ok(kernel) => kernel,
             Err(why) => return eprintln!("left out: {why}"),
         };

@@ -2,6 +2,7 @@
 
 mod frames;
 mod network;
+mod xdp;
 
 use crossbeam_channel::{Receiver, bounded};
 use network::{Addresses, Network, V4, V6, set_ecn};
@@ -42,6 +43,7 @@ impl Call {
             .run(move || Arc::new(Relay::start(config, Arc::new(move |event| sender.try_send(event).is_ok())).unwrap()));
         let frames = relay.without_af_xdp().first().map(|(_, why)| why);
         if let Some(why) = relay.without_kernel().or(frames) {
+            assert_ne!(why.obstacle, Obstacle::Refused, "{}", why.detail);
             eprintln!("left out: {} {}", why.obstacle.words(), why.detail);
             return None;
         }

@@ -105,4 +105,10 @@ impl Network {
         let off = |place: &Place, device: &str| place.0.call(&format!("ethtool -K {device} tx off")).is_ok();
         off(&self.caller, "eth0") && off(&self.callee, "eth0") && off(&self.node, "m1") && off(&self.node, "m2")
     }
+
+    /// The links take frames that came by another one, as the drivers of cards do: virtual ones only to hosts that want them so. False where
+    /// `ethtool` is missing.
+    pub fn takes_frames(&self) -> bool {
+        [&self.caller, &self.callee].iter().all(|place| place.0.call("ethtool -K eth0 gro on").is_ok())
+    }
 }

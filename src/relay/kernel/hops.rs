@@ -1,0 +1,103 @@
+//! Neighbours to which the kernel forwards frames before it makes more of them (XDP, bpf/frames.bpf.c): that program has no ARP, so it is
+//! told Ethernet addresses here. Where it is told none, or has trusted one for a second, the program behind it forwards the packet by the kernel's
+//! own table of neighbours; so that table stays alive, and this one follows it.
+
+use super::layout::{HOP, Hop};
+use crate::routes::{Heard, Link, Neighbour, Routes};
+use aya::maps::{Array, MapData};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use xdp::nic::{NicIndex, XdpAct};
+
+/// As bpf/frames.bpf.c has it. The first place means none.
+const PLACES: u32 = 4_096;
+
+/// One that flows go to.
+struct Entry {
+    place: u32,
+    flows: usize,
+    told: Option<Hop>,
+}
+
+/// The table, and who is where in it.
+pub(crate) struct Hops {
+    table: Array<MapData, [u8; HOP]>,
+    known: HashMap<(u32, IpAddr), Entry>,
+    free: Vec<u32>,
+    fresh: u32,
+    /// Whether interfaces take frames that came by another one.
+    takes: HashMap<u32, bool>,
+}
+
+impl Hops {
+    pub(crate) fn new(table: Array<MapData, [u8; HOP]>) -> Hops {
+        Hops { table, known: HashMap::new(), free: Vec::new(), fresh: 1, takes: HashMap::new() }
+    }
+
+    /// Where the program finds the neighbour `hop` of an interface; in the first place, where there is no other one, it finds nothing. One
+    /// flow more goes there.
+    pub(crate) fn enter(&mut self, interface: u32, hop: IpAddr, routes: &Routes) -> u32 {
+        if let Some(entry) = self.known.get_mut(&(interface, hop)) {
+            entry.flows += 1;
+            return entry.place;
+        }
+        let place = self.free.pop().or_else(|| (self.fresh < PLACES).then_some(self.fresh)).unwrap_or(0);
+        self.fresh = self.fresh.max(place + 1);
+        self.known.insert((interface, hop), Entry { place, flows: 1, told: None });
+        self.look(interface, hop, routes);
+        place
+    }
+
+    /// A flow less goes there.
+    pub(crate) fn leave(&mut self, interface: u32, hop: IpAddr) {
+        let Some(entry) = self.known.get_mut(&(interface, hop)) else { return };
+        entry.flows -= 1;
+        if entry.flows == 0 {
+            self.tell(interface, hop, None);
+            let gone = self.known.remove(&(interface, hop)).filter(|entry| entry.place != 0);
+            self.free.extend(gone.map(|entry| entry.place));
+        }
+    }
+
+    /// The kernel learnt something of a neighbour.
+    pub(crate) fn heard(&mut self, heard: &Heard, routes: &Routes) {
+        let Some(told) = self.known.get(&(heard.interface, heard.address)).map(|entry| entry.told) else { return };
+        match (heard.mac, told) {
+            (Some(mac), Some(hop)) if mac == hop.target => {}
+            (None, _) => self.tell(heard.interface, heard.address, None),
+            (Some(_), _) => self.look(heard.interface, heard.address, routes),
+        }
+    }
+
+    /// Interfaces or routes changed.
+    pub(crate) fn look_all(&mut self, routes: &Routes) {
+        self.takes.clear();
+        let known: Vec<_> = self.known.keys().copied().collect();
+        known.into_iter().for_each(|(interface, hop)| self.look(interface, hop, routes));
+    }
+
+    fn look(&mut self, interface: u32, hop: IpAddr, routes: &Routes) {
+        let link = routes.link(interface).ok().flatten();
+        let neighbour = routes.neighbour(interface, hop).ok().flatten();
+        let redirects = *self.takes.entry(interface).or_insert_with(|| takes_frames(interface));
+        let hop_of = |(link, neighbour): (Link, Neighbour)| Hop { source: link.mac, target: neighbour.mac, redirects };
+        self.tell(interface, hop, link.zip(neighbour).map(hop_of));
+    }
+
+    /// Tells the program what it does not know yet.
+    fn tell(&mut self, interface: u32, hop: IpAddr, new: Option<Hop>) {
+        let entry = self.known.get_mut(&(interface, hop)).filter(|entry| entry.place != 0 && entry.told != new);
+        let Some(entry) = entry else { return };
+        match self.table.set(entry.place, Hop::octets(new), 0) {
+            Ok(()) => entry.told = new,
+            Err(error) => tracing::error!(%error, "the table of neighbours"),
+        }
+    }
+}
+
+/// Whether the driver sends frames that came by another interface. Some take them only under conditions that come and go, and those
+/// that they do not take are lost.
+fn takes_frames(interface: u32) -> bool {
+    let features = NicIndex::new(interface).query_capabilities().map(|capabilities| capabilities.xdp_features.0);
+    features.is_ok_and(|features| features & XdpAct::NdoXmit as u64 != 0)
+}

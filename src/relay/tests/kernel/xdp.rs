@@ -1,0 +1,137 @@
+//! What the kernel carries is forwarded as frames already, where drivers take the program for that.
+
+use super::network::{Addresses, V4, V6};
+use super::{A, B, Call, PATIENCE, rtp};
+use ringfort_media::tier::Tier;
+use ringfort_relay::RelayConfig;
+use std::time::Instant;
+
+/// `None` where frames cannot be forwarded. Senders compute checksums, as hosts with a card do in the end.
+fn call(addresses: &Addresses) -> Option<Call> {
+    call_with(addresses, true)
+}
+
+fn call_with(addresses: &Addresses, in_software: bool) -> Option<Call> {
+    let af_xdp = vec!["m1".into(), "m2".into()];
+    let call = Call::between(addresses, addresses, RelayConfig { workers: 1, kernel: true, af_xdp, ..RelayConfig::default() })?;
+    if !call.network.takes_frames() || in_software && !call.network.checksums_in_software() {
+        eprintln!("left out: forwarding of frames, for want of ethtool");
+        return None;
+    }
+    Some(call)
+}
+
+/// Has packets pass both ways until both are forwarded as frames.
+fn settle(call: &Call) -> u16 {
+    call.settle();
+    let deadline = Instant::now() + PATIENCE;
+    for n in 2.. {
+        call.pass(0, &rtp(1, n));
+        call.pass(1, &rtp(2, n));
+        if [A, B].iter().all(|port| call.counters(*port).rtp_as_frames > 0) {
+            return n + 1;
+        }
+        assert!(Instant::now() < deadline, "no packet is forwarded as a frame: {:?}", call.counters(A));
+    }
+    unreachable!("the numbers do not end")
+}
+
+#[test]
+fn frames_are_forwarded_and_counted() {
+    for addresses in [&V4, &V6] {
+        let Some(call) = call(addresses) else { return };
+        let begin = settle(&call);
+        let before = [A, B].map(|port| call.counters(port));
+        for n in begin..begin + 500 {
+            call.pass(0, &rtp(1, n));
+            call.pass(1, &rtp(2, n));
+        }
+        for (port, before) in [A, B].into_iter().zip(before) {
+            let now = call.counters(port);
+            assert_eq!((now.rtp_in - before.rtp_in, now.rtp_lost, now.tier), (500, 0, Tier::Kernel));
+            assert_eq!(now.rtp_in_octets - before.rtp_in_octets, 500 * 172);
+            let as_frames = now.rtp_as_frames - before.rtp_as_frames;
+            // Once a second one goes the usual way.
+            assert!((450..=500).contains(&as_frames), "{as_frames}");
+        }
+    }
+}
+
+/// What is not certain is seen by the kernel's other program, or by the relay.
+#[test]
+fn what_is_not_certain_goes_the_usual_way() {
+    for addresses in [&V4, &V6] {
+        let Some(call) = call(addresses) else { return };
+        let n = settle(&call);
+        let before = call.counters(A);
+        call.pass(0, &[0x80, 201, 0, 1, 0, 0, 0, 1]);
+        let mut event = rtp(1, n);
+        event[1] = 101;
+        call.pass(0, &event);
+        let stray = call.network.caller.socket(&super::bracketed(addresses.caller));
+        stray.send_to(&rtp(9, n), call.ports[0]).unwrap();
+        let malformed = [&[0x90, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, 0xbe, 0xde, 0, 99][..], &[5; 100]].concat();
+        call.send(0, &malformed);
+        call.pass(0, &rtp(1, n + 1));
+        let now = call.counters(A);
+        assert_eq!((now.rtcp_in, now.unknown_payload, now.stray_source, now.malformed), (1, 1, 1, 1));
+        assert_eq!((now.rtp_in - before.rtp_in, now.tier), (2, Tier::Kernel));
+    }
+}
+
+/// A header extension is RTP, and long packets are the usual way's.
+#[test]
+fn extended_headers_pass_as_frames() {
+    let Some(call) = call(&V4) else { return };
+    let n = settle(&call);
+    let before = call.counters(A).rtp_as_frames;
+    for n in n..n + 10 {
+        let [high, low] = n.to_be_bytes();
+        let head = [0x90, 0, high, low, 0, 0, 0, 0, 0, 0, 0, 1, 0xbe, 0xde, 0, 1, 1, 2, 3, 4];
+        call.pass(0, &[&head[..], &[5; 100]].concat());
+    }
+    assert!(call.counters(A).rtp_as_frames >= before + 9);
+    call.pass(0, &[&rtp(1, n + 10)[..], &[0; 1_200]].concat());
+}
+
+/// A checksum that is left to an interface, and there is none that does it. IPv4 does without one, and with IPv6 the kernel's other program knows.
+#[test]
+fn checksums_that_were_only_begun_do_no_harm() {
+    let Some(v4) = call_with(&V4, false) else { return };
+    let n = settle(&v4);
+    let before = v4.counters(A).rtp_as_frames;
+    (n..n + 50).for_each(|n| v4.pass(0, &rtp(1, n)));
+    assert!(v4.counters(A).rtp_as_frames >= before + 45);
+    let Some(v6) = call_with(&V6, false) else { return };
+    v6.settle();
+    (2..50).for_each(|n| v6.pass(0, &rtp(1, n)));
+    let a = v6.counters(A);
+    assert_eq!((a.rtp_in, a.rtp_as_frames, a.tier), (50, 0, Tier::Kernel));
+}
+
+/// A neighbour that gets another Ethernet address is reached there, one that is forgotten is found again, and no packet is lost while
+/// the kernel asks.
+#[test]
+fn neighbours_may_change() {
+    for addresses in [&V4, &V6] {
+        let Some(call) = call(addresses) else { return };
+        let mut n = settle(&call);
+        for round in 0..4 {
+            match round % 2 {
+                0 => call.network.node.ip("neigh flush dev m2"),
+                _ => {
+                    call.network.callee.ip(&format!("link set eth0 address 02:00:00:00:00:0{round}"));
+                    // As a host does that has a new address: it is known by that before anybody sends to it.
+                    call.network.node.ip(&format!("neigh replace {} dev m2 lladdr 02:00:00:00:00:0{round}", addresses.callee));
+                }
+            }
+            let before = call.counters(A).rtp_as_frames;
+            let deadline = Instant::now() + PATIENCE;
+            while call.counters(A).rtp_as_frames < before + 5 {
+                call.pass(0, &rtp(1, n));
+                n += 1;
+                assert!(Instant::now() < deadline, "no frame is forwarded any more");
+            }
+        }
+    }
+}
