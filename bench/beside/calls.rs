@@ -273,7 +273,7 @@ impl Call {
 
 /// As the node compiles it (`call/b2bua/media.rs`).
 fn across(near: &LegSession, far: &LegSession) -> Box<FlowPlan> {
-    let (there, back) = (bridge::crossing(near, far), bridge::crossing(far, near));
+    let (there, back) = (bridge::crossing(near, far, false), bridge::crossing(far, near, false));
     let speak = back.speaking.map(|how| {
         let how = ringfort_media::audio::Speaking { ssrc: near.port().0 as u32 + 1, ..how };
         Speech { how, what: Source::Port(far.port()), digits: back.digits, pauses: back.passes }

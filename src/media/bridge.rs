@@ -29,20 +29,21 @@ const OWN_HZ: u32 = 16_000;
 const PASSING: Crossing =
     Crossing { hearing: Hearing { payloads: Vec::new(), in_band: false }, speaking: None, digits: false, passes: true };
 
-/// The way from the peer of `from` to that of `to`. Before both have agreed with their peers everything passes.
-pub fn crossing(from: &LegSession, to: &LegSession) -> Crossing {
+/// The way from the peer of `from` to that of `to`. Before both have agreed with their peers everything passes. `anew`: nothing is to pass
+/// that the node can say anew, so that all that the second peer hears is one stream.
+pub fn crossing(from: &LegSession, to: &LegSession, anew: bool) -> Crossing {
     match (from.agreed(), to.agreed()) {
-        (Some(a), Some(b)) => across(a, b, (from.policy().digits, to.policy().digits)),
+        (Some(a), Some(b)) => across(a, b, (from.policy().digits, to.policy().digits), anew),
         _ => PASSING,
     }
 }
 
-fn across(from: &Agreed, to: &Agreed, (their_way, other_way): (Digits, Digits)) -> Crossing {
+fn across(from: &Agreed, to: &Agreed, (their_way, other_way): (Digits, Digits), anew: bool) -> Crossing {
     // The same codec under another number does not pass either: the number is all that the peer goes by.
     let as_it_is = |format: &Format| to.spoken().any(|other| format.same_codec(other) && format.payload == other.payload);
     let speech: Vec<bool> = from.heard().filter(|format| format.is_speech()).map(as_it_is).collect();
     let events_pass = !to.spoken().any(Format::is_events) || from.heard().filter(|format| format.is_events()).all(as_it_is);
-    let passes = speech.contains(&true) && events_pass && !their_way.differ(other_way);
+    let passes = speech.contains(&true) && events_pass && !their_way.differ(other_way) && !anew;
     let heard = from.heard().filter(|format| !(passes && as_it_is(format)));
     let payloads = heard.filter_map(|format| Some((format.payload, heard_as(format)?))).collect();
     let hearing = Hearing { payloads, in_band: their_way == Digits::InBand && other_way != Digits::InBand };

@@ -258,6 +258,9 @@ pub struct Media {
     /// SSRC of what the node says to this peer itself. Another process says it under another one: its numbers begin anew.
     #[serde(skip)]
     pub(crate) voice: Option<u32>,
+    /// All that this peer hears comes in the node's own stream: a browser to which the node has spoken.
+    #[serde(default)]
+    pub(crate) one_stream: bool,
     /// Hash of the offer that the peer made last, to know a refresh by.
     #[serde(default)]
     pub(crate) offered: Option<u64>,

@@ -70,6 +70,7 @@ pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, kind: L
         described: None,
         attendance: None,
         voice: None,
+        one_stream: false,
         offered: None,
     })
 }
@@ -185,6 +186,7 @@ impl Call {
     /// Compiles all legs' plans anew and hands them to the relay.
     pub(super) fn replan(&mut self, env: &mut Env<'_>) {
         let mut transcoded = false;
+        self.seats().into_iter().for_each(|seat| self.begin_one_stream(seat));
         for seat in self.seats() {
             let Some(ssrc) = self.media_at(seat).map(|m| *m.voice.get_or_insert_with(|| env.cx.entropy.u64() as u32)) else {
                 continue;
@@ -210,6 +212,21 @@ impl Call {
         self.count_transcoding(env, transcoded);
     }
 
+    /// A browser plays the SSRC that it met last, and not one that it knew before (Chromium does; its stream is not signalled). Where the
+    /// node speaks to it in between, with music on hold for instance, the other party comes in the node's own stream from then on.
+    fn begin_one_stream(&mut self, seat: Seat) {
+        let far = self.opposite(seat).and_then(|other| self.media_ref(other));
+        let is_browser = |media: &&Media| media.session.kind() == LegKind::Webrtc && !media.one_stream;
+        let Some(near) = self.media_ref(seat).filter(is_browser) else { return };
+        if self.told_instead(seat.side(), near, far).is_none() {
+            return;
+        }
+        if let Some(media) = self.media_at(seat) {
+            // A stream that the node spoke in before would be one that the browser knew before.
+            (media.one_stream, media.voice) = (true, None);
+        }
+    }
+
     /// Where packets go that the peer at this seat sends, and what the node hears and says there itself. `None`: packets only pass. The
     /// last says whether speech goes across in another codec only.
     fn across(&self, seat: Seat, near: &Media, ssrc: u32) -> (Destination, Option<AudioPlan>, bool) {
@@ -223,7 +240,8 @@ impl Call {
             // Its other side hears the node itself, and nothing of what this one may still send.
             return (Destination::Discard(DiscardReason::OnHold), None, false);
         }
-        let (there, back) = (bridge::crossing(&near.session, &far.session), bridge::crossing(&far.session, &near.session));
+        let there = bridge::crossing(&near.session, &far.session, far.one_stream);
+        let back = bridge::crossing(&far.session, &near.session, near.one_stream);
         let crossed = back.speaking.map(|how| {
             let how = Speaking { ssrc, ..how };
             Speech { how, what: Source::Port(far.port), digits: back.digits, pauses: back.passes }
