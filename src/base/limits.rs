@@ -262,6 +262,8 @@ pub const PASSWORD_CHECKS_MAX: usize = 2;
 pub const SIGN_INS_WAITING_MAX: usize = 64;
 /// Live event streams open at once.
 pub const EVENT_STREAMS_MAX: usize = 64;
+/// Web phones that are told live of their users' calls at once. One beyond it works, but shows no calls of other clients.
+pub const PHONE_STREAMS_MAX: usize = 1_000;
 /// Calls and registrations listed in one status of the web API; all of them are counted, and can be read page by page.
 pub const STATUS_LIST_MAX: usize = 500;
 /// Entries of one page of the web API's lists.

@@ -26,6 +26,9 @@ pub struct Status {
     pub subscriptions: usize,
     /// Calls live, oldest first.
     pub calls: Vec<CallStatus>,
+    /// Calls as clients of their users have them. Each row is for its user alone.
+    #[serde(default)]
+    pub seats: Vec<SeatStatus>,
     /// Calls that ended, newest first, at most `limits::RECENT_CALLS_MAX`.
     pub recent: Vec<CallRecord>,
     /// What is wrong for longer than a moment.
@@ -161,6 +164,32 @@ pub struct CallStatus {
     /// How its recording stands, in words: `by NAME`, `NAME is asked`, `no: CAUSE`; empty: it is not to be recorded.
     #[serde(default)]
     pub recording: String,
+}
+
+/// One end of an answered call that a client of a user has: by its dialog another client of the same user may take the call over
+/// (RFC 3891).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeatStatus {
+    /// Whose client it is: user part.
+    pub user: Pii<String>,
+    /// The call.
+    pub call: CallId,
+    /// Call-ID of the dialog between the client and the node.
+    pub call_id: Pii<String>,
+    /// The node's tag in it.
+    pub node_tag: String,
+    /// The client's.
+    pub client_tag: String,
+    /// The client called.
+    pub outgoing: bool,
+    /// User part of the other party; empty: it wants to stay unknown.
+    pub peer: Pii<String>,
+    /// Its name; may be empty.
+    pub peer_name: Pii<String>,
+    /// One of the two holds the call.
+    pub held: bool,
+    /// When it was answered.
+    pub answered: Wall,
 }
 
 /// Counters since the process started.

@@ -70,6 +70,7 @@ impl Backend for NodeBackend {
             display_name: account.display_name.clone(),
             ha1_md5: account.ha1.md5_hex(),
             ws_path: crate::serve::SIP_PATH.into(),
+            conference: snapshot.services.conference.clone(),
         })
     }
 

@@ -50,4 +50,6 @@ pub struct PhoneAccount {
     pub ha1_md5: String,
     /// Path of the SIP WebSocket on this host: `/sip` (RFC 7118).
     pub ws_path: String,
+    /// What begins the numbers of conferences, one to eight digits follow; empty: the node has none.
+    pub conference: String,
 }

@@ -2,12 +2,12 @@
 //! without a decision about the API does not compile.
 
 use crate::model::{
-    AlarmView, BanView, CallView, MissingView, ModeView, PeerView, QualityView, RecordView, RecordingView, RegistrationView,
-    STATUS_LIST_MAX, StatusView, TotalsView, TransportView,
+    AlarmView, BanView, CallView, MissingView, ModeView, OwnCallView, OwnCallsView, PeerView, QualityView, RecordView,
+    RecordingView, RegistrationView, STATUS_LIST_MAX, StatusView, TotalsView, TransportView,
 };
 use ringfort_base::event::{CallRecord, LegQuality, MissingAudio, Mode, RecordingNote};
 use ringfort_base::{CallId, Transport};
-use ringfort_call::status::{AlarmStatus, BanStatus, CallStatus, PeerStatus, RegistrationStatus, Status, Totals};
+use ringfort_call::status::{AlarmStatus, BanStatus, CallStatus, PeerStatus, RegistrationStatus, SeatStatus, Status, Totals};
 
 impl StatusView {
     /// The view of `status` with the process's own facts. Lists are cut at [`STATUS_LIST_MAX`]; counts are whole.
@@ -27,6 +27,8 @@ impl StatusView {
             bans,
             totals,
             limits: _,
+            // For their users, not for administrators.
+            seats: _,
         } = status;
         StatusView {
             node: node.clone(),
@@ -124,6 +126,35 @@ impl From<&AlarmStatus> for AlarmView {
     fn from(alarm: &AlarmStatus) -> Self {
         let AlarmStatus { name, reason, since } = alarm;
         AlarmView { name: name.clone(), reason: reason.clone(), since: since.0 }
+    }
+}
+
+impl OwnCallsView {
+    /// What clients of `user` have.
+    pub fn new(status: &Status, user: &str) -> OwnCallsView {
+        let own = |seat: &&SeatStatus| seat.user.reveal() == user;
+        let is_client =
+            |registration: &&RegistrationStatus| registration.aor.reveal().rsplit_once('@').is_some_and(|(own, _)| own == user);
+        OwnCallsView {
+            calls: status.seats.iter().filter(own).map(OwnCallView::from).collect(),
+            devices: status.registrations.iter().filter(is_client).count(),
+        }
+    }
+}
+
+impl From<&SeatStatus> for OwnCallView {
+    fn from(seat: &SeatStatus) -> Self {
+        let SeatStatus { user: _, call: _, call_id, node_tag, client_tag, outgoing, peer, peer_name, held, answered } = seat;
+        OwnCallView {
+            call_id: call_id.reveal().clone(),
+            node_tag: node_tag.clone(),
+            client_tag: client_tag.clone(),
+            outgoing: *outgoing,
+            peer: peer.reveal().clone(),
+            peer_name: peer_name.reveal().clone(),
+            held: *held,
+            answered: answered.0,
+        }
     }
 }
 

@@ -177,6 +177,36 @@ pub struct CallView {
     pub recording: String,
 }
 
+/// What the other clients of the user who is signed in have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OwnCallsView {
+    /// Answered calls of all clients of the user, oldest first.
+    pub calls: Vec<OwnCallView>,
+    /// Clients that are registered.
+    pub devices: usize,
+}
+
+/// An answered call of one of the user's clients, and the dialog that an INVITE with Replaces (RFC 3891) names to take it over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OwnCallView {
+    /// Call-ID of the dialog between the client and the node.
+    pub call_id: String,
+    /// The node's tag in it: `to-tag` of Replaces.
+    pub node_tag: String,
+    /// The client's: `from-tag`.
+    pub client_tag: String,
+    /// The client called.
+    pub outgoing: bool,
+    /// User part of the other party; empty: it wants to stay unknown.
+    pub peer: String,
+    /// Its name; may be empty.
+    pub peer_name: String,
+    /// One of the two holds the call.
+    pub held: bool,
+    /// When it was answered, milliseconds since 1970.
+    pub answered: u64,
+}
+
 /// Audio of one party that is missing, or was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MissingView {

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 pub use ringfort_base::limits::EVENT_STREAMS_MAX as STREAMS_MAX;
 pub use ringfort_base::limits::PASSWORD_CHECKS_MAX;
+pub use ringfort_base::limits::PHONE_STREAMS_MAX;
 pub use ringfort_base::limits::SIGN_INS_WAITING_MAX;
 
 /// The clock. `node` is the only member that reads one.
@@ -47,6 +48,7 @@ pub struct Inner {
     pub(crate) password_checks: Arc<Semaphore>,
     pub(crate) sign_ins: Semaphore,
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) phone_streams: Arc<Semaphore>,
     entropy: Mutex<Box<dyn Entropy>>,
     rendered: Mutex<Option<Rendered>>,
 }
@@ -73,6 +75,7 @@ impl WebState {
                 password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX)),
                 sign_ins: Semaphore::new(SIGN_INS_WAITING_MAX),
                 streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+                phone_streams: Arc::new(Semaphore::new(PHONE_STREAMS_MAX)),
                 entropy: Mutex::new(entropy),
                 rendered: Mutex::default(),
             }),

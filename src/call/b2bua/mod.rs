@@ -18,6 +18,7 @@ mod recording;
 mod release;
 mod restore;
 mod rows;
+mod seats;
 mod service;
 mod standing;
 mod telling;

@@ -30,6 +30,13 @@ pub(crate) enum Attendance {
     Room(String),
 }
 
+impl Attendance {
+    /// Whether it needs a codec that the node speaks. An echo sends back whatever comes.
+    pub(super) fn speaks(&self) -> bool {
+        !matches!(self, Attendance::Echo { .. })
+    }
+}
+
 /// Who is in which room.
 #[derive(Default)]
 pub(super) struct Rooms {
@@ -110,7 +117,7 @@ impl Call {
     }
 
     /// The ports of a room live on one worker, whatever calls they belong to.
-    fn gather(&mut self, env: &mut Env<'_>) {
+    pub(super) fn gather(&mut self, env: &mut Env<'_>) {
         if let Some(Media { port, attendance: Some(Attendance::Room(room)), .. }) = &self.caller.media {
             env.cx.relay(RelayCommand::Move { port: *port, call: CallId(mix_of(room)) });
         }

@@ -25,6 +25,7 @@ impl Node {
             registrations: self.registrar.status(&self.cx.snapshot.node.domain),
             subscriptions: self.events.residue()[0],
             calls: self.calls.status(),
+            seats: self.calls.seats(),
             recent: self.calls.recent(),
             alarms: self.alarms.status(),
             bans: self.shield.status(),

@@ -24,6 +24,7 @@ use utoipa::OpenApi;
         super::registrations::list,
         super::events::stream,
         super::phone::account,
+        super::phone::calls,
         serve,
     ),
     components(schemas(crate::error::ErrorBody))

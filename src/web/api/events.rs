@@ -19,11 +19,13 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// A comment this often keeps proxies from closing a quiet stream, and finds clients that are gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-struct Watch {
+struct Watch<View> {
     state: WebState,
     token: String,
     ticks: Interval,
+    view: View,
     sent: Option<Arc<Status>>,
+    told: Option<Arc<str>>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -39,19 +41,29 @@ pub async fn stream(
     Administrator(signed_in): Administrator,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
     let place = state.streams.clone().try_acquire_owned().map_err(|_| ApiError::busy())?;
+    Ok(watch(state, signed_in.token, place, |state: &WebState, status: &Arc<Status>| state.status_json(status)))
+}
+
+/// What `view` makes of the status, now and whenever it has become another one, for as long as the session lasts.
+pub(super) fn watch(
+    state: WebState,
+    token: String,
+    place: OwnedSemaphorePermit,
+    view: impl Fn(&WebState, &Arc<Status>) -> Arc<str> + Send + 'static,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let mut ticks = interval(PERIOD);
     // A client that reads slowly gets fewer events, not a burst of old ones.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let watch = Watch { state, token: signed_in.token, ticks, sent: None, _place: place };
+    let watch = Watch { state, token, ticks, view, sent: None, told: None, _place: place };
     let events = unfold(watch, |mut watch| async move {
         let json = watch.next().await?;
         Some((Ok(Event::default().data(json)), watch))
     });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
-impl Watch {
-    /// Waits for a status that differs from the one sent. `None` when the session has ended.
+impl<View: Fn(&WebState, &Arc<Status>) -> Arc<str>> Watch<View> {
+    /// Waits for a view that differs from the one sent. `None` when the session has ended.
     async fn next(&mut self) -> Option<Arc<str>> {
         loop {
             self.ticks.tick().await;
@@ -61,9 +73,13 @@ impl Watch {
             }
             let status = self.state.backend.status();
             let same = self.sent.as_ref().is_some_and(|sent| Arc::ptr_eq(sent, &status) || **sent == *status);
-            if !same {
-                let json = self.state.status_json(&status);
-                self.sent = Some(status);
+            if same {
+                continue;
+            }
+            let json = (self.view)(&self.state, &status);
+            self.sent = Some(status);
+            if self.told.as_ref() != Some(&json) {
+                self.told = Some(json.clone());
                 return Some(json);
             }
         }

@@ -26,6 +26,7 @@ pub fn routes() -> Vec<(&'static str, MethodRouter<WebState>)> {
         ("/calls/{id}/hangup", post(calls::hang_up)),
         ("/registrations", get(registrations::list)),
         ("/phone", get(phone::account)),
+        ("/phone/calls", get(phone::calls)),
         ("/bans/{source}", delete(system::unban)),
         ("/reload", post(system::reload)),
         ("/health", get(system::health)),

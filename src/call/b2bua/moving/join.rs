@@ -135,13 +135,15 @@ impl Calls {
         left.withdraw_exchange(env, &mut self.tables);
         left.reject_exchange(env, 487);
         let (party, connected) = (left.party(side), left.connected(env.cx, side));
+        // Where the node itself is the other side, in a conference for instance, it serves whoever comes.
+        let (worker, attendance) = (entered.worker_of(), entered.media(place).and_then(|media| media.attendance.take()));
         if let Some(mut leg) = left.take_leg(env, side) {
             (leg.party, leg.connected) = (party, connected);
             if let Some(media) = &mut leg.media {
-                media.elsewhere = media.counters.rtp_in;
+                (media.elsewhere, media.attendance) = (media.counters.rtp_in, attendance);
                 // Packets do not pass from one worker of the relay to another.
                 for port in std::iter::once(media.port).chain(media.session.aside().map(|(port, _)| port)) {
-                    env.cx.relay(RelayCommand::Move { port, call: into.0 });
+                    env.cx.relay(RelayCommand::Move { port, call: worker });
                 }
             }
             leg.outbound = Some(left.is_ours_with(side, leg.outbound));

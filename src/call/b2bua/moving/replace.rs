@@ -102,6 +102,10 @@ impl Call {
         tables.dialogs.insert((leg.call_id.clone(), leg.tag.clone()), (self.id, side));
         let Some(slot) = self.leg(side) else { return };
         let old = std::mem::replace(slot, leg);
+        if let (Some(media), Some(before)) = (&mut slot.media, &old.media) {
+            media.attendance.clone_from(&before.attendance);
+        }
+        self.gather(env);
         self.replaced = Some(Replaced { side, old, stands: false });
         let cseq = incoming.invite.cseq().map_or(0, |(number, _)| number);
         self.invites.push(Awaited { id: incoming.id, side, cseq });

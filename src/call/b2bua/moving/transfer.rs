@@ -3,7 +3,6 @@
 //! party is joined to it. [`crate::b2bua::join`] moves legs between calls.
 
 use crate::b2bua::call::{Call, Leg, Phase, Side};
-use crate::b2bua::connected::party_of;
 use crate::b2bua::ending::Cause;
 use crate::b2bua::within::Asked;
 use crate::b2bua::{Env, Tables, media, write};
@@ -129,13 +128,9 @@ pub(in crate::b2bua) fn event_of(refer: &Message) -> Option<String> {
 
 impl Call {
     /// Whom this leg belongs to.
-    pub(in crate::b2bua) fn party(&mut self, side: Side) -> Option<Source> {
-        let of_slot = match side {
-            Side::Caller => Some(self.asked.source.clone()),
-            Side::Callee => self.target.as_ref().and_then(party_of),
-        };
-        let leg = self.leg(side)?;
-        leg.party.clone().or_else(|| leg.device.as_ref().map(|device| Source::Account(device.user.clone()))).or(of_slot)
+    pub(in crate::b2bua) fn party(&self, side: Side) -> Option<Source> {
+        let leg = if side == Side::Caller { Some(&self.caller) } else { self.callee.as_ref() };
+        self.party_at(side, leg?)
     }
 
     /// REFER from `side`.

@@ -3,10 +3,12 @@
 //! [`crate::b2bua::own`] holds the exchanges that the node begins itself, [`crate::b2bua::glare`] what happens when two meet.
 
 use crate::b2bua::call::{Awaited, Call, Phase, Side};
+use crate::b2bua::service::Attendance;
 use crate::b2bua::within::Asked;
 use crate::b2bua::{Env, Tables, connected, ending, media, progress, service, session_timer, write};
 use crate::context::Owner;
 use crate::wake::Wake;
+use ringfort_media::description::Description;
 use ringfort_sip::message::{HeaderName, Message, Method};
 use ringfort_sip::transaction::TransactionId;
 use std::time::Duration;
@@ -135,7 +137,11 @@ impl Call {
         match self.media(side.other()).map(|m| m.session.make_offer(now, &told)) {
             // What the node says and hears itself is audio.
             None if described.is_fax() => self.reject_exchange(env, 488),
-            None => self.answer_exchange(env, tables, side, &described.without_video()),
+            None => {
+                let speaks = self.media(side).and_then(|m| m.attendance.as_ref()).is_some_and(Attendance::speaks);
+                let told = if speaks { described.spoken() } else { described.without_video() };
+                self.answer_exchange(env, tables, side, &told)
+            }
             Some(Ok(sdp)) => self.send_exchange(env, side.other(), Some(sdp)),
             Some(Err(error)) => self.reject_exchange(env, error.status()),
         }
@@ -284,7 +290,7 @@ impl Call {
     pub(in crate::b2bua) fn send_again(&mut self, env: &mut Env<'_>) {
         let now = env.cx.now.mono;
         let Some((from, offer)) = self.exchange.as_mut().map(|e| (e.from, e.offer)) else { return };
-        let described = self.media(from).and_then(|m| m.described.clone()).unwrap_or_default();
+        let described = self.told_from(from);
         let Some(media) = self.media(from.other()) else { return self.reject_exchange(env, 488) };
         media.session.reject_offer();
         let sdp = match offer {
@@ -296,6 +302,15 @@ impl Call {
             (None, Offer::Request | Offer::Resync | Offer::Refresh) => self.reject_exchange(env, 488),
             (sdp, _) => self.send_exchange(env, from.other(), sdp),
         }
+    }
+
+    /// What the other leg is told of this side: what it described, or what the node speaks where the node itself is this side.
+    fn told_from(&mut self, side: Side) -> Description {
+        if let Some(media) = self.media(side) {
+            return media.described.clone().unwrap_or_default();
+        }
+        let known = self.media(side.other()).and_then(|media| media.described.clone()).unwrap_or_default().spoken();
+        if known.has_speech() { known } else { Description::g711() }
     }
 
     /// The other leg's offer, in its 2xx, goes into ours; its ACK waits for the answer in our ACK.

@@ -90,6 +90,11 @@ impl Connected {
         (&self.user, &self.name)
     }
 
+    /// The same for somebody who may not see who wants to stay unknown.
+    pub fn person_shown(&self) -> (&str, &str) {
+        if self.private { ("", "") } else { self.person_told() }
+    }
+
     fn person(&self, snapshot: &Snapshot, of: Option<&Source>, listener: &Source) -> Person {
         let user = match (listener, of) {
             (Source::Trunk(name), Some(source @ Source::Account(_))) => route::presented(snapshot, name, source, &self.user),

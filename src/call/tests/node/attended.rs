@@ -93,6 +93,129 @@ fn parties_of_a_room_are_on_one_worker_and_in_one_mix() {
     assert_eq!(next.relayed.iter().filter_map(moved).collect::<Vec<_>>(), workers, "after a restart too");
 }
 
+/// Chromium plays the stream that it met last, and none that it knew before: after music the other side comes in the music's stream.
+#[test]
+fn a_browser_hears_one_stream_once_the_node_has_spoken_to_it() {
+    let mut desk = Desk::new(&config("[services]\nmusic_on_hold = \"music\"\n"));
+    assert_eq!(desk.register(PHONE, "101", &talk::contact("101", PHONE)), 200);
+    desk.request(PHONE, "INVITE", "sip:0123@ringfort.local", "101", &talk::contact("101", PHONE), talk::BROWSER);
+    desk.reply(TRUNK, "200 OK", "t", &talk::contact("gw", TRUNK), &talk::sdp(TRUNK, 1, "sendrecv"));
+    let (ok, invite) = (desk.last(PHONE), desk.last_of(TRUNK, |m| m.is_request() && m.method() == Method::Invite));
+    let (mut browser, mut trunk) = talk::ends(&ok, &invite);
+    browser.ack(&mut desk, "");
+    let [near, far] = [0, 1].map(|n| ports(&desk)[n]);
+    assert_eq!((said(&desk, near), plan_of(&desk, far).destination), (None, Destination::Port(near)), "untouched so far");
+    let mut streams = Vec::new();
+    for (version, direction, what) in [
+        (2, "sendonly", sound("music", true)),
+        (3, "sendrecv", Some(Source::Port(far))),
+        (4, "inactive", sound("music", true)),
+        (5, "sendrecv", Some(Source::Port(far))),
+    ] {
+        trunk.send(&mut desk, "INVITE", "", &talk::sdp(TRUNK, version, direction));
+        let back = match direction {
+            "sendrecv" => "sendrecv",
+            _ => "recvonly",
+        };
+        let answer = talk::BROWSER.replace("actpass", "active").replace("a=sendrecv", &format!("a={back}"));
+        browser.answer(&mut desk, "200 OK", "", &answer);
+        trunk.ack(&mut desk, "");
+        assert_eq!(said(&desk, near), what, "{direction}");
+        streams.push(plan_of(&desk, near).audio.unwrap().speak.unwrap().how.ssrc);
+    }
+    assert!(streams.iter().all(|ssrc| *ssrc == streams[0]), "{streams:?}");
+    let across = plan_of(&desk, far);
+    assert!(
+        across.destination == Destination::Discard(DiscardReason::Unheard) && !across.audio.unwrap().hear.payloads.is_empty()
+    );
+    assert!(plan_of(&desk, near).audio.unwrap().hear.payloads.is_empty(), "what the browser says passes");
+}
+
+/// RFC 4579 5.5: a party is referred to the conference. It comes with its own leg, and the referrer is released.
+#[test]
+fn a_party_that_is_referred_to_a_room_is_mixed_there() {
+    let (mut desk, mut phone, trunk) = talk::connected(&config("[services]\nconference = \"*6\"\n"), "", "");
+    let contact = talk::contact("101", PHONE);
+    desk.request(PHONE, "INVITE", "sip:*6123@ringfort.local", "101", &contact, SDP);
+    assert_eq!(desk.answer(PHONE), 200);
+    let mixed = said(&desk, *ports(&desk).last().unwrap());
+    // The party was held before.
+    phone.send(&mut desk, "INVITE", "", &talk::sdp(PHONE, 2, "sendonly"));
+    trunk.answer(&mut desk, "200 OK", "", &talk::sdp(TRUNK, 2, "recvonly"));
+    phone.ack(&mut desk, "");
+    phone.send(&mut desk, "REFER", "Refer-To: <sip:*6123@ringfort.local>\r\n", "");
+    let offer = trunk.asked(&desk);
+    assert!(offer.method() == Method::Invite && body(&offer).contains("m=audio") && !body(&offer).contains("a=sendonly"));
+    trunk.answer(&mut desk, "200 OK", "", &talk::sdp(TRUNK, 3, "sendrecv"));
+    assert_eq!(trunk.asked(&desk).method(), Method::Ack);
+    let port = ports(&desk)[1];
+    assert_eq!((said(&desk, port), matches!(mixed, Some(Source::Mix(_)))), (mixed, true), "it hears the others");
+    assert!(!plan_of(&desk, port).audio.unwrap().hear.payloads.is_empty(), "and they hear it");
+    let moved = |command: &RelayCommand| match command {
+        RelayCommand::Move { call, .. } => Some(*call),
+        _ => None,
+    };
+    let workers: Vec<CallId> = desk.relayed.iter().filter_map(moved).collect();
+    assert!(workers.iter().all(|worker| *worker == workers[0]), "{workers:?}");
+    phone.answer(&mut desk, "200 OK", "", "");
+    assert_eq!(phone.asked(&desk).method(), Method::Bye);
+    let live = |desk: &Desk| desk.status().calls.iter().filter(|call| call.state != "ending").count();
+    assert_eq!(live(&desk), 2);
+    // A change of its own is answered here.
+    let mut trunk = trunk;
+    trunk.send(&mut desk, "INVITE", "", &talk::sdp(TRUNK, 4, "sendonly"));
+    assert_eq!(trunk.status(&desk), 200);
+    trunk.ack(&mut desk, "");
+    let next = Desk::restarted(&config("[services]\nconference = \"*6\"\n"), desk.left_behind());
+    assert_eq!(next.relayed.iter().filter_map(moved).collect::<Vec<_>>(), workers[..2], "after a restart too");
+    trunk.send(&mut desk, "BYE", "", "");
+    assert_eq!((trunk.status(&desk), live(&desk)), (200, 1));
+}
+
+/// The seat in a conference is taken over as any other call is.
+#[test]
+fn a_device_pulls_the_conference_of_its_user() {
+    let mut desk = Desk::new(&config("[services]\nconference = \"*6\"\n"));
+    for address in [PHONE, OTHER] {
+        assert_eq!(desk.register(address, "101", &talk::contact("101", address)), 200);
+    }
+    desk.request(PHONE, "INVITE", "sip:*6123@ringfort.local", "101", &talk::contact("101", PHONE), SDP);
+    let ok = desk.last(PHONE);
+    desk.inside(PHONE, "ACK", &ok, ok.cseq().unwrap().0, "", "");
+    let seat = desk.status().seats.remove(0);
+    assert_eq!(seat.peer.reveal(), "*6123");
+    let replaces = format!("Replaces: {};to-tag={};from-tag={}\r\n", seat.call_id.reveal(), seat.node_tag, seat.client_tag);
+    let more = format!("{}{replaces}", talk::contact("101", OTHER));
+    desk.request(OTHER, "INVITE", "sip:*6123@ringfort.local", "101", &more, SDP);
+    assert_eq!(desk.answer(OTHER), 200);
+    assert_eq!(desk.last(PHONE).method(), Method::Bye);
+    let [before, after] = [0, 1].map(|n| ports(&desk)[n]);
+    assert!(matches!((said(&desk, before), said(&desk, after)), (one, other) if one == other && one.is_some()));
+    let moves = desk.relayed.iter().filter_map(|command| match command {
+        RelayCommand::Move { port, call } => Some((*port, *call)),
+        _ => None,
+    });
+    let moves: Vec<_> = moves.collect();
+    assert!(moves.len() == 2 && moves[1] == (after, moves[0].1), "{moves:?}");
+}
+
+/// Nobody is lost where the room is full, or the party has no codec that the node speaks.
+#[test]
+fn a_room_that_takes_nobody_gives_the_call_back() {
+    let (mut desk, mut phone, trunk) = talk::connected(&config("[services]\nconference = \"*6\"\n"), "", "");
+    let contact = talk::contact("101", PHONE);
+    for _ in 0..8 {
+        desk.request(PHONE, "INVITE", "sip:*61@ringfort.local", "101", &contact, SDP);
+        assert_eq!(desk.answer(PHONE), 200);
+    }
+    phone.send(&mut desk, "REFER", "Refer-To: <sip:*61@ringfort.local>\r\n", "");
+    let notify = phone.asked(&desk);
+    assert!(notify.method() == Method::Notify && body(&notify).contains("486"), "{}", body(&notify));
+    phone.answer(&mut desk, "200 OK", "", "");
+    phone.send(&mut desk, "INVITE", "", &talk::sdp(PHONE, 2, "sendrecv"));
+    assert_eq!(trunk.asked(&desk).method(), Method::Invite, "the call stands");
+}
+
 #[test]
 fn a_full_room_takes_nobody_else() {
     let mut desk = Desk::new(&config("[services]\nconference = \"*6\"\n"));

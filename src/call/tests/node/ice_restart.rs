@@ -1,17 +1,12 @@
 //! A browser whose consent runs out in a call: the node asks it to begin ICE anew, so often and no more.
 
 use crate::fixture::Desk;
-use crate::talk::{self, CONFIG, End, PHONE, TRUNK, body, contact, sdp};
+use crate::talk::{self, BROWSER, CONFIG, End, PHONE, TRUNK, body, contact, sdp};
 use ringfort_call::restore::Saved;
 use ringfort_sip::message::{Message, Method};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-const BROWSER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
-    m=audio 9 UDP/TLS/RTP/SAVPF 8\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=rtcp-mux\r\na=sendrecv\r\na=rtpmap:8 PCMA/8000\r\n\
-    a=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdef01234567\r\na=setup:actpass\r\na=fingerprint:sha-256 \
-    00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\n";
 
 /// A browser that has keys and a pair, as a process that was restarted finds it; its checks have ceased.
 fn talking() -> (Desk, End, End) {

@@ -50,6 +50,30 @@ fn a_device_pulls_the_call_of_its_user() {
     assert_eq!(desk.status().calls.len(), 0);
 }
 
+/// What a user's clients are told of each other is what Replaces asks for; whoever is unknown stays so.
+#[test]
+fn a_seat_names_the_dialog_that_another_client_may_take() {
+    for (more, peer) in [("", "0301"), ("Privacy: id\r\n", "")] {
+        let mut desk = Desk::new(CONFIG);
+        assert_eq!(desk.register(PHONE, "102", &contact("102", PHONE)), 200);
+        let (mut trunk, phone) = talk::call(&mut desk, (TRUNK, "0301", more), "102", (PHONE, ""));
+        let seats = desk.status().seats;
+        assert_eq!(seats.len(), 1, "the carrier has no clients: {seats:?}");
+        let seat = &seats[0];
+        assert_eq!((seat.user.reveal().as_str(), seat.peer.reveal().as_str(), seat.outgoing), ("102", peer, false));
+        assert_eq!((seat.call_id.reveal(), &seat.node_tag), (&phone.call_id, &tag(&phone.remote)));
+        assert_eq!((&seat.client_tag, seat.held), (&tag(&phone.local), false));
+        assert_eq!(desk.register(HAND, "102", &contact("102", HAND)), 200);
+        pull(&mut desk, "102", &phone, "");
+        trunk.answer(&mut desk, "200 OK", "", &sdp(TRUNK, 2, "sendrecv"));
+        let seats = desk.status().seats;
+        assert_eq!((seats.len(), seats[0].user.reveal().as_str()), (1, "102"));
+        assert_eq!(*seats[0].call_id.reveal(), final_of(&desk).call_id().unwrap(), "the new client's dialog");
+        trunk.send(&mut desk, "BYE", "", "");
+        assert!(desk.status().seats.is_empty());
+    }
+}
+
 #[test]
 fn what_is_refused_leaves_the_call_where_it_was() {
     let (mut desk, mut trunk, phone) = talking();

@@ -10,6 +10,11 @@ pub const CONFIG: &str = "[[trunk]]\nname = \"carrier\"\naddress = \"198.51.100.
 pub const PHONE: &str = "203.0.113.5:5060";
 pub const TRUNK: &str = "198.51.100.1:5060";
 pub const ALLOWS_UPDATE: &str = "Allow: INVITE, ACK, BYE, CANCEL, UPDATE\r\n";
+/// A browser's description, offer or answer by its `a=setup`.
+pub const BROWSER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+    m=audio 9 UDP/TLS/RTP/SAVPF 8\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=rtcp-mux\r\na=sendrecv\r\na=rtpmap:8 PCMA/8000\r\n\
+    a=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdef01234567\r\na=setup:actpass\r\na=fingerprint:sha-256 \
+    00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\n";
 
 /// One end of a call.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use ringfort_base::entropy::Seeded;
 use ringfort_base::event::{CallRecord, LegQuality, MissingAudio, Mode, RecordingNote};
 use ringfort_base::{CallId, Now, Pii, SourceNet, Time, Transport, Wall};
-use ringfort_call::status::{AlarmStatus, BanStatus, CallStatus, PeerStatus, RegistrationStatus, Status, Totals};
+use ringfort_call::status::{AlarmStatus, BanStatus, CallStatus, PeerStatus, RegistrationStatus, SeatStatus, Status, Totals};
 use ringfort_web::model::{StepView, TimelineView};
 use ringfort_web::{Admins, Backend, Hasher, PhoneAccount, WebOptions, WebState, router};
 use serde_json::{Value, json};
@@ -54,6 +54,7 @@ impl Backend for FakeNode {
             display_name: format!("Phone {name}"),
             ha1_md5: format!("ha1 of {password}"),
             ws_path: "/sip".into(),
+            conference: "*6".into(),
         })
     }
     fn verify_user_password(&self, user: &str, password: &str) -> bool {
@@ -247,8 +248,25 @@ pub fn status() -> Status {
         alarms: vec![AlarmStatus { name: "kernel eth0".into(), reason: "refused".into(), since: Wall(5) }],
         bans: vec![BanStatus { source: banned().into(), reason: "scanner".into(), until: Wall(3_000) }],
         limits: Vec::new(),
+        seats: Vec::new(),
         subscriptions: 3,
         totals: Totals { calls: 2, ..Totals::default() },
+    }
+}
+
+/// An answered call of a client of `user`.
+pub fn seat(user: &str, call: u64) -> SeatStatus {
+    SeatStatus {
+        user: Pii::new(user.into()),
+        call: CallId(call),
+        call_id: Pii::new(format!("dialog-{call}")),
+        node_tag: "node".into(),
+        client_tag: "client".into(),
+        outgoing: true,
+        peer: Pii::new("+4930123456".into()),
+        peer_name: Pii::new("Ada".into()),
+        held: false,
+        answered: Wall(2_000),
     }
 }
 

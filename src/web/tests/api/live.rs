@@ -1,16 +1,20 @@
 //! The status as a stream and as pages.
 
-use crate::fixture::{Browser, Site, call, registration, status};
+use crate::fixture::{Browser, Site, call, registration, seat, status};
 use axum::body::BodyDataStream;
 use futures_util::StreamExt;
-use ringfort_call::status::Status;
-use serde_json::Value;
+use ringfort_call::status::{SeatStatus, Status};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 async fn open(browser: &Browser) -> BodyDataStream {
-    let response = browser.open("/api/v1/events").await;
+    open_at(browser, "/api/v1/events").await
+}
+
+async fn open_at(browser: &Browser, path: &str) -> BodyDataStream {
+    let response = browser.open(path).await;
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     response.into_body().into_data_stream()
@@ -49,6 +53,28 @@ async fn the_status_comes_at_once_and_when_it_changes_but_not_faster_than_each_s
         assert_eq!(next(&mut stream).await.unwrap()["mode_reason"], reason);
     }
     assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_is_told_of_own_calls_and_of_nobody_elses() {
+    let site = Site::new();
+    let mut stream = open_at(&site.user().await, "/api/v1/phone/calls").await;
+    assert_eq!(next(&mut stream).await.unwrap(), json!({"calls": [], "devices": 0}));
+    let with = |seats: Vec<SeatStatus>, reason: &str| {
+        let registrations = (0..3).map(registration).collect();
+        let changed = Status { seats, registrations, mode_reason: reason.into(), ..status() };
+        *site.node.status.lock().unwrap() = Arc::new(changed);
+    };
+    with(vec![seat("102", 1), seat("1011", 2), seat("101", 3), seat("10", 4)], "");
+    let told = next(&mut stream).await.unwrap();
+    assert_eq!(told["devices"], 1);
+    assert_eq!(told["calls"].as_array().unwrap().len(), 1);
+    assert_eq!((&told["calls"][0]["call_id"], &told["calls"][0]["peer_name"]), (&json!("dialog-3"), &json!("Ada")));
+    // What changes for others is no news.
+    with(vec![seat("102", 1), seat("101", 3)], "another");
+    assert!(timeout(Duration::from_secs(10), next(&mut stream)).await.is_err());
+    with(Vec::new(), "");
+    assert_eq!(next(&mut stream).await.unwrap()["calls"], json!([]));
 }
 
 #[tokio::test(start_paused = true)]
