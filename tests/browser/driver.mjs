@@ -113,7 +113,8 @@ const acts = {
     const page = tabOf(wish);
     try {
       const options = { timeout: wish.limit_ms, polling: 50 };
-      await page.waitForFunction((hz) => window.ringfortTest.hears(hz), wish.hz, options);
+      const heard = ({ hz, mixed }) => (mixed ? window.ringfortTest.hearsAmong(hz) : window.ringfortTest.hears(hz));
+      await page.waitForFunction(heard, { hz: wish.hz, mixed: wish.mixed === true }, options);
     } catch {
       const heard = await page.evaluate(() => window.ringfortTest.heard());
       throw new Error(`hears ${JSON.stringify(heard)} instead of ${wish.hz} Hz`);

@@ -36,8 +36,13 @@ window.ringfortTest = (() => {
     }
     const { analyser, bins } = heard;
     analyser.getFloatFrequencyData(bins);
-    let best = 1;
-    for (let bin = 2; bin < bins.length; bin++) if (bins[bin] > bins[best]) best = bin;
+    return loudest(1, bins.length);
+  }
+
+  function loudest(from, to) {
+    const { analyser, bins } = heard;
+    let best = from;
+    for (let bin = from + 1; bin < to; bin++) if (bins[bin] > bins[best]) best = bin;
     return { hz: (best * audio().sampleRate) / analyser.fftSize, db: bins[best] };
   }
 
@@ -53,6 +58,13 @@ window.ringfortTest = (() => {
     heard() {
       const stream = document.querySelector('[data-testid="remote-audio"]')?.srcObject;
       return stream instanceof MediaStream && stream.getAudioTracks().length > 0 ? listen(stream) : null;
+    },
+    /** Whether this tone stands out of what is beside it, whatever else is heard. */
+    hearsAmong(hz) {
+      if (this.heard() === null) return false;
+      const bin = Math.round((hz * heard.analyser.fftSize) / audio().sampleRate);
+      const near = loudest(bin - 12, bin + 13);
+      return near.db > AUDIBLE_DB && Math.abs(near.hz - hz) <= NEAR_HZ / 2;
     },
     hears(hz) {
       const now = this.heard();

@@ -120,6 +120,13 @@ impl Browser {
         self.click(tab, "dial-call")
     }
 
+    /// Opens a form in a call by `opener`, and sends it with this number: a second call, a transfer.
+    pub fn direct(&mut self, tab: &str, opener: &str, number: &str) -> Outcome<()> {
+        self.click(tab, opener)?;
+        self.ask(json!({ "do": "fill", "tab": tab, "testid": "target-input", "text": number }), seconds(5))?;
+        self.click(tab, "target-submit")
+    }
+
     /// Clicks on what has this `data-testid`.
     pub fn click(&mut self, tab: &str, testid: &str) -> Outcome<()> {
         self.ask(json!({ "do": "click", "tab": tab, "testid": testid }), seconds(5)).map(drop)
@@ -144,6 +151,11 @@ impl Browser {
     /// Waits until the tab's speaker plays this tone.
     pub fn await_tone(&mut self, tab: &str, hz: f64, limit: Duration) -> Outcome<()> {
         self.ask(json!({ "do": "await-tone", "tab": tab, "hz": hz }), limit).map(drop)
+    }
+
+    /// Waits until the tab's speaker plays this tone among others.
+    pub fn await_in_mix(&mut self, tab: &str, hz: f64, limit: Duration) -> Outcome<()> {
+        self.ask(json!({ "do": "await-tone", "tab": tab, "hz": hz, "mixed": true }), limit).map(drop)
     }
 
     /// Runs a script in the page and returns what it returns.

@@ -230,6 +230,25 @@ impl SipClient {
         self.ask(&format!("{line}\r\nContact: {}\r\n{refer_to}{rest}", self.contact()?))
     }
 
+    /// A re-INVITE with this SDP and number; the final answer, which is acknowledged.
+    pub fn change(&mut self, placed: &Placed, cseq: u32, sdp: &str) -> Outcome<SipMessage> {
+        let request = self.within(placed, "INVITE", cseq, &unique())?;
+        let head = request.strip_suffix(&ending("")).during("a request without a body")?;
+        let answer = self.ask(&format!("{head}Contact: {}\r\n{}", self.contact()?, ending(sdp)))?;
+        let ack = self.within(placed, "ACK", cseq, &unique())?;
+        self.wire.send(ack.as_bytes())?;
+        Ok(answer)
+    }
+
+    /// Accepts the re-INVITE that the node sends, with this port.
+    pub fn accept_change(&mut self, media_port: u16, limit: Duration) -> Outcome<()> {
+        let request = self.await_request("INVITE", limit)?;
+        let contact = format!("Contact: {}\r\n", self.contact()?);
+        let reply = request.reply("200 OK", "", &contact, &plain_sdp(media_port, "sendrecv"));
+        self.wire.send(reply.as_bytes())?;
+        self.await_request("ACK", limit).map(drop)
+    }
+
     fn within(&self, placed: &Placed, method: &str, cseq: u32, branch: &str) -> Outcome<String> {
         Ok(format!(
             "{method} {} SIP/2.0\r\nVia: {}\r\nMax-Forwards: 70\r\nFrom: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\n{}",

@@ -10,6 +10,8 @@ mod hostile;
 mod main_job;
 mod missing;
 mod networks;
+mod own_phones;
+mod phone;
 mod presence;
 mod recording;
 mod registrar;

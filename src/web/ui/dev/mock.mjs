@@ -35,6 +35,22 @@ const ACCOUNTS = {
   103: { role: "user", display_name: "" },
 };
 
+const OWN_CALLS = {
+  devices: 2,
+  calls: [
+    {
+      call_id: "a1",
+      node_tag: "n",
+      client_tag: "c",
+      outgoing: true,
+      peer: "103",
+      peer_name: "Carol Dunne",
+      held: false,
+      answered: Date.now() - 95_000,
+    },
+  ],
+};
+
 const node = new FakeNode();
 const registrar = new Registrar(Object.keys(ACCOUNTS));
 let failedAttempts = 0;
@@ -59,6 +75,10 @@ const routes = {
           "ringfort.toml:41: unknown key `adress` in [[trunk]]; did you mean `address`?",
         )
       : reply(response, 204),
+  "GET /api/v1/phone/calls": ({ response }) => {
+    response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
+    response.write(`data: ${JSON.stringify(OWN_CALLS)}\n\n`);
+  },
   "GET /api/v1/phone": ({ session, response }) => reply(response, 200, account(session.user)),
 };
 
@@ -122,6 +142,7 @@ function account(user) {
     display_name,
     ha1_md5: ha1(user),
     ws_path: "/sip",
+    conference: "*6",
   };
 }
 

@@ -1,6 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HISTORY_MAX, initialState, isBusy, reduce, type PhoneEvent, type PhoneState } from "../src/phone/state";
+import {
+  CALLS_MAX,
+  currentCall,
+  HISTORY_MAX,
+  initialState,
+  isBusy,
+  otherCalls,
+  reduce,
+  type PhoneEvent,
+  type PhoneState,
+} from "../src/phone/state";
 
 const dialled: PhoneEvent = { type: "dialled", id: 1, at: 1000, peer: "102", peerName: "" };
 const called: PhoneEvent = { type: "called", id: 2, at: 2000, peer: "103", peerName: "Carol" };
@@ -23,26 +33,67 @@ test("an outgoing call: calling, ringing, connected, held, connected, ended", ()
   ];
   for (const event of events) {
     state = reduce(state, event);
-    phases.push(state.call?.phase);
+    phases.push((currentCall(state) ?? state.last)?.phase);
   }
   assert.deepEqual(phases, ["calling", "ringing", "connected", "held", "connected", "ended"]);
-  assert.equal(state.call?.answeredAt, 3000);
+  assert.equal(state.last?.answeredAt, 3000);
   assert.equal(isBusy(state), false);
 });
 
 test("an incoming call is answering until it is answered", () => {
   const asked = after(called, { type: "answering", id: 2 });
-  assert.equal(asked.call?.phase, "incoming");
-  assert.equal(asked.call?.answering, true);
-  assert.equal(reduce(asked, { type: "answer-failed", id: 2 }).call?.answering, false);
+  assert.equal(currentCall(asked)?.phase, "incoming");
+  assert.equal(currentCall(asked)?.answering, true);
+  assert.equal(currentCall(reduce(asked, { type: "answer-failed", id: 2 }))?.answering, false);
   const up = reduce(asked, { type: "answered", id: 2, at: 2500 });
-  assert.equal(up.call?.phase, "connected");
-  assert.equal(up.call?.answering, false);
+  assert.equal(currentCall(up)?.phase, "connected");
+  assert.equal(currentCall(up)?.answering, false);
 });
 
-test("a second call changes nothing while one is up", () => {
-  const busy = after(dialled);
-  assert.equal(reduce(busy, called), busy);
+test("who calls while a call is up waits beside it, and takes its place when it ends", () => {
+  const state = after(dialled, { type: "answered", id: 1, at: 3000 }, called);
+  assert.equal(currentCall(state)?.id, 1);
+  assert.deepEqual(otherCalls(state).map(({ id, phase }) => [id, phase]), [[2, "incoming"]]);
+  assert.equal(currentCall(reduce(state, ended(1)))?.id, 2);
+});
+
+test("who is answered is heard; a swap changes who is", () => {
+  let state = after(dialled, { type: "answered", id: 1, at: 3000 }, called, { type: "held", id: 1 });
+  state = reduce(state, { type: "answered", id: 2, at: 4000 });
+  assert.equal(currentCall(state)?.id, 2);
+  assert.deepEqual(otherCalls(state).map(({ id, phase }) => [id, phase]), [[1, "held"]]);
+  state = reduce(state, { type: "taken", id: 1 });
+  assert.equal(currentCall(state)?.id, 1);
+  assert.equal(reduce(state, { type: "taken", id: 7 }), state);
+});
+
+test("after a call's end: the one that talks, else the one that rings, else the newest", () => {
+  const up = (id: number): PhoneEvent[] => [
+    { ...dialled, id },
+    { type: "answered", id, at: 3000 },
+    { type: "held", id },
+  ];
+  const three = after(...up(1), ...up(2), ...up(3));
+  assert.equal(currentCall(reduce(three, ended(3)))?.id, 2);
+  assert.equal(currentCall(reduce(reduce(three, { type: "resumed", id: 1 }), ended(3)))?.id, 1);
+  const rings = after(...up(1), ...up(3), called, ended(3));
+  assert.equal(currentCall(rings)?.id, 2);
+  assert.equal(rings.last?.id, 3);
+});
+
+test("there is a limit to calls at once", () => {
+  let state = initialState;
+  for (let id = 1; id <= CALLS_MAX + 2; id++) state = reduce(state, { ...dialled, id });
+  assert.equal(state.calls.length, CALLS_MAX);
+});
+
+test("mute and transfer belong to their call", () => {
+  const transfer = { kind: "blind", to: "103", phase: "failed", cause: "busy" } as const;
+  const state = after(dialled, called, { type: "muted", id: 1, muted: true }, { type: "transfer", id: 2, transfer });
+  assert.deepEqual(state.calls.map((call) => [call.id, call.muted, call.transfer?.phase]), [
+    [1, true, undefined],
+    [2, false, "failed"],
+  ]);
 });
 
 test("late events of an ended or another call change nothing", () => {
@@ -55,13 +106,13 @@ test("late events of an ended or another call change nothing", () => {
 
 test("ringing after the answer does not take the call back", () => {
   const up = after(dialled, { type: "answered", id: 1, at: 3000 }, { type: "ringing", id: 1 });
-  assert.equal(up.call?.phase, "connected");
+  assert.equal(currentCall(up)?.phase, "connected");
 });
 
 test("the call outlives the connection to the node", () => {
   const state = after(dialled, { type: "answered", id: 1, at: 3000 }, { type: "disconnected" });
   assert.equal(state.link, "offline");
-  assert.equal(state.call?.phase, "connected");
+  assert.equal(currentCall(state)?.phase, "connected");
 });
 
 test("a registration that dies with its connection is offline, not refused", () => {
@@ -81,9 +132,9 @@ test("keys, mute and the other side's hold are kept with the call", () => {
     { type: "muted", id: 1, muted: true },
     { type: "peer-hold", id: 1, held: true },
   );
-  assert.equal(state.call?.keys, "1#");
-  assert.equal(state.call?.muted, true);
-  assert.equal(state.call?.heldByPeer, true);
+  assert.equal(currentCall(state)?.keys, "1#");
+  assert.equal(currentCall(state)?.muted, true);
+  assert.equal(currentCall(state)?.heldByPeer, true);
 });
 
 test("the list has the newest call first and a limit", () => {

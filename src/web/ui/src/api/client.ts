@@ -22,6 +22,9 @@ export const api = {
 /** Where the node pushes its status. */
 export const EVENTS_URL = `${BASE}/events`;
 
+/** Where the node pushes the calls of the signed-in user's phones. */
+export const PHONE_CALLS_URL = `${BASE}/phone/calls`;
+
 function timelinePath(call: string): string {
   return `/calls/${encodeURIComponent(call)}/timeline`;
 }

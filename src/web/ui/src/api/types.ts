@@ -151,6 +151,26 @@ export interface Totals {
   auth_failures: number;
 }
 
+/** What the phones of the user who is signed in have. */
+export interface OwnCalls {
+  calls: OwnCall[];
+  /** Phones that are registered. */
+  devices: number;
+}
+
+/** An answered call of one of the user's phones, and the dialog by which another one takes it over (RFC 3891). */
+export interface OwnCall {
+  call_id: string;
+  node_tag: string;
+  client_tag: string;
+  outgoing: boolean;
+  /** "": it wants to stay unknown. */
+  peer: string;
+  peer_name: string;
+  held: boolean;
+  answered: number;
+}
+
 /** What the web phone needs to register; `ha1_md5` is a password equivalent and never leaves the page's memory. */
 export interface PhoneAccount {
   uri: string;
@@ -159,4 +179,6 @@ export interface PhoneAccount {
   display_name: string;
   ha1_md5: string;
   ws_path: string;
+  /** What begins the numbers of conferences; "": the node has none. */
+  conference: string;
 }

@@ -12,6 +12,7 @@ import type {
 } from "jssip/lib/RTCSession";
 import { causeOf, type Cause } from "./cause";
 import { closeMicrophone } from "./microphone";
+import { dialogOf, type DialogName } from "./replaces";
 import type { PhoneEvent } from "./state";
 
 /** The node is ICE-lite with host candidates only, so there is no server to ask and nothing worth waiting for. */
@@ -27,12 +28,22 @@ const KEY_GAP_MS = 80;
 /** A path that broke is asked for anew after this time while that is not possible, and after the longer one while it does not help. */
 const RESTART_RETRY_MS = 500;
 const RESTART_AGAIN_MS = 5_000;
+/** A hold that cannot be asked for now, because the other side is changing something, is asked for anew after this time. */
+const HOLD_RETRY_MS = 100;
 
 export interface CallListener {
   event(event: PhoneEvent): void;
   remoteStream(stream: MediaStream | null): void;
   /** Whether the node can be told anything now. */
   isConnected(): boolean;
+}
+
+/** How a REFER goes. */
+export interface ReferListener {
+  rings(): void;
+  done(): void;
+  /** `status` is SIP's, `null` when there was no answer. */
+  failed(status: number | null): void;
 }
 
 /** Either `place` or `adopt` comes first, then any of the others until the call has ended. */
@@ -43,7 +54,11 @@ export class ActiveCall {
   private restartTimer = 0;
   private earlyMedia = false;
   private wanted = false;
-  private holdWish: boolean | null = null;
+  private leaving: Cause | null = null;
+  private holdTimer = 0;
+  private held = false;
+  private changing = false;
+  private waiting: (() => void)[] = [];
 
   constructor(
     private readonly id: number,
@@ -51,11 +66,12 @@ export class ActiveCall {
   ) {}
 
   /** Calls `target`. The microphone belongs to the call from here on. */
-  place(ua: UA, target: string, microphone: MediaStream): void {
+  place(ua: UA, target: string, microphone: MediaStream, extraHeaders: string[] = []): void {
     this.microphone = microphone;
     const options = {
       mediaStream: microphone,
       pcConfig: PEER_CONNECTION,
+      extraHeaders,
       // The one event that JsSIP emits before it returns the session.
       eventHandlers: { peerconnection: (event: PeerConnectionEvent) => this.watchTracks(event.peerconnection) },
     };
@@ -98,15 +114,55 @@ export class ActiveCall {
     this.listener.event({ type: "muted", id: this.id, muted });
   }
 
+  /** Holds the call, or takes it back; `then` follows when the other side has agreed. */
+  setHeld(held: boolean, then?: () => void): void {
+    this.held = held;
+    if (then !== undefined) this.waiting.push(then);
+    this.followHold();
+  }
+
   /** One change is negotiated at a time; a wish that comes meanwhile follows when it is done. */
-  setHeld(held: boolean): void {
-    const next = (): void => {
-      const wish = this.holdWish;
-      this.holdWish = null;
-      if (wish !== null) this.setHeld(wish);
+  private followHold(): void {
+    window.clearTimeout(this.holdTimer);
+    const { session } = this;
+    if (session === null || session.isEnded() || this.changing) return;
+    if (session.isOnHold().local === this.held) return this.agreed();
+    const done = (): void => {
+      this.changing = false;
+      this.followHold();
     };
-    const taken = held ? this.session?.hold({}, next) : this.session?.unhold({}, next);
-    this.holdWish = taken === false ? held : null;
+    this.changing = this.held ? session.hold({}, done) : session.unhold({}, done);
+    if (!this.changing) this.holdTimer = window.setTimeout(() => this.followHold(), HOLD_RETRY_MS);
+  }
+
+  private agreed(): void {
+    const waiting = this.waiting;
+    this.waiting = [];
+    waiting.forEach((then) => then());
+  }
+
+  /** Asks the node to bring the other side to `target` (RFC 3515). */
+  refer(target: string, listener: ReferListener): void {
+    const status = (event: { status_line?: { status_code: number }; response?: { status_code: number } | null }) =>
+      (event.status_line ?? event.response)?.status_code ?? null;
+    this.session?.refer(target, {
+      eventHandlers: {
+        requestFailed: (event: Parameters<typeof status>[0]) => listener.failed(status(event)),
+        progress: () => listener.rings(),
+        accepted: () => listener.done(),
+        failed: (event: Parameters<typeof status>[0]) => listener.failed(status(event)),
+      },
+    });
+  }
+
+  /** When the call ends, it is for this; `null`: for whatever the end itself says. */
+  leavesAs(cause: Cause | null): void {
+    this.leaving = cause;
+  }
+
+  /** The names of the call's dialog, once there is one. */
+  dialog(): DialogName | null {
+    return dialogOf(this.session);
   }
 
   /** Sends a key as RFC 4733 telephone-event; keys that wait are kept. */
@@ -166,12 +222,13 @@ export class ActiveCall {
   private ended({ message, cause }: EndEvent): void {
     const status = message && "status_code" in message ? message.status_code : null;
     const direction = this.session?.direction === "incoming" ? "incoming" : "outgoing";
-    this.finish(causeOf({ word: cause, status, wanted: this.wanted, direction }), status);
+    this.finish(this.leaving ?? causeOf({ word: cause, status, wanted: this.wanted, direction }), status);
   }
 
   private finish(cause: Cause, status: number | null): void {
     window.clearTimeout(this.gatheringTimer);
     window.clearTimeout(this.restartTimer);
+    window.clearTimeout(this.holdTimer);
     closeMicrophone(this.microphone);
     this.listener.remoteStream(null);
     this.listener.event({ type: "ended", id: this.id, at: Date.now(), cause, status });

@@ -29,6 +29,9 @@ export type Cause =
   | "timeout"
   | "auth-failed"
   | "microphone"
+  | "transferred"
+  | "merged"
+  | "deflected"
   | "failed";
 
 const BY_STATUS: Record<number, Cause> = {
@@ -77,8 +80,13 @@ const BY_WORD: Record<string, Cause> = {
  * connection broke, so only what the person wanted counts as such.
  */
 export function causeOf({ word, status, wanted, direction }: End): Cause {
-  if (status !== null) return BY_STATUS[status] ?? "failed";
+  if (status !== null) return causeOfStatus(status);
   if (wanted) return BY_WISH[word] ?? "normal";
   if (word === "Canceled" && direction === "outgoing") return "connection-lost";
   return BY_WORD[word] ?? "failed";
+}
+
+/** The cause that a SIP status names; `null`: there was no answer. */
+export function causeOfStatus(status: number | null): Cause {
+  return status === null ? "timeout" : (BY_STATUS[status] ?? "failed");
 }

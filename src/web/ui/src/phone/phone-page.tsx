@@ -10,11 +10,15 @@ import { Notice } from "../parts/badge";
 import { Failed, Loading, PageFrame } from "../parts/page";
 import { CallPanel } from "./call-panel";
 import { DialView } from "./dial-view";
+import { elsewhere, useOwnCalls } from "./elsewhere";
+import { Elsewhere } from "./elsewhere-list";
 import { EndedLine } from "./ended-line";
 import { HistoryCard } from "./history";
 import { LinkBadge, LinkHint } from "./link";
+import { nameOf } from "./names";
 import { dialFromQuery } from "./number";
-import { isBusy, type PhoneState } from "./state";
+import { OtherCalls } from "./other-calls";
+import { currentCall, isBusy, isFull, isUp, otherCalls, type PhoneState } from "./state";
 import { useAgent } from "./use-agent";
 
 export function PhonePage(props: PageProps) {
@@ -36,11 +40,14 @@ function Phone({ account, ...props }: PageProps & { account: PhoneAccount }) {
   const audio = useRef<HTMLAudioElement>(null);
   const { agent, state, problem, clearProblem } = useAgent(account, audio, props.onSessionLost);
   const [number, setNumber] = useState(() => dialFromQuery(location.search));
-  useTitle(state);
-  const busy = isBusy(state);
+  const { conference } = account;
+  useTitle(state, conference);
+  const [busy, call] = [isBusy(state), currentCall(state)];
+  const [shown, others] = [call ?? state.last, otherCalls(state)];
+  const own = useOwnCalls();
   const dial = (user: string) => {
     clearProblem();
-    void agent.dial(user);
+    void agent.lines.dial(user);
   };
   return (
     <PageFrame {...props} title={t("phone.title")} state={<LinkBadge link={state.link} />}>
@@ -53,19 +60,34 @@ function Phone({ account, ...props }: PageProps & { account: PhoneAccount }) {
               {problem}
             </Notice>
           )}
+          {state.last !== null && problem === "" && <EndedLine call={state.last} name={nameOf(state.last, conference)} />}
+          <OtherCalls calls={others} agent={agent} conference={conference} />
+          <Elsewhere
+            calls={elsewhere(own, (callId) => agent.lines.isHere(callId))}
+            conference={conference}
+            ready={state.link === "registered" && !isFull(state)}
+            onPull={(call) => {
+              clearProblem();
+              void agent.lines.pull(call, call.peer_name || (call.peer === "" ? t("elsewhere.unknown") : ""));
+            }}
+          />
           <div
             class="call-area"
             data-testid="call-state"
-            data-state={state.call?.phase ?? "idle"}
-            data-cause={state.call?.cause ?? undefined}
+            data-state={shown?.phase ?? "idle"}
+            data-cause={shown?.cause ?? undefined}
           >
-            {busy && state.call !== null ? (
-              <CallPanel call={state.call} agent={agent} />
+            {call !== null ? (
+              <CallPanel
+                call={call}
+                agent={agent}
+                conference={conference}
+                others={others.filter(isUp)}
+                room={!isFull(state)}
+                pushes={own.devices > 1}
+              />
             ) : (
-              <>
-                {state.call !== null && problem === "" && <EndedLine call={state.call} />}
-                <DialView number={number} onNumber={setNumber} ready={state.link === "registered"} onDial={dial} />
-              </>
+              <DialView number={number} onNumber={setNumber} ready={state.link === "registered"} onDial={dial} />
             )}
           </div>
         </section>
@@ -86,11 +108,12 @@ function Identity({ account }: { account: PhoneAccount }) {
   );
 }
 
-/** The window's title tells of a call, so that it is seen from another tab. */
-function useTitle({ call }: PhoneState): void {
+/** The window's title tells of a call, so that it is seen from another tab; of one that rings before all others. */
+function useTitle(state: PhoneState, conference: string): void {
   useEffect(() => {
     const page = `${t("phone.title")} · ${t("app.name")}`;
-    const phase = call === null || call.phase === "ended" ? null : call.phase;
-    document.title = phase === null ? page : `${t(`phone.${phase}`)} ${call?.peerName || call?.peer} · ${page}`;
+    const call = state.calls.find(({ phase }) => phase === "incoming") ?? currentCall(state);
+    if (call === null || call.phase === "ended") document.title = page;
+    else document.title = `${t(`phone.${call.phase}`)} ${nameOf(call, conference)} · ${page}`;
   });
 }

@@ -1,10 +1,21 @@
-// State of the web phone as a pure reducer: one registration, at most one call, the calls of this session.
-// The driver (agent.ts) dispatches what happened; the page shows what is.
+// State of the web phone as a pure reducer: one registration, the calls that live, the calls of this session.
+// The driver (agent.ts, lines.ts) dispatches what happened; the page shows what is.
 
 import type { Cause } from "./cause";
 
 export type LinkState = "offline" | "connecting" | "registered" | "failed";
 export type CallPhase = "calling" | "ringing" | "incoming" | "connected" | "held" | "ended";
+
+/** What becomes of a call that the node was asked to bring somewhere else. */
+export interface Transfer {
+  /** To a number, to a call that asked there first, to the user's other phones, or into a conference. */
+  kind: "blind" | "attended" | "push" | "merge";
+  /** Number, or the other side's name. */
+  to: string;
+  phase: "asked" | "ringing" | "done" | "failed";
+  /** Why it failed. */
+  cause: Cause | null;
+}
 
 export interface Call {
   /** Tells this call's late events from those of the next call. */
@@ -21,6 +32,8 @@ export interface Call {
   heldByPeer: boolean;
   /** Keys sent so far. */
   keys: string;
+  /** The transfer under way, or how the last one failed. */
+  transfer: Transfer | null;
   startedAt: number;
   answeredAt: number | null;
   endedAt: number | null;
@@ -39,7 +52,12 @@ export interface PhoneState {
   link: LinkState;
   /** Why the registration failed, in the node's words. */
   linkReason: string;
-  call: Call | null;
+  /** Calls that live, oldest first. */
+  calls: readonly Call[];
+  /** The call that is heard, or would be. */
+  current: number | null;
+  /** The call that ended last, until the next one begins. */
+  last: Call | null;
   /** Newest first. */
   history: HistoryEntry[];
 }
@@ -51,20 +69,56 @@ export type PhoneEvent =
   | { type: "refused"; reason: string }
   | { type: "dialled" | "called"; id: number; at: number; peer: string; peerName: string }
   | { type: "ringing" | "answering" | "answer-failed" | "held" | "resumed"; id: number }
+  | { type: "taken"; id: number }
   | { type: "answered"; id: number; at: number }
   | { type: "muted"; id: number; muted: boolean }
   | { type: "peer-hold"; id: number; held: boolean }
   | { type: "key"; id: number; key: string }
+  | { type: "transfer"; id: number; transfer: Transfer }
   | { type: "ended"; id: number; at: number; cause: Cause; status: number | null };
 
 /** Calls that the list keeps. */
 export const HISTORY_MAX = 50;
+/** Calls at once: two that talk, one that waits, and the conference that two are merged into. */
+export const CALLS_MAX = 4;
 
-export const initialState: PhoneState = { link: "offline", linkReason: "", call: null, history: [] };
+export const initialState: PhoneState = {
+  link: "offline",
+  linkReason: "",
+  calls: [],
+  current: null,
+  last: null,
+  history: [],
+};
 
-/** Whether a call is up or coming up; a second one is then refused as busy. */
+/** Whether a call is up or coming up. */
 export function isBusy(state: PhoneState): boolean {
-  return state.call !== null && state.call.phase !== "ended";
+  return state.calls.length > 0;
+}
+
+/** Whether one more would be too many; it is then refused as busy. */
+export function isFull(state: PhoneState): boolean {
+  return state.calls.length >= CALLS_MAX;
+}
+
+/** Whether a call was answered and goes on. */
+export function isUp(call: Call): boolean {
+  return call.phase === "connected" || call.phase === "held";
+}
+
+/** A live call. */
+export function callOf(state: PhoneState, id: number | null): Call | null {
+  return state.calls.find((call) => call.id === id) ?? null;
+}
+
+/** The call that is heard, or would be. */
+export function currentCall(state: PhoneState): Call | null {
+  return callOf(state, state.current);
+}
+
+/** Live calls beside the current one, oldest first. */
+export function otherCalls(state: PhoneState): Call[] {
+  return state.calls.filter((call) => call.id !== state.current);
 }
 
 export function reduce(state: PhoneState, event: PhoneEvent): PhoneState {
@@ -80,10 +134,16 @@ export function reduce(state: PhoneState, event: PhoneEvent): PhoneState {
       return state.link === "offline" ? state : { ...state, link: "failed", linkReason: event.reason };
     case "dialled":
     case "called":
-      return isBusy(state) ? state : { ...state, call: newCall(event) };
+      return isFull(state) ? state : begin(state, newCall(event));
     default:
       return reduceCall(state, event);
   }
+}
+
+/** Whoever calls while another call is up waits beside it. */
+function begin(state: PhoneState, call: Call): PhoneState {
+  const waits = call.direction === "incoming" && isBusy(state);
+  return { ...state, calls: [...state.calls, call], current: waits ? state.current : call.id, last: null };
 }
 
 type CallEvent = Exclude<
@@ -91,16 +151,33 @@ type CallEvent = Exclude<
   { type: "connecting" | "registered" | "disconnected" | "refused" | "dialled" | "called" }
 >;
 
-/** Events of a call that has ended, or of another one, change nothing. */
+/** Events of a call that has ended change nothing. */
 function reduceCall(state: PhoneState, event: CallEvent): PhoneState {
-  const { call } = state;
-  if (call === null || call.id !== event.id || call.phase === "ended") return state;
-  if (event.type !== "ended") return { ...state, call: advance(call, event) };
-  const ended: Call = { ...call, phase: "ended", endedAt: event.at, cause: event.cause, status: event.status };
-  return { ...state, call: ended, history: [entryOf(ended), ...state.history].slice(0, HISTORY_MAX) };
+  const call = callOf(state, event.id);
+  if (call === null) return state;
+  if (event.type === "ended") return end(state, call, event);
+  if (event.type === "taken") return { ...state, current: call.id };
+  const next = advance(call, event);
+  // Whoever is answered is heard.
+  const current = event.type === "answered" ? call.id : state.current;
+  return { ...state, current, calls: state.calls.map((each) => (each === call ? next : each)) };
 }
 
-function advance(call: Call, event: Exclude<CallEvent, { type: "ended" }>): Call {
+function end(state: PhoneState, call: Call, event: Extract<CallEvent, { type: "ended" }>): PhoneState {
+  const last: Call = { ...call, phase: "ended", endedAt: event.at, cause: event.cause, status: event.status };
+  const calls = state.calls.filter((each) => each !== call);
+  const current = state.current === call.id ? successor(calls) : state.current;
+  return { ...state, calls, current, last, history: [entryOf(last), ...state.history].slice(0, HISTORY_MAX) };
+}
+
+/** Which call the person looks at next: one that talks, else one that rings, else the newest that is held. */
+function successor(calls: readonly Call[]): number | null {
+  const newest = [...calls].reverse();
+  const of = (phase: CallPhase) => newest.find((call) => call.phase === phase);
+  return (of("connected") ?? of("incoming") ?? newest[0])?.id ?? null;
+}
+
+function advance(call: Call, event: Exclude<CallEvent, { type: "ended" | "taken" }>): Call {
   switch (event.type) {
     case "ringing":
       return call.phase === "calling" ? { ...call, phase: "ringing" } : call;
@@ -120,6 +197,8 @@ function advance(call: Call, event: Exclude<CallEvent, { type: "ended" }>): Call
       return { ...call, heldByPeer: event.held };
     case "key":
       return { ...call, keys: call.keys + event.key };
+    case "transfer":
+      return { ...call, transfer: event.transfer };
   }
 }
 
@@ -135,6 +214,7 @@ function newCall(event: Extract<PhoneEvent, { type: "dialled" | "called" }>): Ca
     muted: false,
     heldByPeer: false,
     keys: "",
+    transfer: null,
     startedAt: event.at,
     answeredAt: null,
     endedAt: null,

@@ -10,6 +10,8 @@ interface Cadence {
 /** Ring-back as heard in most of Europe (ITU-T E.180: 425 Hz, 1 s on, 4 s off). */
 const RING_BACK: Cadence = { frequencies: [425], pattern: [1, 4], gain: 0.08 };
 const RINGING: Cadence = { frequencies: [659, 880], pattern: [0.4, 0.2, 0.4, 2], gain: 0.16 };
+/** Call waiting, under a conversation (ITU-T E.180: 425 Hz, twice 0.2 s). */
+const WAITING: Cadence = { frequencies: [425], pattern: [0.2, 0.2, 0.2, 4.4], gain: 0.06 };
 const FADE_S = 0.02;
 
 export class Tones {
@@ -23,6 +25,10 @@ export class Tones {
 
   ring(): void {
     this.play(RINGING);
+  }
+
+  waiting(): void {
+    this.play(WAITING);
   }
 
   stop(): void {

@@ -7,7 +7,7 @@ import { isSignedOut } from "../api/error";
 import type { PhoneAccount } from "../api/types";
 import { Agent } from "./agent";
 import { MicrophoneError } from "./microphone";
-import { initialState, isBusy, type PhoneState } from "./state";
+import { currentCall, initialState, isBusy, type PhoneState } from "./state";
 
 declare global {
   interface Window {
@@ -24,9 +24,9 @@ export function useAgent(account: PhoneAccount, audio: RefObject<HTMLAudioElemen
       new Agent(account, {
         changed: (next) => {
           setState(next);
-          if (next.call?.phase === "connected") setProblem("");
+          if (currentCall(next)?.phase === "connected") setProblem("");
         },
-        remoteStream: (stream) => audio.current && (audio.current.srcObject = stream),
+        remoteStream: (stream) => hear(audio.current, stream),
         problem: (error) => setProblem(error instanceof MicrophoneError ? error.inWords() : String(error)),
       }),
     [account],
@@ -36,6 +36,11 @@ export function useAgent(account: PhoneAccount, audio: RefObject<HTMLAudioElemen
   useSessionCheck(state, onSessionLost);
   useLeaveQuestion(isBusy(state));
   return { agent, state, problem, clearProblem: () => setProblem("") };
+}
+
+/** A stream that is given anew would begin anew. */
+function hear(audio: HTMLAudioElement | null, stream: MediaStream | null): void {
+  if (audio !== null && audio.srcObject !== stream) audio.srcObject = stream;
 }
 
 function run(agent: Agent): () => void {
