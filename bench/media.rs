@@ -56,7 +56,7 @@ pub fn plan(peer: SocketAddr, profile: Option<SrtpProfile>, to: PortId) -> Box<F
             opened: 0,
         },
         destination: Destination::Port(to),
-        transmit: Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: profile.map(keys), muted: false },
+        transmit: Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: profile.map(keys), lent: false, muted: false },
         audio: None,
         copy: None,
         apart: None,

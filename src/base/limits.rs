@@ -286,6 +286,8 @@ pub const LEG_STEPS_MAX: u8 = 40;
 pub const STREAMS_TOLD_MAX: u8 = 20;
 /// Values that one label of a metric may have; further ones count as `other`.
 pub const LABEL_VALUES_MAX: usize = 64;
+/// Offers that the node makes in a row, so that each side of a call has the other's SRTP keys; then it gives both its own.
+pub const KEY_EXCHANGES_MAX: u8 = 4;
 /// SSRCs remembered as given up under one sender's keys. A stream that came back after its entry was replaced would begin at roll-over 0
 /// again and repeat keystream (RFC 3711 9.1; with GCM, RFC 7714 10.1, that gives the authentication key away), so it is refused. So is
 /// any new SSRC when as many are remembered: it could be one of those.

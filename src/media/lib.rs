@@ -13,6 +13,7 @@ pub mod digits;
 pub mod error;
 pub mod fax;
 mod hiding;
+pub mod lending;
 mod negotiation;
 pub mod plan;
 pub mod quality;

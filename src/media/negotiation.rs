@@ -4,6 +4,7 @@ use crate::compose::{Local, cleaned};
 use crate::description::{Description, Format};
 use crate::digits::Digits;
 use crate::error::MediaError;
+use crate::lending::Lent;
 use crate::plan::SrtpKeys;
 use crate::remote::{LineShape, Remote};
 use crate::repertoire::{Repertoire, events_beside, of_own, own_choice};
@@ -145,6 +146,18 @@ impl Agreed {
     /// Keys of the node and of the peer, where both told one for the same suite (RFC 4568 5.1.3).
     pub fn keys(&self) -> Option<(&SrtpKeys, &SrtpKeys)> {
         pair(&self.local.crypto, &self.remote.crypto)
+    }
+
+    /// Those of the node are the other side's peer's.
+    pub fn lent(&self) -> bool {
+        let ours = self.keys().map(|(ours, _)| ours);
+        self.local.crypto.iter().any(|crypto| crypto.lent && Some(&crypto.keys) == ours)
+    }
+
+    /// The line with the keys of the node.
+    fn in_use(&self) -> Option<&Crypto> {
+        let (ours, _) = self.keys()?;
+        self.local.crypto.iter().find(|crypto| crypto.keys == *ours)
     }
 
     /// The same for video that has a port of its own.
@@ -420,38 +433,37 @@ pub(crate) fn admit_video(security: &Security, remote: &mut Remote) {
     }
 }
 
-/// The keys of an offer of the node (RFC 4568 5.1.1). What is in use goes on alone: another suite would begin a new stream for nothing.
-pub(crate) fn offer_crypto(security: &Security, agreed: Option<&Agreed>, entropy: &mut dyn Entropy) -> Vec<Crypto> {
-    let in_use = agreed.and_then(|agreed| {
-        let (ours, _) = agreed.keys()?;
-        agreed.local.crypto.iter().find(|crypto| crypto.keys == *ours).cloned()
-    });
-    match (in_use, agreed, security.srtp) {
-        (Some(crypto), ..) => vec![crypto],
+/// The keys of an offer of the node (RFC 4568 5.1.1). The suite in use goes on alone: another one would begin a new stream for nothing.
+pub(crate) fn offer_crypto(security: &Security, agreed: Option<&Agreed>, lent: &Lent, entropy: &mut dyn Entropy) -> Vec<Crypto> {
+    match (agreed.and_then(Agreed::in_use), agreed, security.srtp) {
+        (Some(crypto), ..) => vec![lent.or_on(crypto.clone(), entropy)],
         // What was agreed is plain; keys would change it in the middle of a call.
         (None, Some(_), _) | (None, None, Srtp::Off) => Vec::new(),
         (None, None, _) if security.asks_for_dtls() => Vec::new(),
-        (None, None, Srtp::Optional | Srtp::Required) => Crypto::offer(&security.suites, entropy),
+        (None, None, Srtp::Optional | Srtp::Required) => lent.offer(&security.suites, entropy),
     }
 }
 
-/// The keys of an answer of the node: for the first line of the offer that can be used, with the key that is in use where the suite
-/// stays (RFC 4568 5.1.2, 7.1.2).
-pub(crate) fn answer_crypto(remote: &Remote, agreed: Option<&Agreed>, entropy: &mut dyn Entropy) -> Vec<Crypto> {
-    crypto_for(&remote.crypto, agreed.and_then(Agreed::keys), entropy)
+/// The keys of an answer of the node: for the first line of the offer that can be used, or the one that the other side's peer chose, with
+/// the key that is in use where the suite stays (RFC 4568 5.1.2, 7.1.2).
+pub(crate) fn answer_crypto(remote: &Remote, agreed: Option<&Agreed>, lent: &Lent, entropy: &mut dyn Entropy) -> Vec<Crypto> {
+    let Some(theirs) = lent.chosen(&remote.crypto) else { return Vec::new() };
+    let (tag, profile) = (theirs.tag, theirs.keys.profile);
+    let in_use = agreed.and_then(Agreed::in_use).filter(|ours| ours.keys.profile == profile);
+    vec![match in_use {
+        Some(ours) => lent.or_on(Crypto { tag, ..ours.clone() }, entropy),
+        None => lent.or_fresh(tag, profile, entropy),
+    }]
 }
 
 /// The same for video with a port of its own.
 pub(crate) fn answer_video_crypto(remote: &Remote, agreed: Option<&Agreed>, entropy: &mut dyn Entropy) -> Vec<Crypto> {
-    crypto_for(&remote.video_crypto, agreed.and_then(Agreed::video_keys), entropy)
-}
-
-fn crypto_for(theirs: &[Crypto], in_use: Option<(&SrtpKeys, &SrtpKeys)>, entropy: &mut dyn Entropy) -> Vec<Crypto> {
-    let Some(theirs) = theirs.first() else { return Vec::new() };
-    let profile = theirs.keys.profile;
-    vec![match in_use.map(|(ours, _)| ours.clone()).filter(|ours| ours.profile == profile) {
-        Some(keys) => Crypto { tag: theirs.tag, keys },
-        None => Crypto::generate(theirs.tag, profile, entropy),
+    let Some(theirs) = remote.video_crypto.first() else { return Vec::new() };
+    let (tag, profile) = (theirs.tag, theirs.keys.profile);
+    let in_use = agreed.and_then(Agreed::video_keys).map(|(ours, _)| ours.clone());
+    vec![match in_use.filter(|ours| ours.profile == profile) {
+        Some(keys) => Crypto { tag, keys, lent: false },
+        None => Crypto::generate(tag, profile, entropy),
     }]
 }
 

@@ -122,6 +122,10 @@ pub struct Transmit {
     pub rtcp_mux: bool,
     /// Keys of the node's direction; `None`: plain RTP.
     pub srtp: Option<SrtpKeys>,
+    /// The keys are those by which the peer at the other side protects what it sends: that goes on as it came, octet for octet. Nothing is
+    /// protected here by them but what the node says itself, under SSRCs that only it uses (RFC 3711 9.1).
+    #[serde(default)]
+    pub lent: bool,
     /// Nothing may be sent to this peer now (it is on hold, or keys are missing).
     pub muted: bool,
 }

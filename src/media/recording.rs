@@ -4,6 +4,7 @@
 use crate::compose::{Hop, Local, address_text, audio_section};
 use crate::description::{Description, Format};
 use crate::error::MediaError;
+use crate::lending::Lent;
 use crate::negotiation::{Agreed, admit_answer, admit_security, answer_crypto, first_line, offer_crypto};
 use crate::plan::{CopyPlan, Destination, DiscardReason, FlowPlan, Latch, Receive, Transmit};
 use crate::remote::{LineShape, Remote};
@@ -60,7 +61,7 @@ impl RecordingSession {
             let direction = if flows { Direction::SendOnly } else { Direction::Inactive };
             let attributes = vec![format!("label:{}", index + 1)];
             let description = Description { formats: formats.clone(), direction, attributes, ..Description::default() };
-            let crypto = offer_crypto(&self.security, stream.agreed.as_ref(), entropy);
+            let crypto = offer_crypto(&self.security, stream.agreed.as_ref(), &Lent::default(), entropy);
             let (lines, setup) = (shapes.clone(), None);
             stream.offered = Some(Local {
                 lines,
@@ -83,7 +84,7 @@ impl RecordingSession {
     pub fn repeat_offer(&mut self, entropy: &mut dyn Entropy) -> Vec<u8> {
         for stream in &mut self.streams {
             let Some(local) = &mut stream.offered else { continue };
-            local.crypto = offer_crypto(&self.security, stream.agreed.as_ref(), entropy);
+            local.crypto = offer_crypto(&self.security, stream.agreed.as_ref(), &Lent::default(), entropy);
         }
         let locals: Vec<Local> = self.streams.iter().filter_map(|stream| stream.offered.clone()).collect();
         self.tell(&locals)
@@ -189,7 +190,7 @@ impl RecordingSession {
         remote.dtls = None;
         remote.crypto.retain(|crypto| self.security.suites.take(crypto.keys.profile));
         let remote = self.admit_place(stream, remote, own)?;
-        let crypto = answer_crypto(&remote, Some(before), entropy);
+        let crypto = answer_crypto(&remote, Some(before), &Lent::default(), entropy);
         let local = Local { lines: remote.lines.clone(), crypto, ..own.clone() };
         Ok(Agreed { local, remote, peer_offered: true })
     }
@@ -226,6 +227,7 @@ impl RecordingSession {
                 rtcp: remote.rtcp.filter(|_| !rtcp_mux),
                 rtcp_mux,
                 srtp: ours,
+                lent: false,
                 muted: !agreed.node_may_send(),
             },
             audio: None,

@@ -24,6 +24,9 @@ pub(crate) struct Crypto {
     pub tag: u32,
     /// Suite, master key and salt.
     pub keys: SrtpKeys,
+    /// The node tells them, and the peer at the other side made them.
+    #[serde(default)]
+    pub lent: bool,
 }
 
 impl Crypto {
@@ -39,7 +42,7 @@ impl Crypto {
         if words.any(|parameter| !parameter.starts_with("WSH=")) {
             return None;
         }
-        Some(Crypto { tag, keys: read_inline(profile, keys)? })
+        Some(Crypto { tag, keys: read_inline(profile, keys)?, lent: false })
     }
 
     /// Fresh keys.
@@ -47,7 +50,7 @@ impl Crypto {
         let (key_len, salt_len) = profile.lengths();
         let mut octets = Zeroizing::new(vec![0; key_len + salt_len]);
         entropy.fill(&mut octets);
-        Crypto { tag, keys: cut(profile, &octets, key_len) }
+        Crypto { tag, keys: cut(profile, &octets, key_len), lent: false }
     }
 
     /// Every one of the suites with keys of its own (RFC 4568 5.1.1).

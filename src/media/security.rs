@@ -27,6 +27,9 @@ pub struct Security {
     /// Suites of SDES, in order of preference.
     #[serde(default)]
     pub suites: Suites,
+    /// Its SDES keys may be told to the other side of a call, and the other side's to it, so that SRTP passes untouched.
+    #[serde(default)]
+    pub pass: bool,
 }
 
 /// How the keys of the node's own offers are agreed. A peer's offer says its own way; where it has both, DTLS is taken.

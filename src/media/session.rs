@@ -11,6 +11,7 @@ use crate::consent::RecordState;
 use crate::description::Description;
 use crate::digits::Digits;
 use crate::error::{MediaCause, MediaError};
+use crate::lending::Lent;
 use crate::negotiation::{self, Agreed, Pending, Policy};
 use crate::plan::Component;
 use crate::remote::{Remote, carries, is_browsers};
@@ -120,6 +121,9 @@ pub struct LegSession {
     /// Built in this process: the relay holds the latches itself.
     #[serde(skip)]
     live: bool,
+    /// Keys that the next offer or answer may tell the peer as the node's own.
+    #[serde(skip)]
+    pub(crate) borrowed: Lent,
     #[serde(skip)]
     identity: Option<Arc<DtlsIdentity>>,
     #[serde(skip)]
@@ -161,6 +165,7 @@ impl LegSession {
             aside: None,
             recorded: None,
             live: true,
+            borrowed: Lent::default(),
             identity: None,
             outputs: VecDeque::new(),
         }
@@ -225,9 +230,10 @@ impl LegSession {
     /// # Errors
     /// [`MediaError::NoCommonFormat`]; the offer stays pending then.
     pub fn make_answer(&mut self, now: Time, from_other_leg: &Description) -> Result<Vec<u8>, MediaError> {
-        let remote = match (&self.pending, &self.agreed) {
-            (Some(Pending::Received(remote)), _) => (**remote).clone(),
-            (None, Some(agreed)) if agreed.peer_offered => agreed.remote.clone(),
+        let lent = std::mem::take(&mut self.borrowed);
+        let (remote, again) = match (&self.pending, &self.agreed) {
+            (Some(Pending::Received(remote)), _) => ((**remote).clone(), None),
+            (None, Some(agreed)) if agreed.peer_offered => (agreed.remote.clone(), Some(agreed.local.crypto.clone())),
             _ => return Err(MediaError::OutOfOrder { wanted: "answer", needed: "an offer of the peer" }),
         };
         let role = remote.dtls.as_ref().map(|dtls| {
@@ -237,7 +243,11 @@ impl LegSession {
         let role = role.transpose()?;
         let role_told = role.map(|(setup, _)| setup);
         let mut local = negotiation::answer(&remote, from_other_leg, role_told, &self.policy, self.aside.is_some())?;
-        local.crypto = negotiation::answer_crypto(&remote, self.agreed.as_ref(), &mut self.reserve);
+        // An answer that was given stays, unless other keys are lent.
+        local.crypto = match again.filter(|_| lent.is_nothing()) {
+            Some(crypto) => crypto,
+            None => negotiation::answer_crypto(&remote, self.agreed.as_ref(), &lent, &mut self.reserve),
+        };
         if local.video.is_some() {
             local.video_crypto = negotiation::answer_video_crypto(&remote, self.agreed.as_ref(), &mut self.reserve);
         }
@@ -256,12 +266,13 @@ impl LegSession {
         if matches!(self.pending, Some(Pending::Received(_))) {
             return Err(MediaError::OutOfOrder { wanted: "offer", needed: "the answer to the peer's offer" });
         }
+        let lent = std::mem::take(&mut self.borrowed);
         let before = self.agreed.as_ref().map(|agreed| &agreed.local);
         // Many phones take rtcp-mux for an error; it is offered only where there is no other way for RTCP.
         let own = negotiation::Own { kind: self.kind, mux: self.address.rtcp.is_none(), aside: self.aside.is_some() };
         let mut local = negotiation::offer(own, from_other_leg, before, &self.policy)?;
         if self.kind == LegKind::Rtp && !local.description.is_fax() {
-            local.crypto = negotiation::offer_crypto(&self.policy.security, self.agreed.as_ref(), &mut self.reserve);
+            local.crypto = negotiation::offer_crypto(&self.policy.security, self.agreed.as_ref(), &lent, &mut self.reserve);
             if local.video.is_some() {
                 negotiation::offer_video_crypto(&mut local, &self.policy.security, self.agreed.as_ref(), &mut self.reserve);
             }
@@ -384,6 +395,15 @@ impl LegSession {
 
     pub(crate) fn agreed(&self) -> Option<&Agreed> {
         self.agreed.as_ref()
+    }
+
+    pub(crate) fn pending(&self) -> Option<&Pending> {
+        self.pending.as_ref()
+    }
+
+    /// From now on this leg's peer is told keys of the node's own only, and its own are told to nobody.
+    pub fn lend_no_more(&mut self) {
+        self.policy.security.pass = false;
     }
 
     /// The leg's kind.

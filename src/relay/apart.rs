@@ -3,6 +3,7 @@
 
 use crate::flow::{Exit, Flow, Media};
 use crate::path::{Departure, Flows, Slot};
+use crate::untouched::Origin;
 use ringfort_base::limits::{MEDIA_DATAGRAM_MAX, PICTURE_PAUSE_MS, SRTP_TRAILER_MAX};
 use ringfort_base::{PortId, Time};
 use ringfort_media::bundle::{Part, Streams, ask_for_picture, asks_for_picture, part};
@@ -143,7 +144,7 @@ impl Flows {
     }
 
     fn depart_by(&mut self, now: Time, slot: Slot, packet: &mut [u8], len: usize) -> Option<Departure> {
-        let Exit { component, to, len } = self.flow(slot)?.depart(now, Media::Rtcp, packet, len)?;
+        let Exit { component, to, len } = self.flow(slot)?.depart(now, Media::Rtcp, packet, len, Origin::READ)?;
         self.note(now, slot);
         Some(Departure { slot, component, media: Media::Rtcp, to, len })
     }

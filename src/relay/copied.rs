@@ -4,6 +4,7 @@
 
 use crate::flow::{Exit, Flow, Media};
 use crate::path::{Departure, Flows, Slot};
+use crate::untouched::Origin;
 use ringfort_base::Time;
 use ringfort_base::limits::{MEDIA_DATAGRAM_MAX, SRTP_TRAILER_MAX};
 
@@ -53,6 +54,6 @@ fn copy_by(flow: &mut Flow, now: Time, slot: Slot, packet: &[u8], payload: u8, r
     room.get_mut(..packet.len())?.copy_from_slice(packet);
     let second = room.get_mut(1)?;
     *second = *second & MARKER | payload & !MARKER;
-    let Exit { component, to, len } = flow.depart(now, Media::Rtp, room, packet.len())?;
+    let Exit { component, to, len } = flow.depart(now, Media::Rtp, room, packet.len(), Origin::READ)?;
     Some(Departure { slot, component, media: Media::Rtp, to, len })
 }

@@ -4,12 +4,13 @@
 //! here; its counters are read from the kernel. It comes up before anything about it changes (a plan, a latch, its end, a route), so
 //! what the kernel does is always what the plan in force says. Packets that were in a socket already are relayed as before.
 
-use crate::flow::{Carried, Way as Across};
+use crate::flow::{Carried, Seal, Way as Across};
 use crate::kernel::layout::{Pair, Passage, Seen};
 use crate::kernel::{Kernel, Place};
 use crate::path::{Flows, Slot};
 use crate::routes::{Routes, Way};
 use ringfort_base::Time;
+use ringfort_media::quality::Progress;
 use ringfort_media::tier::{Obstacle, Tier};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
@@ -20,6 +21,11 @@ use std::time::Duration;
 const RETRY: Duration = Duration::from_millis(500);
 /// So many packets of a flow that is down may come up while the kernel sees fewer; then they come by another way than is watched.
 const UNSEEN_MAX: u64 = 100;
+/// A flow of SRTP comes up so often for a packet that is proved. The kernel cannot, and a stranger who forges addresses could lead it astray:
+/// what it says of the roll-over counter is tried against what was proved last, which must not be half a roll-over old.
+const PROVED_EVERY: Duration = Duration::from_secs(10);
+/// A leap that the kernel leaves to user space, as bpf/forward.bpf.c has it.
+const LEAP: u64 = 3_000;
 
 /// A flow that the kernel carries.
 struct Down {
@@ -29,6 +35,33 @@ struct Down {
     aside: u64,
     /// What the kernel had seen when it went down.
     began: u64,
+    sealed: Option<Sealed>,
+}
+
+/// SRTP in the kernel.
+struct Sealed {
+    /// As it stood when it went down.
+    seal: Seal,
+    /// The sequence number that the kernel counts on from, extended.
+    from: u64,
+    /// The index up to which it was carried.
+    carried: u64,
+    /// When it went down.
+    since: Time,
+}
+
+impl Sealed {
+    /// What the kernel counts since says this of the index.
+    fn follow(&mut self, progress: &Progress) {
+        if progress.ssrc == Some(self.seal.ssrc) && progress.highest >= self.from {
+            self.carried = self.seal.index + (progress.highest - self.from);
+        }
+    }
+
+    /// User space proved something that the kernel does not go on with.
+    fn is_left_behind(&self, stands: Option<(u32, u64)>) -> bool {
+        stands.is_some_and(|(ssrc, index)| ssrc != self.seal.ssrc || index >= self.carried + LEAP)
+    }
 }
 
 enum Standing {
@@ -102,18 +135,35 @@ impl Descent {
             Standing::Up { again } if now < *again => false,
             Standing::Up { again } => {
                 *again = now + RETRY;
-                let lowered = self.lower(slot, local, flows);
+                let lowered = self.lower(now, slot, local, flows);
                 let frames = matches!(flows.tier(slot), Some(Tier::AfXdp(_)));
                 flows.set_tier(slot, lowered.err().map_or(Tier::Kernel, |why| Tier::Sockets(why).as_frames(frames)));
                 lowered.is_ok()
             }
             Standing::Down(down) => {
                 down.aside += packets;
-                if down.aside >= UNSEEN_MAX {
+                if down.sealed.as_ref().is_some_and(|sealed| sealed.is_left_behind(flows.stands(slot))) {
+                    self.raise_own(slot, Obstacle::Settling, flows);
+                    // Two streams by turns would bring it up and down all the time.
+                    self.port(slot).standing = Standing::Up { again: now + RETRY };
+                } else if down.aside >= UNSEEN_MAX {
                     self.look(slot, flows);
                 }
                 false
             }
+        }
+    }
+
+    /// A datagram came to this port, and is about to be judged. Where the kernel carries its SRTP, judge and latch need to know how far: else
+    /// what the kernel has carried could be sent once more, from elsewhere, and would be taken for the peer's.
+    pub(crate) fn settle(&mut self, now: Time, slot: Slot, flows: &mut Flows) {
+        let Some(Port { standing: Standing::Down(down), .. }) = self.known(slot) else { return };
+        if down.sealed.is_none() {
+            return;
+        }
+        let (exit, aside) = (down.exit, down.aside);
+        if self.fold(slot, exit, aside, flows) {
+            flows.heard_elsewhere(now, slot);
         }
     }
 
@@ -147,9 +197,15 @@ impl Descent {
     }
 
     /// Brings the counters of all flows up to date.
-    pub(crate) fn count_all(&mut self, flows: &mut Flows) {
+    pub(crate) fn count_all(&mut self, now: Time, flows: &mut Flows) {
         for (slot, exit, aside) in self.all_down() {
             self.fold(slot, exit, aside, flows);
+            // Where SRTP stands is written down, as if its packets came here.
+            flows.note(now, slot);
+            let Some(Port { standing: Standing::Down(down), .. }) = self.known(slot) else { continue };
+            if down.sealed.as_ref().is_some_and(|sealed| now.since(sealed.since) >= PROVED_EVERY) {
+                self.raise_own(slot, Obstacle::Settling, flows);
+            }
         }
     }
 
@@ -163,7 +219,7 @@ impl Descent {
         }
         for (slot, ..) in self.all_down() {
             let way = self.find(slot, &local, flows);
-            let same = matches!((&way, self.known(slot)), (Ok((passage, _)), Some(Port { standing: Standing::Down(down), .. })) if *passage == down.passage);
+            let same = matches!((&way, self.known(slot)), (Ok((passage, ..)), Some(Port { standing: Standing::Down(down), .. })) if *passage == down.passage);
             if !same {
                 self.raise_own(slot, way.err().unwrap_or(Obstacle::Settling), flows);
             }
@@ -202,8 +258,8 @@ impl Descent {
         slot: Slot,
         local: impl Fn(Slot) -> Option<SocketAddr>,
         flows: &mut Flows,
-    ) -> Result<(Passage, Slot), Obstacle> {
-        let Across { peer, exit, to, speech } = flows.way(slot)?;
+    ) -> Result<(Passage, Slot, Option<Seal>), Obstacle> {
+        let Across { peer, exit, to, speech, seal } = flows.way(slot)?;
         let (here, there) = (local(slot).ok_or(Obstacle::NoRoute)?, local(exit).ok_or(Obstacle::NoRoute)?);
         if here.is_ipv4() != there.is_ipv4() || peer.is_ipv4() != to.is_ipv4() {
             return Err(Obstacle::Families);
@@ -215,7 +271,7 @@ impl Descent {
         let (interface, hop) = self.ethernet(there, to)?;
         self.attach(arrives)?;
         let (arrives, leaves) = (Pair { local: here, peer }, Pair { local: there, peer: to });
-        Ok((Passage { arrives, leaves, hop, interface, dscp: self.dscp, speech }, exit))
+        Ok((Passage { arrives, leaves, hop, interface, dscp: self.dscp, speech, sealed: seal.is_some() }, exit, seal))
     }
 
     /// Interface and next hop towards a peer.
@@ -235,8 +291,14 @@ impl Descent {
         if link.is_ethernet { self.kernel.attach(interface, &link.name) } else { Err(Obstacle::NoEthernet) }
     }
 
-    fn lower(&mut self, slot: Slot, local: impl Fn(Slot) -> Option<SocketAddr>, flows: &mut Flows) -> Result<(), Obstacle> {
-        let (passage, exit) = self.find(slot, local, flows)?;
+    fn lower(
+        &mut self,
+        now: Time,
+        slot: Slot,
+        local: impl Fn(Slot) -> Option<SocketAddr>,
+        flows: &mut Flows,
+    ) -> Result<(), Obstacle> {
+        let (passage, exit, seal) = self.find(slot, local, flows)?;
         if self.port(exit).fed_by.is_some_and(|feeder| feeder != slot) {
             return Err(Obstacle::Service);
         }
@@ -250,7 +312,8 @@ impl Descent {
         kernel.lower(&passage, place, &seen, &self.routes)?;
         let port = self.port(slot);
         port.counted = seen;
-        port.standing = Standing::Down(Box::new(Down { passage, exit, aside: 0, began: seen.packets }));
+        let sealed = seal.map(|seal| Sealed { seal, from: seen.progress.highest, carried: seal.index, since: now });
+        port.standing = Standing::Down(Box::new(Down { passage, exit, aside: 0, began: seen.packets, sealed }));
         self.port(exit).fed_by = Some(slot);
         self.down += 1;
         Ok(())
@@ -264,26 +327,38 @@ impl Descent {
         self.down -= 1;
         self.kernel.raise(&down.passage);
         self.fold(slot, down.exit, down.aside, flows);
+        if let Some(mut sealed) = down.sealed {
+            sealed.follow(&flows.progress(slot));
+            flows.carried_on(slot, sealed.seal.ssrc, sealed.carried);
+        }
         if let Some(exit) = self.known(down.exit) {
             exit.fed_by = None;
         }
         flows.set_tier(slot, Tier::Sockets(why));
     }
 
-    /// What the kernel counted since the last time goes into the counters; `aside` packets of the stream it did not see.
-    fn fold(&mut self, slot: Slot, exit: Slot, aside: u64, flows: &mut Flows) {
+    /// What the kernel counted since the last time goes into the counters; `aside` packets of the stream it did not see. False: it counted
+    /// nothing.
+    fn fold(&mut self, slot: Slot, exit: Slot, aside: u64, flows: &mut Flows) -> bool {
         let kernel = self.kernel.clone();
-        let Some(port) = self.known(slot) else { return };
-        let Some(mut seen) = port.place.and_then(|place| kernel.seen(place)) else { return };
+        let Some(port) = self.known(slot) else { return false };
+        let Some(mut seen) = port.place.and_then(|place| kernel.seen(place)) else { return false };
         let packets = seen.packets.saturating_sub(port.counted.packets);
         if packets == 0 {
-            return;
+            return false;
         }
         let octets = seen.octets.saturating_sub(port.counted.octets);
         let as_frames = seen.as_frames.wrapping_sub(port.counted.as_frames).into();
         port.counted = seen;
+        if let Standing::Down(down) = &mut port.standing
+            && let Some(sealed) = &mut down.sealed
+        {
+            sealed.follow(&seen.progress);
+            flows.carried_on(slot, sealed.seal.ssrc, sealed.carried);
+        }
         seen.progress.received += aside;
         flows.forwarded(slot, exit, Carried { packets, octets, as_frames }, seen.progress);
+        true
     }
 
     /// Packets of a flow that is down came up again and again.

@@ -1,21 +1,24 @@
 //! One port's packets: its plan with the SRTP contexts that belong to it, its latch, its counters.
 
+mod way;
+
 use crate::allowance::Allowance;
 use crate::apart::Apart;
 use crate::latch::{LatchState, Standing};
 use crate::path::Slot;
 use crate::plausible::is_plausible;
 use crate::protection::{Protection, Receiving};
+use crate::untouched::{LentKeys, Origin};
 use crate::voice::Voice;
 use ringfort_base::limits::{CONTROL_PER_SECOND_MAX, STRAYS_PROVED_PER_SECOND_MAX, STREAMS_TOLD_MAX};
 use ringfort_base::{PortId, Time};
 use ringfort_media::plan::{Component, Destination, DiscardReason, FlowPlan, PortCounters, PortPositions, Receive, Transmit};
 use ringfort_media::quality::making::{Heard, MADE_MAX, Reporter};
-use ringfort_media::quality::{Audio, Progress, Reception, RoundTrip};
-use ringfort_media::srtp::{SrtpError, SrtpSender};
-use ringfort_media::tier::{Obstacle, Tier};
+use ringfort_media::quality::{Audio, Reception, RoundTrip};
+use ringfort_media::srtp::{KeyMark, SrtpError, SrtpSender};
 use std::net::SocketAddr;
 use std::time::Duration;
+pub(crate) use way::{Carried, Seal, Way};
 
 /// The shortest pause between two tellings of one port's positions.
 const POSITIONS_PAUSE: Duration = Duration::from_secs(1);
@@ -37,16 +40,19 @@ struct Active {
     latch: LatchState,
     receiver: Receiving,
     sender: Protection<SrtpSender>,
+    lent: LentKeys,
     /// The destination port where it was last found.
     across: Option<Slot>,
 }
 
 impl Active {
     fn new(now: Time, plan: Box<FlowPlan>) -> Active {
+        let sender = sender(&plan.transmit);
         Active {
             latch: LatchState::new(now, plan.receive.latch),
             receiver: Receiving::new(plan.receive.srtp.as_ref()),
-            sender: Protection::new(plan.transmit.srtp.as_ref(), SrtpSender::new),
+            lent: LentKeys::new(&plan.transmit, &sender),
+            sender,
             across: None,
             plan,
         }
@@ -61,8 +67,10 @@ impl Active {
         if self.plan.receive.srtp != plan.receive.srtp {
             self.receiver.replace(now, plan.receive.srtp.as_ref());
         }
-        if self.plan.transmit.srtp != plan.transmit.srtp {
-            self.sender = Protection::new(plan.transmit.srtp.as_ref(), SrtpSender::new);
+        let keys = |transmit: &'_ Transmit| (transmit.srtp.clone(), transmit.lent);
+        if keys(&self.plan.transmit) != keys(&plan.transmit) {
+            self.sender = sender(&plan.transmit);
+            self.lent.replace(now, &plan.transmit, &self.sender);
         }
         self.across = None;
         self.plan = plan;
@@ -72,6 +80,11 @@ impl Active {
     fn follows(&self) -> bool {
         !self.receiver.is_plain() && self.plan.receive.fragment.is_none()
     }
+}
+
+fn sender(transmit: &Transmit) -> Protection<SrtpSender> {
+    let make = if transmit.lent { SrtpSender::lent } else { SrtpSender::new };
+    Protection::new(transmit.srtp.as_ref(), make)
 }
 
 /// One open port.
@@ -104,28 +117,9 @@ pub(crate) struct Accepted {
     pub(crate) len: usize,
     /// The packet's source was locked on just now.
     pub(crate) latched: bool,
+    /// By which keys it was proved.
+    pub(crate) under: Option<KeyMark>,
 }
-
-/// What the kernel carried of a flow since the last time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Carried {
-    pub(crate) packets: u64,
-    pub(crate) octets: u64,
-    /// Of the packets, so many before the kernel made more of them than a frame.
-    pub(crate) as_frames: u64,
-}
-
-/// The way of a flow that changes nothing but addresses, from the peer that sends to the peer that gets it.
-pub(crate) struct Way {
-    pub(crate) peer: SocketAddr,
-    pub(crate) exit: Slot,
-    pub(crate) to: SocketAddr,
-    /// Payload types that carry speech, with their clocks.
-    pub(crate) speech: Vec<(u8, u32)>,
-}
-
-/// From whom a port takes RTP, to which port that goes, and the payload types that carry speech with their clocks.
-pub(crate) type PlainIn = (SocketAddr, PortId, Vec<(u8, u32)>);
 
 /// Where a packet leaves.
 pub(crate) struct Exit {
@@ -178,6 +172,11 @@ impl Flow {
     pub(crate) fn plan(&mut self, now: Time, plan: Box<FlowPlan>) {
         Voice::renew(&mut self.voice, plan.audio.as_deref());
         Apart::renew(&mut self.apart, plan.apart.as_deref());
+        if plan.transmit.lent != self.has_lent_keys()
+            && let Some(reporter) = &mut self.reporter
+        {
+            reporter.forget_sent();
+        }
         match &mut self.active {
             Some(active) => active.replace(now, plan),
             None => self.active = Some(Active::new(now, plan)),
@@ -245,8 +244,8 @@ impl Flow {
             }
             standing = Standing::Moved;
         }
-        let plain_len = match active.receiver.unprotect(now, media, &mut buffer[..len], standing == Standing::Known) {
-            Ok(plain_len) if is_plausible(media, &buffer[..plain_len]) => plain_len,
+        let (plain_len, under) = match active.receiver.unprotect(now, media, &mut buffer[..len], standing == Standing::Known) {
+            Ok(opened) if is_plausible(media, &buffer[..opened.0]) => opened,
             _ if standing == Standing::Moved => {
                 self.stray(from);
                 return None;
@@ -290,7 +289,7 @@ impl Flow {
                 self.counters.rtcp_in += 1;
             }
         }
-        Some(Accepted { len: plain_len, latched })
+        Some(Accepted { len: plain_len, latched, under })
     }
 
     /// A packet came from elsewhere. While nobody may send yet, that is no stray.
@@ -355,9 +354,14 @@ impl Flow {
         }
     }
 
-    /// Lets a packet out to this port's peer: protects it in place and says where to. `None`: it does not leave, and was
-    /// counted.
-    pub(crate) fn depart(&mut self, now: Time, media: Media, buffer: &mut [u8], len: usize) -> Option<Exit> {
+    /// Whether the keys of the plan are lent.
+    pub(crate) fn has_lent_keys(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| active.lent.now().is_some())
+    }
+
+    /// Lets a packet out to this port's peer: protects it in place, or lets it go as it came, and says where to. `None`: it does not
+    /// leave, and was counted.
+    pub(crate) fn depart(&mut self, now: Time, media: Media, buffer: &mut [u8], len: usize, origin: Origin<'_>) -> Option<Exit> {
         // While one leg is a fax and the other one is not yet, nothing of the one is anything to the other.
         let fits = |plan: &FlowPlan| !plan.transmit.muted && plan.receive.udptl == (media == Media::Udptl);
         let Some(active) = self.active.as_mut().filter(|active| fits(&active.plan)) else {
@@ -376,7 +380,10 @@ impl Flow {
             }
         };
         let plain = buffer.get(..len).unwrap_or_default();
+        let passes = active.lent.now().is_some() && matches!(origin, Origin::Peer { .. });
         match (media, &mut self.reporter) {
+            // Under lent keys the node does not speak for an SSRC of the peer.
+            (Media::Rtp, _) if passes => {}
             (Media::Rtp, Some(reporter)) => {
                 let content = Content::of(&active.plan.receive, plain);
                 if !matches!(content, Content::Video) {
@@ -389,13 +396,18 @@ impl Flow {
                 reporter.iter_mut().for_each(|reporter| reporter.passed(now));
             }
         }
-        match active.sender.protect(media, buffer, len) {
+        let leaves = match passes {
+            true => active.lent.pass(now, media, origin, &mut active.sender, buffer),
+            false => active.sender.protect(media, buffer, len),
+        };
+        match leaves {
             Ok(len) => Some(Exit { component, to, len }),
             Err(
                 SrtpError::Replayed
                 | SrtpError::TooOld
                 | SrtpError::Retired
                 | SrtpError::TooManyStreams
+                | SrtpError::ForeignSource
                 | SrtpError::KeyExhausted,
             ) => {
                 self.counters.srtp_unsent += 1;
@@ -429,72 +441,6 @@ impl Flow {
         self.round_trip.passed_on(now, buffer.get(..len)?);
         let len = active.sender.protect(Media::Rtcp, buffer, len).ok()?;
         Some(Exit { component, to, len })
-    }
-
-    /// From whom the port takes RTP, and where that goes, if nothing is to be done with it here. Whoever gives the plan another part
-    /// says here whether that needs user space.
-    pub(crate) fn plain_in(&self) -> Result<PlainIn, Obstacle> {
-        let active = self.active.as_ref().ok_or(Obstacle::Stopped)?;
-        let FlowPlan { receive, destination, transmit: _, audio, copy, apart } = &*active.plan;
-        let Receive { latch: _, srtp, speech, signals: _, video, udptl, fragment: _, control: _, opened: _ } = receive;
-        if copy.is_some() {
-            return Err(Obstacle::Recorded);
-        }
-        if *udptl || !video.is_empty() || apart.is_some() {
-            return Err(Obstacle::NotSpeech);
-        }
-        if audio.as_ref().is_some_and(|audio| !audio.hear.payloads.is_empty()) {
-            return Err(Obstacle::Service);
-        }
-        let to = match destination {
-            Destination::Port(port) => *port,
-            Destination::Echo { .. } => return Err(Obstacle::Service),
-            Destination::Discard(_) => return Err(Obstacle::Stopped),
-        };
-        if srtp.is_some() {
-            return Err(Obstacle::Secure);
-        }
-        let peer = active.latch.source(Component::Rtp).ok_or(Obstacle::NotLatched)?;
-        Ok((peer, to, speech.clone()))
-    }
-
-    /// Where the port sends RTP, if nothing is to be done with it here.
-    pub(crate) fn plain_out(&self) -> Result<SocketAddr, Obstacle> {
-        let active = self.active.as_ref().ok_or(Obstacle::Stopped)?;
-        let Transmit { rtp: _, rtcp: _, rtcp_mux: _, srtp, muted } = &active.plan.transmit;
-        match (srtp, muted) {
-            (_, true) => Err(Obstacle::Stopped),
-            (Some(_), _) => Err(Obstacle::Secure),
-            _ => match target(&active.plan.transmit, &active.latch, self.has_rtcp_socket, Media::Rtp) {
-                Target::At(_, to) => Ok(to),
-                Target::NotTaken | Target::Unknown => Err(Obstacle::NotLatched),
-            },
-        }
-    }
-
-    /// Where the count of what the peer sends stands.
-    pub(crate) fn progress(&self) -> Progress {
-        self.reception.progress()
-    }
-
-    /// The kernel took packets meanwhile, and its count stands at `progress`.
-    pub(crate) fn took(&mut self, Carried { packets, octets, as_frames }: Carried, progress: Progress) {
-        self.counters.rtp_in += packets;
-        self.counters.rtp_in_octets += octets;
-        self.counters.rtp_as_frames += as_frames;
-        self.reception.resume(progress);
-    }
-
-    pub(crate) fn set_tier(&mut self, tier: Tier) {
-        if let (Tier::Kernel, Some(active)) = (tier, &mut self.active) {
-            // It takes over where packets come from the locked source, and tells nobody when they cease.
-            active.latch.confirm();
-        }
-        self.counters.tier = tier;
-    }
-
-    pub(crate) fn tier(&self) -> Tier {
-        self.counters.tier
     }
 
     /// Counts what became of a departure.
@@ -638,6 +584,7 @@ mod tests {
             rtcp: Some(at("10.0.0.1:4001")),
             rtcp_mux: false,
             srtp: None,
+            lent: false,
             muted: false,
         };
         let rule = ringfort_media::plan::Latch::Symmetric { expected: None, grace_ms: 0 };

@@ -10,6 +10,7 @@
 //! | `worker.rs` | one thread: waits on its sockets, receives into its own buffers |
 //! | `path.rs` | [`Flows`]: classify, judge, across to the destination port, out; knows no sockets |
 //! | `flow.rs`, `plausible.rs`, `protection.rs` | one port: its plan, validity checks, SRTP contexts, counters |
+//! | `untouched.rs` | SRTP that goes on as it came |
 //! | `voice.rs` | what the node hears and says on a port itself: an ear, a mouth, and a turn every 20 ms |
 //! | `latch.rs` | which source addresses it takes media from |
 //! | `outbox.rs` | events to the core |
@@ -55,6 +56,7 @@ mod shared;
 mod signs;
 mod steering;
 mod sys;
+mod untouched;
 pub mod voice;
 mod ways;
 mod worker;

@@ -3,7 +3,8 @@
 
 use crate::allowance::Sources;
 use crate::copied::Copied;
-use crate::flow::{Carried, Exit, Flow, Media, Way};
+use crate::flow::{Accepted, Carried, Exit, Flow, Media, Way};
+use crate::untouched::{Origin, Untouched};
 use ringfort_base::entropy::Seeded;
 use ringfort_base::{PortId, Time};
 use ringfort_media::demux::{Kind, classify};
@@ -102,6 +103,8 @@ pub struct Flows {
     dice: Option<Seeded>,
     /// The copy of the last packet, where a recorder gets one.
     pub(crate) copied: Copied,
+    /// The packet at hand as it came, where it may leave so.
+    pub(crate) untouched: Untouched,
     /// Who sends datagrams for the core.
     sources: Sources,
 }
@@ -219,7 +222,10 @@ impl Flows {
                 return DROP;
             }
         };
-        let Some(accepted) = flow.accept(now, arrival.component, media, arrival.from, buffer, arrival.len) else {
+        self.keep(arrival.slot, buffer.get(..arrival.len).unwrap_or_default());
+        let flow = flow_at(&mut self.entries, arrival.slot);
+        let Some(accepted) = flow.and_then(|flow| flow.accept(now, arrival.component, media, arrival.from, buffer, arrival.len))
+        else {
             return DROP;
         };
         self.note(now, arrival.slot);
@@ -234,7 +240,7 @@ impl Flows {
         if heard {
             return Verdict { step: Step::Heard, latched: accepted.latched };
         }
-        let step = self.across(now, arrival.slot, media, buffer, accepted.len).map_or(Step::Drop, Step::Send);
+        let step = self.across(now, arrival.slot, media, buffer, &accepted).map_or(Step::Drop, Step::Send);
         if let Step::Send(departure) = step {
             self.note(now, departure.slot);
         }
@@ -263,7 +269,8 @@ impl Flows {
     }
 
     /// From the port that accepted a packet to the port that sends it, and out there.
-    fn across(&mut self, now: Time, from: Slot, media: Media, buffer: &mut [u8], len: usize) -> Option<Departure> {
+    fn across(&mut self, now: Time, from: Slot, media: Media, buffer: &mut [u8], accepted: &Accepted) -> Option<Departure> {
+        let len = accepted.len;
         let parted = self.flow(from)?.apart.is_some();
         if parted && media == Media::Rtcp {
             return self.part_reports(now, from, buffer, len);
@@ -276,7 +283,8 @@ impl Flows {
             let port = self.flow(from)?.port;
             self.flow(slot)?.together(port, buffer);
         }
-        let Exit { component, to, len } = self.flow(slot)?.depart(now, media, buffer, len)?;
+        let origin = Origin::Peer { under: accepted.under, as_it_came: self.untouched.octets() };
+        let Exit { component, to, len } = flow_at(&mut self.entries, slot)?.depart(now, media, buffer, len, origin)?;
         Some(Departure { slot, component, media, to, len })
     }
 
@@ -313,7 +321,7 @@ impl Flows {
     }
 
     /// Looks a destination up by its id only when it is not where it last was.
-    fn find(&mut self, from: Slot, port: PortId, known: Option<Slot>) -> Option<Slot> {
+    pub(crate) fn find(&mut self, from: Slot, port: PortId, known: Option<Slot>) -> Option<Slot> {
         if let Some(slot) = known.filter(|slot| self.flow(*slot).is_some()) {
             return Some(slot);
         }
@@ -331,10 +339,33 @@ impl Flows {
 
     /// The way of a port's RTP when nothing but its addresses is to be changed, or why it is not so.
     pub(crate) fn way(&mut self, slot: Slot) -> Result<Way, Obstacle> {
-        let (peer, to, speech) = self.flow(slot).ok_or(Obstacle::Stopped)?.plain_in()?;
+        let (peer, to, speech, under) = self.flow(slot).ok_or(Obstacle::Stopped)?.untouched_in()?;
         let exit = *self.by_port.get(&to).ok_or(Obstacle::Stopped)?;
-        let to = self.flow(exit).ok_or(Obstacle::Stopped)?.plain_out()?;
-        Ok(Way { peer, exit, to, speech })
+        let to = self.flow(exit).ok_or(Obstacle::Stopped)?.untouched_out(under)?;
+        let seal = match under {
+            Some(_) => Some(self.flow(slot).and_then(|flow| flow.seal()).ok_or(Obstacle::Settling)?),
+            None => None,
+        };
+        Ok(Way { peer, exit, to, speech, seal })
+    }
+
+    /// The kernel carried a port's stream of SRTP on up to this index.
+    pub(crate) fn carried_on(&mut self, slot: Slot, ssrc: u32, index: u64) {
+        if let Some(flow) = self.flow(slot) {
+            flow.carried_on(ssrc, index);
+        }
+    }
+
+    /// The port's locked source has sent, though nothing came here.
+    pub(crate) fn heard_elsewhere(&mut self, now: Time, slot: Slot) {
+        if let Some(flow) = self.flow(slot) {
+            flow.heard_elsewhere(now);
+        }
+    }
+
+    /// SSRC and index of a port's stream that comes, if it is SRTP.
+    pub(crate) fn stands(&mut self, slot: Slot) -> Option<(u32, u64)> {
+        self.flow(slot)?.stands()
     }
 
     /// Where the count of what a port receives stands.
@@ -462,7 +493,14 @@ mod tests {
                 opened: 0,
             },
             destination: Destination::Port(to),
-            transmit: Transmit { rtp: "192.0.2.1:4000".parse().ok(), rtcp: None, rtcp_mux: true, srtp: keys, muted: false },
+            transmit: Transmit {
+                rtp: "192.0.2.1:4000".parse().ok(),
+                rtcp: None,
+                rtcp_mux: true,
+                srtp: keys,
+                lent: false,
+                muted: false,
+            },
             audio: None,
             copy: None,
             apart: None,

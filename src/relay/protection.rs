@@ -4,12 +4,12 @@ use crate::flow::Media;
 use ringfort_base::Time;
 use ringfort_base::limits::MEDIA_DATAGRAM_MAX;
 use ringfort_media::plan::SrtpKeys;
-use ringfort_media::srtp::{SrtpError, SrtpPositions, SrtpReceiver, SrtpSender};
+use ringfort_media::srtp::{KeyMark, SrtpError, SrtpPositions, SrtpReceiver, SrtpSender};
 use std::time::Duration;
 
 /// How long packets under the keys before are taken, after others were agreed on: they were on their way, or their sender does not know
 /// yet.
-const FORMER_KEYS_MAX: Duration = Duration::from_secs(2);
+pub(crate) const FORMER_KEYS_MAX: Duration = Duration::from_secs(2);
 
 /// SRTP of one direction.
 pub(crate) enum Protection<T> {
@@ -35,11 +35,15 @@ impl<T> Protection<T> {
     }
 }
 
+/// A packet that was unprotected: its new length, and by which keys. `None`: by none.
+pub(crate) type Opened = (usize, Option<KeyMark>);
+
 impl Protection<SrtpReceiver> {
-    /// Unprotects `packet` in place and returns its new length.
-    pub(crate) fn unprotect(&mut self, media: Media, packet: &mut [u8]) -> Result<usize, SrtpError> {
+    /// Unprotects `packet` in place and returns its new length. `known`: it comes from the source that is locked.
+    fn unprotect(&mut self, media: Media, packet: &mut [u8], known: bool) -> Result<usize, SrtpError> {
         match (self, media) {
             (Protection::Plain, _) => Ok(packet.len()),
+            (Protection::Srtp(receiver), Media::Rtp) if known => receiver.unprotect_rtp_of_known(packet),
             (Protection::Srtp(receiver), Media::Rtp) => receiver.unprotect_rtp(packet),
             (Protection::Srtp(receiver), Media::Rtcp) => receiver.unprotect_rtcp(packet),
             (Protection::Srtp(_), Media::Udptl) | (Protection::Unusable, _) => Err(SrtpError::KeyLength),
@@ -67,19 +71,29 @@ impl Receiving {
         }
     }
 
-    /// Unprotects `packet` in place and returns its new length. The keys before count where `known` says that the packet comes from the
-    /// source that is locked: nobody locks by them.
-    pub(crate) fn unprotect(&mut self, now: Time, media: Media, packet: &mut [u8], known: bool) -> Result<usize, SrtpError> {
+    /// Unprotects `packet` in place. The keys before count where `known` says that the packet comes from the source that is locked:
+    /// nobody locks by them.
+    pub(crate) fn unprotect(&mut self, now: Time, media: Media, packet: &mut [u8], known: bool) -> Result<Opened, SrtpError> {
         self.former.take_if(|(_, until)| *until <= now);
-        let Some((former, _)) = self.former.as_mut().filter(|_| known) else { return self.keys.unprotect(media, packet) };
+        if let Some(mark) = self.former.as_ref().filter(|_| known).map(|(former, _)| former.mark()) {
+            let (len, formerly) = self.unprotect_by_both(media, packet)?;
+            return Ok((len, if formerly { Some(mark) } else { self.mark() }));
+        }
+        let len = self.keys.unprotect(media, packet, known)?;
+        Ok((len, self.mark()))
+    }
+
+    /// Of a known source, by the keys that were agreed on or by those before. True: by those.
+    fn unprotect_by_both(&mut self, media: Media, packet: &mut [u8]) -> Result<(usize, bool), SrtpError> {
+        let Some((former, _)) = &mut self.former else { return Err(SrtpError::KeyLength) };
         // Who refuses a packet leaves it in pieces.
         let mut copy = [0; MEDIA_DATAGRAM_MAX];
         let Some(copy) = copy.get_mut(..packet.len()) else { return Err(SrtpError::TooShort) };
         copy.copy_from_slice(packet);
         // Without keys anything would do, so those before are asked first.
         let plain = matches!(self.keys, Protection::Plain);
-        let result = if plain { Err(SrtpError::AuthFailed) } else { self.keys.unprotect(media, packet) };
-        let Err(error @ (SrtpError::AuthFailed | SrtpError::TooShort)) = result else { return result };
+        let result = if plain { Err(SrtpError::AuthFailed) } else { self.keys.unprotect(media, packet, true) };
+        let Err(error @ (SrtpError::AuthFailed | SrtpError::TooShort)) = result else { return result.map(|len| (len, false)) };
         let formerly = match media {
             Media::Rtp => former.unprotect_rtp(copy),
             Media::Rtcp => former.unprotect_rtcp(copy),
@@ -88,10 +102,10 @@ impl Receiving {
         match formerly {
             Ok(len) => {
                 packet.copy_from_slice(copy);
-                Ok(len)
+                Ok((len, true))
             }
             Err(again @ (SrtpError::Replayed | SrtpError::TooOld)) => Err(again),
-            Err(_) if plain => self.keys.unprotect(media, packet),
+            Err(_) if plain => self.keys.unprotect(media, packet, true).map(|len| (len, false)),
             Err(_) => Err(error),
         }
     }
@@ -104,6 +118,17 @@ impl Receiving {
     /// Where that stands.
     pub(crate) fn positions(&self) -> Option<SrtpPositions> {
         if let Protection::Srtp(receiver) = &self.keys { Some(receiver.positions()) } else { None }
+    }
+
+    /// Which keys were agreed on.
+    pub(crate) fn mark(&self) -> Option<KeyMark> {
+        if let Protection::Srtp(receiver) = &self.keys { Some(receiver.mark()) } else { None }
+    }
+
+    /// The index at which a stream stands under the keys that were agreed on. `None`: it is not known, or those before count too.
+    pub(crate) fn stands(&self, ssrc: u32) -> Option<u64> {
+        let Protection::Srtp(receiver) = &self.keys else { return None };
+        receiver.highest(ssrc).filter(|_| self.former.is_none())
     }
 
     /// Nothing is protected.

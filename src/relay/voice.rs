@@ -5,6 +5,7 @@
 
 use crate::flow::{Exit, Media};
 use crate::path::{Departure, Flows, Slot};
+use crate::untouched::Origin;
 use ringfort_base::entropy::Seeded;
 use ringfort_base::limits::{MEDIA_DATAGRAM_MAX, SRTP_TRAILER_MAX};
 use ringfort_base::{PortId, Time};
@@ -341,7 +342,7 @@ impl Flows {
         let mut next = speaker.mouth.speak(now, pcm, &mut turn.packet[..MEDIA_DATAGRAM_MAX]);
         while let Some(len) = next {
             if let Some(Exit { component, to, len }) =
-                self.flow(slot).and_then(|flow| flow.depart(now, Media::Rtp, &mut turn.packet[..], len))
+                self.flow(slot).and_then(|flow| flow.depart(now, Media::Rtp, &mut turn.packet[..], len, Origin::Node))
             {
                 let departure = Departure { slot, component, media: Media::Rtp, to, len };
                 let sent = send(&departure, &turn.packet[..len]);
@@ -386,7 +387,14 @@ mod tests {
                 opened: 0,
             },
             destination: Destination::Discard(DiscardReason::Unheard),
-            transmit: Transmit { rtp: "192.0.2.1:4000".parse().ok(), rtcp: None, rtcp_mux: true, srtp: None, muted: false },
+            transmit: Transmit {
+                rtp: "192.0.2.1:4000".parse().ok(),
+                rtcp: None,
+                rtcp_mux: true,
+                srtp: None,
+                lent: false,
+                muted: false,
+            },
             audio: Some(Box::new(AudioPlan { hear, speak: Some(Speech { how, what, digits: true, pauses: false }) })),
             copy: None,
             apart: None,

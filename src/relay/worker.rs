@@ -432,6 +432,9 @@ impl Worker {
             return None;
         }
         let is_frame = matches!(buffer, Buffer::Frame(_));
+        if let Ok(descent) = &mut self.parts.descent {
+            descent.settle(self.now, slot, &mut self.flows);
+        }
         let octets = match buffer {
             Buffer::Batch(n) => self.batch.buffer(n),
             Buffer::Frame(octets) => octets,
@@ -614,8 +617,9 @@ impl Worker {
             return;
         }
         if let Ok(descent) = &mut self.parts.descent {
-            descent.count_all(&mut self.flows);
+            descent.count_all(self.now, &mut self.flows);
         }
+        self.told();
         for (port, counters) in self.flows.counters() {
             self.parts.outbox.tell(RelayEvent::Counters { port, counters: Box::new(counters), last: false });
         }

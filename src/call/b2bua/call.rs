@@ -124,6 +124,9 @@ pub struct Call {
     pub(crate) started: Wall,
     pub(crate) answered: Option<Wall>,
     pub(crate) reroutes: u32,
+    /// Offers that the node made in a row, so that each side has the other's keys.
+    #[serde(skip)]
+    pub(crate) key_exchanges: u8,
     /// Its audio is decoded and encoded anew.
     #[serde(skip)]
     pub(crate) transcoded: bool,

@@ -2,7 +2,7 @@
 
 use super::call::{Call, Media, Phase, Side};
 use super::ending::Cause;
-use super::{Env, Tables, service, timeline};
+use super::{Env, Tables, service, sharing, timeline};
 use crate::wake::Wake;
 use ringfort_base::{CallId, Event, Hop, PortId, Time, limits};
 use ringfort_media::MediaCause;
@@ -203,6 +203,7 @@ impl Call {
             plan.audio = audio.map(Box::new);
             plan.copy = self.copied(seat.side()).map(Box::new);
             let far = self.opposite(seat).and_then(|other| self.media_ref(other));
+            plan.transmit.muted |= sharing::is_overheard(media, far);
             plan.apart = far.and_then(|far| bridge::apart(&media.session, &far.session));
             env.cx.relay(RelayCommand::Plan { port: media.port, plan });
             if let Some((port, plan)) = media.session.aside_plan(far.and_then(Media::port_beside)) {

@@ -35,7 +35,7 @@ use moving::{join, pickup, refer_on, replace, transfer};
 pub use ports::PortAllocator;
 use release::{abandoned, ending, farewell};
 pub use setup::Incoming;
-use standing::{exchange, session_timer};
+use standing::{exchange, session_timer, sharing};
 pub(crate) use standing::{pictures, relayed, within};
 use telling::{connected, forwarded, location};
 pub(crate) use telling::{passing, people};

@@ -56,6 +56,9 @@ pub struct PeerProfile {
     pub srtp_keying: Keying,
     /// Suites of keys in descriptions (RFC 4568) that this peer is offered, in this order, and that are taken up from it.
     pub srtp_suites: Suites,
+    /// Its SDES keys may be told to the other side of a call, and the other side's to it, where both profiles say so: SRTP passes untouched
+    /// then.
+    pub srtp_pass: bool,
     /// The audio codecs that this peer is offered, first choice first; what the other side has not is transcoded. Absent: what the other
     /// side offers, and G.711.
     pub codecs: Option<Vec<Codec>>,
@@ -84,6 +87,7 @@ impl Default for PeerProfile {
             srtp: Srtp::Off,
             srtp_keying: Keying::Sdes,
             srtp_suites: Suites::default(),
+            srtp_pass: false,
             codecs: None,
             dtmf: Digits::Auto,
             refer: Handling::Node,
@@ -370,7 +374,7 @@ impl PeerProfile {
 
     /// How audio with this peer is secured.
     pub(crate) fn security(&self) -> Security {
-        Security { srtp: self.srtp, keying: self.srtp_keying, suites: self.srtp_suites.clone() }
+        Security { srtp: self.srtp, keying: self.srtp_keying, suites: self.srtp_suites.clone(), pass: self.srtp_pass }
     }
 
     /// Whether there are rules of this direction.

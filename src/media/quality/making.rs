@@ -98,6 +98,11 @@ impl Reporter {
             Some(Sent { ssrc, packets: packets.wrapping_add(1), octets: octets.wrapping_add(payload), stamp, clock_hz, at: now });
     }
 
+    /// What was sent so far is somebody else's to report.
+    pub fn forget_sent(&mut self) {
+        self.sent = None;
+    }
+
     /// The source of the audio that went to the peer last.
     pub fn source(&self) -> Option<u32> {
         self.sent.map(|sent| sent.ssrc)

@@ -101,7 +101,7 @@ impl LegSession {
                     opened: self.opened,
                 },
                 destination,
-                transmit: Transmit { rtp: place.rtp, rtcp, rtcp_mux: false, srtp: keys, muted },
+                transmit: Transmit { rtp: place.rtp, rtcp, rtcp_mux: false, srtp: keys, lent: false, muted },
                 audio: None,
                 copy: None,
                 apart: None,

@@ -27,6 +27,9 @@ pub enum SrtpError {
     /// More SSRCs under one key than are remembered: whether this one was used before is not known (RFC 3711 9.1).
     #[error("too many SSRCs under this key (RFC 3711 9.1)")]
     TooManyStreams,
+    /// Under lent keys each SSRC is the node's or the peer's that made them; this one is the other's (RFC 3711 9.1).
+    #[error("SSRC of another sender under this key (RFC 3711 9.1)")]
+    ForeignSource,
     /// The buffer has no room for the trailer behind the packet. The caller's mistake.
     #[error("no room for the trailer behind the packet")]
     NoRoom,

@@ -14,6 +14,7 @@ mod error;
 mod gcm;
 mod header;
 mod numbering;
+mod parties;
 mod receiver;
 mod sender;
 mod streams;

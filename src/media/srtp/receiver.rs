@@ -4,7 +4,9 @@ use super::SrtpError;
 use super::header::{RtpHeader, rtcp_ssrc};
 use super::streams::{KeyMark, SrtpPositions, Streams};
 use super::transform::{INDEX_MAX, Transform, transform};
+use super::window::{RTP_INDEX_MAX, Window};
 use crate::plan::SrtpKeys;
+use ringfort_base::limits::MEDIA_DATAGRAM_MAX;
 
 /// Unprotects what a peer sends with one set of keys.
 pub struct SrtpReceiver {
@@ -24,12 +26,61 @@ impl SrtpReceiver {
     pub fn unprotect_rtp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
         let header = RtpHeader::parse(packet)?;
         let mut stream = self.streams.state(header.ssrc);
-        let index = stream.rtp.estimate(header.sequence)?;
-        stream.rtp.check(index)?;
-        let len = self.transform.open_rtp(packet, header, index)?;
-        stream.rtp.accept(index);
+        let len = self.open(&mut stream.rtp, packet, header)?;
+        stream.proved = None;
         self.streams.store(stream);
         Ok(len)
+    }
+
+    /// The same where others have carried the stream on meanwhile ([`SrtpReceiver::carried_on`]), and nothing proves how far: a packet that
+    /// does not fit there may go on where the last one did that was authentic. For packets of a source that is known: a repetition of
+    /// what was carried cannot be told from a late packet then.
+    pub fn unprotect_rtp_of_known(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
+        let header = RtpHeader::parse(packet)?;
+        let mut stream = self.streams.state(header.ssrc);
+        let Some(mut proved) = stream.proved else { return self.unprotect_rtp(packet) };
+        // Who refuses a packet leaves it in pieces.
+        let mut copy = [0; MEDIA_DATAGRAM_MAX];
+        let copy = copy.get_mut(..packet.len()).ok_or(SrtpError::TooShort)?;
+        copy.copy_from_slice(packet);
+        let error = match self.unprotect_rtp(packet) {
+            Err(error) => error,
+            taken => return taken,
+        };
+        let len = self.open(&mut proved, copy, header).map_err(|_| error)?;
+        packet.copy_from_slice(copy);
+        (stream.rtp, stream.proved) = (proved, None);
+        self.streams.store(stream);
+        Ok(len)
+    }
+
+    fn open(&self, window: &mut Window, packet: &mut [u8], header: RtpHeader) -> Result<usize, SrtpError> {
+        let index = window.estimate(header.sequence)?;
+        window.check(index)?;
+        let len = self.transform.open_rtp(packet, header, index)?;
+        window.accept(index);
+        Ok(len)
+    }
+
+    /// Others carried the packets of an SSRC on up to this index, unseen and unproved. None before it is taken any more.
+    pub fn carried_on(&mut self, ssrc: u32, index: u64) {
+        let Some(mut stream) = self.streams.known(ssrc).copied() else { return };
+        if index > RTP_INDEX_MAX || stream.rtp.highest.is_none_or(|highest| index <= highest) {
+            return;
+        }
+        stream.proved = stream.proved.or(Some(stream.rtp));
+        stream.rtp = Window { highest: Some(index), seen: u128::MAX, stale: false };
+        self.streams.store(stream);
+    }
+
+    /// The highest index of an SSRC, if it is known.
+    pub fn highest(&self, ssrc: u32) -> Option<u64> {
+        self.streams.known(ssrc)?.rtp.highest
+    }
+
+    /// Which keys they are.
+    pub fn mark(&self) -> KeyMark {
+        self.of
     }
 
     /// Unprotects one SRTCP packet in place and returns its new length (RFC 3711 3.4).

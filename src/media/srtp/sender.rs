@@ -2,6 +2,7 @@
 
 use super::SrtpError;
 use super::header::{RtpHeader, rtcp_ssrc};
+use super::parties::Parties;
 use super::streams::{KeyMark, SrtpPositions, Stream, Streams};
 use super::transform::{INDEX_MAX, Transform, transform};
 use crate::plan::SrtpKeys;
@@ -24,6 +25,8 @@ pub struct SrtpSender {
     retired: Vec<u32>,
     of: KeyMark,
     turned: bool,
+    /// The keys are lent: somebody else protects by them, too.
+    parties: Option<Parties>,
 }
 
 impl SrtpSender {
@@ -31,7 +34,42 @@ impl SrtpSender {
     pub fn new(keys: &SrtpKeys) -> Result<SrtpSender, SrtpError> {
         let transform = transform(keys)?;
         let (streams, of) = (Streams::default(), KeyMark::of(keys));
-        Ok(SrtpSender { transform, streams, rtcp_next: 0, retired: Vec::new(), of, turned: false })
+        Ok(SrtpSender { transform, streams, rtcp_next: 0, retired: Vec::new(), of, turned: false, parties: None })
+    }
+
+    /// The same with the keys of a peer, whose packets pass as they are ([`SrtpSender::pass_rtp`]). What is protected besides has
+    /// SSRCs that this peer does not use.
+    pub fn lent(keys: &SrtpKeys) -> Result<SrtpSender, SrtpError> {
+        SrtpSender::new(keys).map(|sender| SrtpSender { parties: Some(Parties::default()), ..sender })
+    }
+
+    /// Which keys they are.
+    pub fn mark(&self) -> KeyMark {
+        self.of
+    }
+
+    /// Whether an SRTP packet of the peer that lent the keys may go on as it came: no SSRC of the node's own is in it.
+    pub fn pass_rtp(&mut self, packet: &[u8]) -> Result<(), SrtpError> {
+        self.pass(RtpHeader::parse(packet)?.ssrc)
+    }
+
+    /// The same for SRTCP.
+    pub fn pass_rtcp(&mut self, packet: &[u8]) -> Result<(), SrtpError> {
+        self.pass(rtcp_ssrc(packet)?)
+    }
+
+    fn pass(&mut self, ssrc: u32) -> Result<(), SrtpError> {
+        // What was said before a restart counts too.
+        let ours = self.streams.known(ssrc).is_some() || self.retired.contains(&ssrc);
+        match &mut self.parties {
+            Some(parties) if !ours => parties.pass(ssrc),
+            _ => Err(SrtpError::ForeignSource),
+        }
+    }
+
+    /// The node protects under this SSRC.
+    fn claim(&mut self, ssrc: u32) -> Result<(), SrtpError> {
+        self.parties.as_mut().map_or(Ok(()), |parties| parties.claim(ssrc))
     }
 
     /// Protects the RTP packet `buffer[..len]` in place and returns its new length; behind it there must be room for 16
@@ -40,6 +78,7 @@ impl SrtpSender {
     /// would repeat keystream. Where several in a row are, the stream has begun anew, and goes on under other numbers.
     pub fn protect_rtp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError> {
         let header = RtpHeader::parse(buffer.get(..len).ok_or(SrtpError::NoRoom)?)?;
+        self.claim(header.ssrc)?;
         let mut stream = self.stream(header.ssrc)?;
         let index = match stream.numbering.index(&stream.rtp, header.sequence) {
             Ok(index) => index,
@@ -77,6 +116,7 @@ impl SrtpSender {
         if self.rtcp_next > INDEX_MAX {
             return Err(SrtpError::KeyExhausted);
         }
+        self.claim(ssrc)?;
         let len = self.transform.seal_rtcp(buffer, len, ssrc, self.rtcp_next)?;
         self.rtcp_next += 1;
         self.turned |= self.rtcp_next.is_multiple_of(RESTORE_LEAP / 2);

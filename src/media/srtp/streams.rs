@@ -84,6 +84,8 @@ pub(super) struct Stream {
     pub ssrc: u32,
     pub rtp: Window,
     pub rtcp: Window,
+    /// The receiver's: where the last packet stood that was authentic, where others have carried the stream on since.
+    pub proved: Option<Window>,
     /// The sender's.
     pub numbering: Numbering,
     /// When it was last used, in uses of the table.
@@ -159,7 +161,14 @@ impl Streams {
             let window = |p: Option<Position>, max| p.map_or(Window::default(), |p| p.window(max));
             let rtcp = window(position.rtcp, super::transform::INDEX_MAX.into());
             let numbering = Numbering::shifted(position.shift);
-            self.store(Stream { ssrc: position.ssrc, rtp: window(position.rtp, RTP_INDEX_MAX), rtcp, numbering, touched: 0 });
+            self.store(Stream {
+                ssrc: position.ssrc,
+                rtp: window(position.rtp, RTP_INDEX_MAX),
+                rtcp,
+                proved: None,
+                numbering,
+                touched: 0,
+            });
         }
         self.turned = false;
     }

@@ -1,5 +1,5 @@
-// Forwards RTP between two peers inside the kernel, where nothing but addresses changes. Attached to the ingress side of Ethernet
-// interfaces by kernel.rs, which fills `passages` and reads `progress`.
+// Forwards RTP, and SRTP that passes untouched, between two peers inside the kernel, where nothing but addresses changes. Attached to the
+// ingress side of Ethernet interfaces by kernel.rs, which fills `passages` and reads `progress`.
 //
 // Whatever is not certain goes up to user space (TC_ACT_OK), which knows what to do with it and counts it: other sources, RTCP,
 // STUN, DTLS, telephone events, fragments, IP options, padding, anything that does not fit. So nothing is dropped here.
@@ -100,7 +100,7 @@ inline_always int forward_v4(struct __sk_buff *skb)
 		return TC_ACT_OK;
 	struct progress *seen = map_lookup(&progress, &to->place);
 
-	if (!seen || readdress(skb, to, udp_at + __builtin_offsetof(struct udphdr, check)))
+	if (!seen || !goes_on(to, seen, rtp) || readdress(skb, to, udp_at + __builtin_offsetof(struct udphdr, check)))
 		return TC_ACT_OK;
 	fetch();
 	if (data + rtp_at > end)
@@ -148,7 +148,7 @@ inline_always int forward_v6(struct __sk_buff *skb)
 		return TC_ACT_OK;
 	struct progress *seen = map_lookup(&progress, &to->place);
 
-	if (!seen || readdress(skb, to, udp_at + __builtin_offsetof(struct udphdr, check)))
+	if (!seen || !goes_on(to, seen, rtp) || readdress(skb, to, udp_at + __builtin_offsetof(struct udphdr, check)))
 		return TC_ACT_OK;
 	fetch();
 	if (data + rtp_at > end)

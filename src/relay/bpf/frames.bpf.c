@@ -168,7 +168,7 @@ inline_always int forward_frame(const struct frame *frame, const struct key *key
 	if (!carries(to, rtp, &clock) || !frame_is_rtp(frame, rtp, udp_len - sizeof *udp))
 		return XDP_PASS;
 	struct progress *seen = map_lookup(&progress, &to->place);
-	struct hop *hop = seen ? trusted(to->hop_place, to->ifindex == ingress) : 0;
+	struct hop *hop = seen && goes_on(to, seen, rtp) ? trusted(to->hop_place, to->ifindex == ingress) : 0;
 
 	if (!hop || !readdress_frame(udp, key, to, is_v4))
 		return XDP_PASS;

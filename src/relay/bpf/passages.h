@@ -37,6 +37,7 @@ struct passage {
 	__u16 longest;       // IP packet, octets
 	__u32 hop_place;     // in `hops`, frames.bpf.c; 0: no frame is forwarded
 	__u32 clocks[CLOCKS_MAX]; // payload type << 24 | clock in Hz; 0: none
+	__u32 sealed;        // SRTP that passes as it is
 };
 
 // What was seen of it. Packets of one flow come one after another on one processor, so nothing is locked.
@@ -146,6 +147,16 @@ inline_always void measure(struct progress *p, __u32 clock, const __u8 *rtp, __u
 		begin(p, ssrc, sequence);
 	if (clock)
 		spaced(p, ktime_ns(), stamp, clock);
+}
+
+// SRTP goes on here only as the stream that user space proved: another SSRC, and a leap after which nobody could tell the roll-over
+// counter (RFC 3711 3.3.1), are proved there first.
+inline_always int goes_on(const struct passage *to, const struct progress *p, const __u8 *rtp)
+{
+	__u16 ahead = ((__u16)rtp[2] << 8 | rtp[3]) - (__u16)p->highest;
+	__u32 ssrc = (__u32)rtp[8] << 24 | (__u32)rtp[9] << 16 | (__u32)rtp[10] << 8 | rtp[11];
+
+	return !to->sealed || (p->known && p->ssrc == ssrc && (ahead < DROPOUT_MAX || ahead > 65535 - MISORDER_MAX));
 }
 
 // Clock of the packet's payload type, if that is speech. Without any that was agreed on (0) all is carried unmeasured.

@@ -188,7 +188,7 @@ fn plan(to: PortId, peer: SocketAddr, keys: Option<SrtpKeys>) -> Box<FlowPlan> {
         control: false,
         opened: 0,
     };
-    let transmit = Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: None, muted: false };
+    let transmit = Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: None, lent: false, muted: false };
     Box::new(FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None, apart: None })
 }
 

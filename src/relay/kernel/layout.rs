@@ -5,7 +5,7 @@ use ringfort_media::quality::Progress;
 use std::net::{IpAddr, SocketAddr};
 
 pub(crate) const KEY: usize = 36;
-pub(crate) const PASSAGE: usize = 108;
+pub(crate) const PASSAGE: usize = 112;
 pub(crate) const SEEN: usize = 88;
 pub(crate) const HOP: usize = 24;
 /// Payload types of speech; packets of others come up.
@@ -35,6 +35,8 @@ pub(crate) struct Passage {
     pub(crate) dscp: u8,
     /// Payload types that carry speech, with their clocks.
     pub(crate) speech: Vec<(u8, u32)>,
+    /// It is SRTP: nothing goes on but the stream that is counted already, without leaps.
+    pub(crate) sealed: bool,
 }
 
 /// What the program saw of a flow.
@@ -126,9 +128,12 @@ impl Passage {
         writer.put(&[self.dscp << 2, family]);
         writer.put(&LONGEST.to_ne_bytes());
         writer.put(&hop_place.to_ne_bytes());
-        for (payload, clock_hz) in self.speech.iter().take(CLOCKS_MAX) {
-            writer.put(&(u32::from(*payload) << 24 | clock_hz & 0x00ff_ffff).to_ne_bytes());
+        let mut clocks = [0; CLOCKS_MAX];
+        for (place, (payload, clock_hz)) in clocks.iter_mut().zip(&self.speech) {
+            *place = u32::from(*payload) << 24 | clock_hz & 0x00ff_ffff;
         }
+        clocks.iter().for_each(|clock| writer.put(&clock.to_ne_bytes()));
+        writer.put(&u32::from(self.sealed).to_ne_bytes());
         writer.octets
     }
 }
@@ -222,13 +227,20 @@ mod tests {
         let at = |text: &str| text.parse().unwrap();
         let old = Pair { local: at("192.0.2.255:65534"), peer: at("203.0.113.7:1") };
         let new = Pair { local: at("198.51.100.1:40000"), peer: at("10.255.255.255:65535") };
-        let arrives_leaves =
-            Passage { arrives: old, leaves: new, hop: at("10.0.0.1:0").ip(), interface: 3, dscp: 46, speech: vec![] };
+        let arrives_leaves = Passage {
+            arrives: old,
+            leaves: new,
+            hop: at("10.0.0.1:0").ip(),
+            interface: 3,
+            dscp: 46,
+            speech: vec![],
+            sealed: true,
+        };
         let octets = arrives_leaves.octets(9, 4);
         let word = |at: usize| u32::from_ne_bytes(*octets[at..].first_chunk().unwrap());
         let whole = |pair: &Pair| sum(&pair.key());
         let folded = |n: u32| difference(n, 0xffff);
         assert_eq!(folded(whole(&old) + word(56) + word(60)), folded(whole(&new)));
-        assert_eq!((word(52), word(64), octets[68], octets[69], word(72)), (3, 9, 184, 2, 4));
+        assert_eq!((word(52), word(64), octets[68], octets[69], word(72), word(108)), (3, 9, 184, 2, 4, 1));
     }
 }

@@ -65,7 +65,7 @@ fn plan(to: PortId, peer: &UdpSocket, srtp: Option<SrtpKeys>) -> Box<FlowPlan> {
             opened: 0,
         },
         destination: Destination::Port(to),
-        transmit: Transmit { rtp, rtcp: None, rtcp_mux: true, srtp, muted: false },
+        transmit: Transmit { rtp, rtcp: None, rtcp_mux: true, srtp, lent: false, muted: false },
         audio: None,
         copy: None,
         apart: None,

@@ -60,7 +60,8 @@ impl Party {
             control: false,
             opened: 0,
         };
-        let transmit = Transmit { rtp: Some(self.address), rtcp: None, rtcp_mux: true, srtp: Some(ours), muted: false };
+        let transmit =
+            Transmit { rtp: Some(self.address), rtcp: None, rtcp_mux: true, srtp: Some(ours), lent: false, muted: false };
         Box::new(FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None, apart: None })
     }
 

@@ -34,7 +34,7 @@ fn plan(port: PortId, destination: Destination, srtp: Option<SrtpKeys>) -> Box<F
         control: false,
         opened: 0,
     };
-    let transmit = Transmit { rtp: Some(address(port)), rtcp: None, rtcp_mux: true, srtp, muted: false };
+    let transmit = Transmit { rtp: Some(address(port)), rtcp: None, rtcp_mux: true, srtp, lent: false, muted: false };
     Box::new(FlowPlan { receive, destination, transmit, audio: None, copy: None, apart: None })
 }
 

@@ -13,6 +13,7 @@ use crate::config::{PeerProfile, PeerRef, Snapshot};
 use crate::number;
 use crate::route::{self, Decision, NoTrace, Question, Source};
 use ringfort_base::{CallId, Event, Hop, Transport, limits};
+use ringfort_media::Security;
 use ringfort_media::sdp::Sdp;
 use ringfort_media::session::{LegKind, kind_of_offer};
 use ringfort_sip::dialog::Dialog;
@@ -164,6 +165,7 @@ fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: R
         started: env.cx.now.wall,
         answered: None,
         reroutes: 0,
+        key_exchanges: 0,
         transcoded: false,
         places: Vec::new(),
         outcome: None,
@@ -183,7 +185,11 @@ fn take_offer(env: &mut Env<'_>, tables: &mut Tables, call: &mut Call) {
     let Some(mut media) = open_for(env, tables, call.id, &call.asked.source, (&call.caller.hop, &invite.message)) else {
         return call.refuse(env, tables, 503, "no-media-port", Vec::new());
     };
-    let policy = call.policy_within(env, media.session.policy().clone());
+    let mut policy = call.policy_within(env, media.session.policy().clone());
+    if invite.id.is_internal() {
+        // The node asks itself, for a transfer: no packet passes, and none is to be secured.
+        policy.security = Security::default();
+    }
     media.session.set_policy(policy);
     let Some(body) = body else {
         call.asking.delayed = true;

@@ -186,6 +186,7 @@ impl Call {
     fn send_invite(&self, env: &mut Env<'_>, leg: &mut Leg, out: &Outgoing<'_>) -> Result<(TransactionId, Bytes), Failure> {
         let offered = self.caller.media.as_ref().and_then(|m| m.described.clone()).unwrap_or_else(Description::g711);
         let session = &mut leg.media.as_mut().ok_or(Failure::new(500, "No Media"))?.session;
+        session.borrow(self.caller.media.as_ref().map(|caller| caller.session.lends()).unwrap_or_default());
         let offer = session.make_offer(env.cx.now.mono, &offered);
         let offer = offer.map_err(|error| Failure::new(error.status(), "Offer Not Possible For Target"))?;
         let octets = write::invite(env.cx, self, leg, out, offer);

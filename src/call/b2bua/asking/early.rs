@@ -12,6 +12,7 @@ use crate::wake::Wake;
 use bytes::Bytes;
 use ringfort_base::{Time, limits};
 use ringfort_media::description::Description;
+use ringfort_media::lending::Lent;
 use ringfort_sip::dialog::Dialog;
 use ringfort_sip::message::{Builder, HeaderName, Message};
 use std::collections::VecDeque;
@@ -108,10 +109,16 @@ impl Call {
         place
     }
 
-    /// What the caller is told of this description: an answer, or an offer where its INVITE had none.
-    pub(in crate::b2bua) fn sdp_for_caller(&mut self, now: Time, described: &Description) -> Result<Vec<u8>, &'static str> {
+    /// What the caller is told of this description: an answer, or an offer where its INVITE had none. `lent`: keys of who described it.
+    pub(in crate::b2bua) fn sdp_for_caller(
+        &mut self,
+        now: Time,
+        described: &Description,
+        lent: Lent,
+    ) -> Result<Vec<u8>, &'static str> {
         let delayed = self.asking.delayed;
         let media = self.media(Side::Caller).ok_or("no-media")?;
+        media.session.borrow(lent);
         let sdp = if delayed { media.session.make_offer(now, described) } else { media.session.make_answer(now, described) };
         sdp.map_err(|_| "no-common-codec")
     }
@@ -256,6 +263,7 @@ impl Call {
             Side::Caller => heard.and_then(|no| self.asking.branch(no)).and_then(|branch| branch.leg.media.as_ref()),
             Side::Callee => self.caller.media.as_ref(),
         };
+        let lent = other.map(|media| media.session.lends()).unwrap_or_default();
         let other = other.and_then(|media| media.described.clone());
         let call_id = named(&asked.request);
         let media = match side {
@@ -267,6 +275,7 @@ impl Call {
         };
         let Some(media) = media else { return asked.reply(env, 488, &[]) };
         let answer = media.session.receive_offer(now, offer).and_then(|described| {
+            media.session.borrow(lent);
             let answer = media.session.make_answer(now, &other.unwrap_or_else(Description::g711))?;
             media.described = Some(described);
             Ok(answer)

@@ -12,6 +12,7 @@ use crate::route::{Outcome, Target};
 use crate::wake::Wake;
 use ringfort_base::{Event, Hop, Step, Time};
 use ringfort_media::description::Description;
+use ringfort_media::lending::Lent;
 use ringfort_sip::message::{Builder, HeaderName, Message, Method};
 use ringfort_sip::transaction::TransactionId;
 use std::time::Duration;
@@ -150,7 +151,8 @@ impl Call {
         let described = self.take_branch_answer(env, key.0, &sdp).ok()?;
         self.asking.branch(key.0)?.fork_tagged(&key.1)?.sdp = Some(sdp);
         let place = if !told && self.takes_early_sdp() {
-            let body = self.sdp_for_caller(env.cx.now.mono, &described).ok()?;
+            let lent = self.lent_by_branch(key.0);
+            let body = self.sdp_for_caller(env.cx.now.mono, &described, lent).ok()?;
             let place = self.claim(env, tables, key.clone());
             self.asking.earlies.get_mut(place)?.sdp = Some(body);
             Some(place)
@@ -161,6 +163,11 @@ impl Call {
         self.replan(env);
         self.pump(env, tables);
         place
+    }
+
+    fn lent_by_branch(&mut self, no: u32) -> Lent {
+        let media = self.asking.branch(no).and_then(|branch| branch.leg.media.as_ref());
+        media.map(|media| media.session.lends()).unwrap_or_default()
     }
 
     fn take_branch_answer(&mut self, env: &Env<'_>, no: u32, sdp: &[u8]) -> Result<Description, &'static str> {
@@ -219,9 +226,12 @@ impl Call {
     ) {
         let place = self.claim(env, tables, key);
         let exchanged = self.asking.earlies.get(place).is_some_and(|early| early.exchanged);
+        let callee = self.callee.as_ref().and_then(|callee| callee.media.as_ref());
+        // What the caller has acknowledged already stays.
+        let lent = callee.filter(|_| !exchanged).map(|media| media.session.lends()).unwrap_or_default();
         let body = match exchanged && self.asking.delayed {
             true => None,
-            false => match self.sdp_for_caller(env.cx.now.mono, described) {
+            false => match self.sdp_for_caller(env.cx.now.mono, described, lent) {
                 Ok(body) => Some(body).filter(|_| !exchanged),
                 Err(cause) => return self.end(env, tables, Cause::named(502, cause)),
             },

@@ -17,11 +17,13 @@ impl Call {
         described: &Description,
     ) {
         let now = env.cx.now.mono;
+        self.lend(side);
         match self.media(side).map(|m| m.session.make_answer(now, described)) {
             Some(Ok(sdp)) => self.accept_exchange(env, sdp),
             _ => return self.reject_exchange(env, 488),
         }
         self.agreed(env, tables);
+        self.share_keys(env);
     }
 
     /// Something was agreed: the relay follows, and it is written down.

@@ -134,6 +134,7 @@ impl Call {
                 media::open_aside(env, tables, id, media, &described);
             }
         }
+        self.lend(side.other());
         match self.media(side.other()).map(|m| m.session.make_offer(now, &told)) {
             // What the node says and hears itself is audio.
             None if described.is_fax() => self.reject_exchange(env, 488),
@@ -203,6 +204,7 @@ impl Call {
         if let Some(exchange) = &mut self.exchange {
             exchange.offer = Offer::FromNode;
         }
+        self.lend(side);
         match self.media(side).map(|m| m.session.make_offer(now, &described)) {
             Some(Ok(sdp)) => self.accept_exchange(env, sdp),
             _ => self.reject_exchange(env, 488),
@@ -291,6 +293,7 @@ impl Call {
         let now = env.cx.now.mono;
         let Some((from, offer)) = self.exchange.as_mut().map(|e| (e.from, e.offer)) else { return };
         let described = self.told_from(from);
+        self.lend(from.other());
         let Some(media) = self.media(from.other()) else { return self.reject_exchange(env, 488) };
         media.session.reject_offer();
         let sdp = match offer {
@@ -321,6 +324,7 @@ impl Call {
             (Some(media), Some(sdp)) => media.session.receive_offer(now, sdp).ok().map(|d| media.described.insert(d).clone()),
             _ => None,
         };
+        self.lend(from);
         let offer = described.and_then(|described| self.media(from)?.session.make_offer(now, &described).ok());
         match offer {
             Some(sdp) => self.accept_exchange(env, sdp),
@@ -335,6 +339,7 @@ impl Call {
     pub(in crate::b2bua) fn answer_late_offer(&mut self, env: &mut Env<'_>, from: Side, sent: TransactionId) {
         let now = env.cx.now.mono;
         let described = self.media(from).and_then(|m| m.described.clone()).unwrap_or_default();
+        self.lend(from.other());
         let answer = self.media(from.other()).and_then(|m| m.session.make_answer(now, &described).ok());
         if let Some(leg) = self.leg(from.other()) {
             leg.acknowledge_transaction(env.cx, sent, answer);

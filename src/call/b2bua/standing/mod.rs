@@ -11,4 +11,5 @@ pub(in crate::b2bua) mod own;
 pub(crate) mod pictures;
 pub(crate) mod relayed;
 pub(in crate::b2bua) mod session_timer;
+pub(in crate::b2bua) mod sharing;
 pub(crate) mod within;

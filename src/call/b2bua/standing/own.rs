@@ -31,8 +31,9 @@ impl Call {
 
     /// What the node tells a leg as soon as the exchange before is over.
     pub(in crate::b2bua) fn next_own(&mut self, env: &mut Env<'_>, then: Option<Side>) {
-        if let Some(side) = then {
-            self.begin_own(env, side, Offer::Resync);
+        match then {
+            Some(side) => drop(self.begin_own(env, side, Offer::Resync)),
+            None => self.share_keys(env),
         }
     }
 }

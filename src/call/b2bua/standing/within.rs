@@ -143,12 +143,18 @@ impl Call {
             return self.answered_in_ack(env, tables, ack);
         }
         self.exchange_acknowledged(env, tables, side, ack);
+        if first {
+            self.share_keys(env);
+        }
     }
 
     /// The ACK of a 2xx that bore the node's own offer (RFC 3261 13.2.2.4). Without a usable answer there is no session.
     fn answered_in_ack(&mut self, env: &mut Env<'_>, tables: &mut Tables, ack: &Message) {
         match self.take_answer(env, tables, progress::sdp_of(ack)) {
-            Ok(()) => self.write_down(env),
+            Ok(()) => {
+                self.write_down(env);
+                self.share_keys(env);
+            }
             Err(()) => self.end(env, tables, Cause::named(488, "bad-sdp-in-ack")),
         }
     }

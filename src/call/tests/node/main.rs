@@ -52,5 +52,6 @@ mod transfer_flows;
 mod transports;
 mod trunk_registration;
 mod trunks;
+mod untouched;
 mod video;
 mod watching;

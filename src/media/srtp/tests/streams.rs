@@ -252,3 +252,41 @@ fn empty_payloads_pass() {
         assert_eq!(unprotected(&mut receiver, &secret), Ok(plain));
     }
 }
+
+/// Others carried the stream on, over a roll-over: what they say of it is good if the next packet proves it, and nothing of it is taken
+/// twice.
+#[test]
+fn a_stream_that_others_carried_goes_on() {
+    for profile in PROFILES {
+        let (mut sender, mut receiver) = pair(profile);
+        assert!(unprotected(&mut receiver, &protected(&mut sender, &rtp(1, 65_000))).is_ok());
+        let carried: Vec<_> = (65_001..=65_535).chain(0..40_000).map(|n| protected(&mut sender, &rtp(1, n))).collect();
+        receiver.carried_on(1, 0x1_0000 + 39_999);
+        let mut old = carried.last().unwrap().clone();
+        assert_eq!(unprotected(&mut receiver, &old), Err(SrtpError::Replayed));
+        assert!(unprotected(&mut receiver, &protected(&mut sender, &rtp(1, 40_000))).is_ok());
+        assert_eq!(receiver.highest(1), Some(0x1_0000 + 40_000));
+        // From here on it is proved, and goes on from nowhere else.
+        assert_eq!(receiver.unprotect_rtp_of_known(&mut old), Err(SrtpError::Replayed));
+    }
+}
+
+/// They were led astray: a packet of the known source may go on where the last proved one stood.
+#[test]
+fn a_stream_that_was_led_astray_goes_on_where_it_was_proved() {
+    for profile in PROFILES {
+        let (mut sender, mut receiver) = pair(profile);
+        assert!(unprotected(&mut receiver, &protected(&mut sender, &rtp(1, 1))).is_ok());
+        for (astray, sequence) in [(5_000, 2), (0x5_0000, 3)] {
+            receiver.carried_on(1, astray);
+            let packet = protected(&mut sender, &rtp(1, sequence));
+            assert!(unprotected(&mut receiver, &packet).is_err(), "not from anywhere");
+            let mut known = packet.clone();
+            let len = receiver.unprotect_rtp_of_known(&mut known).expect("proved");
+            assert_eq!(known[..len], rtp(1, sequence));
+        }
+        receiver.carried_on(2, 9);
+        receiver.carried_on(1, 1 << 48);
+        assert_eq!((receiver.highest(2), receiver.highest(1)), (None, Some(3)), "no stream, and no index");
+    }
+}

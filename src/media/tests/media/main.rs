@@ -7,6 +7,7 @@ mod handshake;
 mod hiding;
 mod hold;
 mod hostile;
+mod lending;
 mod peers;
 mod phones;
 mod properties;

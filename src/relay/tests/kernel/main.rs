@@ -2,6 +2,7 @@
 
 mod frames;
 mod network;
+mod sealed;
 mod xdp;
 
 use crossbeam_channel::{Receiver, bounded};
@@ -62,7 +63,14 @@ impl Call {
     }
 
     fn plain(&self, to: PortId, peer: usize) -> FlowPlan {
-        let transmit = Transmit { rtp: self.peers[peer].local_addr().ok(), rtcp: None, rtcp_mux: true, srtp: None, muted: false };
+        let transmit = Transmit {
+            rtp: self.peers[peer].local_addr().ok(),
+            rtcp: None,
+            rtcp_mux: true,
+            srtp: None,
+            lent: false,
+            muted: false,
+        };
         let latch = Latch::Symmetric { expected: None, grace_ms: 0 };
         FlowPlan {
             receive: Receive {

@@ -3,6 +3,7 @@
 mod apart;
 mod control;
 mod latch;
+mod lent;
 mod lifecycle;
 mod moving;
 mod plain;

@@ -45,7 +45,7 @@ impl Call {
             opened,
         };
         let rtp = Some(at("192.0.2.200:9000"));
-        let transmit = Transmit { rtp, rtcp: None, rtcp_mux: true, srtp: srtp.cloned(), muted: false };
+        let transmit = Transmit { rtp, rtcp: None, rtcp_mux: true, srtp: srtp.cloned(), lent: false, muted: false };
         let destination = Destination::Port(PortId(3 - port));
         let plan = FlowPlan { receive, destination, transmit, audio: None, copy: None, apart: None };
         self.flows.plan(Time::from_millis(self.now_ms), PortId(port), Box::new(plan));
@@ -153,7 +153,7 @@ fn with_ice_keys_move_nobody() {
         control: true,
         opened: 0,
     };
-    let transmit = Transmit { rtp: None, rtcp: None, rtcp_mux: true, srtp: Some(key.clone()), muted: false };
+    let transmit = Transmit { rtp: None, rtcp: None, rtcp_mux: true, srtp: Some(key.clone()), lent: false, muted: false };
     let destination = Destination::Port(PortId(2));
     let plan = FlowPlan { receive, destination, transmit, audio: None, copy: None, apart: None };
     call.flows.plan(Time::ZERO, PortId(1), Box::new(plan));

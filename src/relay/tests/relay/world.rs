@@ -171,6 +171,7 @@ pub fn plan(to: PortId, peer: &Peer) -> FlowPlan {
             rtcp: Some(peer.rtcp_address()),
             rtcp_mux: false,
             srtp: None,
+            lent: false,
             muted: false,
         },
         audio: None,

@@ -1,0 +1,212 @@
+//! SRTP that the kernel carries as it is.
+
+use crate::network::{V4, V6};
+use crate::*;
+use ringfort_media::srtp::{SrtpReceiver, SrtpSender};
+
+const PROFILES: [SrtpProfile; 2] = [SrtpProfile::Aes128CmSha1_80, SrtpProfile::AeadAes256Gcm];
+
+fn keys(profile: SrtpProfile, side: usize) -> SrtpKeys {
+    let (key, salt) = profile.lengths();
+    SrtpKeys { profile, key: vec![1 + side as u8; key], salt: vec![7; salt] }
+}
+
+/// A call of two peers, each of which knows the other's keys.
+struct Sealed {
+    call: Call,
+    profile: SrtpProfile,
+    senders: [SrtpSender; 2],
+}
+
+impl Sealed {
+    fn new(addresses: &Addresses, profile: SrtpProfile) -> Option<Sealed> {
+        let call = Call::new(addresses)?;
+        let sealed = Sealed { call, profile, senders: [0, 1].map(|side| SrtpSender::new(&keys(profile, side)).unwrap()) };
+        sealed.call.plan(A, &sealed.plan(0));
+        sealed.call.plan(B, &sealed.plan(1));
+        Some(sealed)
+    }
+
+    fn plan(&self, side: usize) -> FlowPlan {
+        let mut plan = self.call.plain([B, A][side], side);
+        plan.receive.srtp = Some(keys(self.profile, side));
+        plan.receive.signals = vec![101];
+        plan.transmit.srtp = Some(keys(self.profile, 1 - side));
+        plan.transmit.lent = true;
+        plan
+    }
+
+    fn protected(&mut self, from: usize, packet: &[u8]) -> Vec<u8> {
+        let mut buffer = [packet, &[0; 32]].concat();
+        let len = self.senders[from].protect_rtp(&mut buffer, packet.len()).unwrap();
+        buffer.truncate(len);
+        buffer
+    }
+
+    fn pass(&mut self, from: usize, packet: &[u8]) -> Vec<u8> {
+        let secret = self.protected(from, packet);
+        self.call.pass(from, &secret);
+        secret
+    }
+
+    fn tier(&self) -> Tier {
+        self.call.counters(A).tier
+    }
+
+    /// The caller's packets are carried by the kernel.
+    fn settle(&mut self, from: u16) {
+        (from..from + 2).for_each(|n| drop(self.pass(0, &rtp(1, n))));
+        assert_eq!(self.tier(), Tier::Kernel);
+    }
+}
+
+#[test]
+fn the_kernel_carries_srtp_as_it_is() {
+    for (addresses, profile) in [(&V4, PROFILES[0]), (&V6, PROFILES[1])] {
+        let Some(mut sealed) = Sealed::new(addresses, profile) else { return };
+        let mut listener = SrtpReceiver::new(&keys(profile, 0)).unwrap();
+        for n in 0..400 {
+            let mut secret = sealed.pass(0, &rtp(1, n));
+            listener.unprotect_rtp(&mut secret).expect("the callee can read it");
+            sealed.pass(1, &rtp(2, n));
+        }
+        let (a, b) = (sealed.call.counters(A), sealed.call.counters(B));
+        assert_eq!([a.tier, b.tier], [Tier::Kernel; 2]);
+        assert_eq!((a.rtp_in, a.rtp_out, a.rtp_lost, b.rtp_in, b.rtp_out), (400, 400, 0, 400, 400));
+    }
+}
+
+/// The numbers roll over in the kernel, twice; whatever brings the flow up, user space can read on, and nothing is lost.
+#[test]
+fn what_comes_up_is_read_with_the_right_roll_over_counter() {
+    for profile in PROFILES {
+        let Some(mut sealed) = Sealed::new(&V4, profile) else { return };
+        sealed.settle(65_000);
+        let numbers = (65_002..=u16::MAX).chain((0..=u16::MAX).step_by(50)).chain(0..300);
+        numbers.for_each(|n| drop(sealed.pass(0, &rtp(1, n))));
+        assert_eq!(sealed.tier(), Tier::Kernel);
+        // Digits come up by themselves.
+        let mut event = rtp(1, 300);
+        event[1] = 101;
+        sealed.pass(0, &event);
+        let a = sealed.call.counters(A);
+        assert_eq!((a.signals_in, a.tier), (1, Tier::Kernel));
+        (301..400).for_each(|n| drop(sealed.pass(0, &rtp(1, n))));
+        // A recorder's copy needs all of it.
+        let copy = Some(Box::new(CopyPlan { port: PortId(99), payloads: vec![(0, 0)] }));
+        sealed.call.plan(A, &FlowPlan { copy, ..sealed.plan(0) });
+        sealed.call.counters(A);
+        (400..420).for_each(|n| drop(sealed.pass(0, &rtp(1, n))));
+        assert_eq!(sealed.tier(), Tier::Sockets(Obstacle::Recorded));
+        sealed.call.plan(A, &sealed.plan(0));
+        sealed.call.counters(A);
+        (420..500).for_each(|n| drop(sealed.pass(0, &rtp(1, n))));
+        let a = sealed.call.counters(A);
+        assert_eq!((a.auth_failed, a.replayed, a.tier), (0, 0, Tier::Kernel));
+    }
+}
+
+/// What user space knows of the roll-over counter is written down though it sees no packet: a restart begins there.
+#[test]
+fn positions_are_told_while_the_kernel_carries() {
+    let Some(mut sealed) = Sealed::new(&V4, PROFILES[0]) else { return };
+    sealed.settle(65_000);
+    (65_002..=u16::MAX).chain((0..40_000).step_by(100)).for_each(|n| drop(sealed.pass(0, &rtp(1, n))));
+    let deadline = Instant::now() + PATIENCE;
+    let told = loop {
+        sealed.call.relay.command(RelayCommand::Report);
+        let told = sealed.call.events.try_iter().find_map(|event| match event {
+            RelayEvent::Positions { port: A, positions } => positions.receive.streams.first()?.rtp,
+            _ => None,
+        });
+        match told.filter(|position| position.highest > 0xffff) {
+            Some(position) => break position,
+            None => assert!(Instant::now() < deadline, "positions come: {told:?}"),
+        }
+    };
+    assert!((0x1_0000..=0x1_0000 + 39_900).contains(&told.highest), "{told:?}");
+}
+
+/// Another source and a leap are proved in user space; then the kernel goes on with them.
+#[test]
+fn other_streams_are_proved_first() {
+    let Some(mut sealed) = Sealed::new(&V4, PROFILES[0]) else { return };
+    sealed.settle(0);
+    for (ssrc, from) in [(9, 30_000), (9, 50_000)] {
+        let deadline = Instant::now() + PATIENCE;
+        let mut n = from;
+        while n < from + 3 || sealed.tier() != Tier::Kernel {
+            sealed.pass(0, &rtp(ssrc, n));
+            assert!(Instant::now() < deadline, "it goes down again");
+            n += 1;
+        }
+    }
+    // A forgery of another stream does not pass, and does not bring the flow up.
+    let forged = [&rtp(10, 1)[..], &[0; 10]].concat();
+    sealed.call.send(0, &forged);
+    let deadline = Instant::now() + PATIENCE;
+    while sealed.call.counters(A).auth_failed == 0 {
+        assert!(Instant::now() < deadline, "it is refused");
+    }
+    assert_eq!(sealed.tier(), Tier::Kernel);
+}
+
+/// Forged numbers may lead the kernel astray, since it proves nothing. The peer's own packets are told from them.
+#[test]
+fn a_stranger_who_forges_numbers_does_not_end_the_stream() {
+    for profile in PROFILES {
+        let Some(mut sealed) = Sealed::new(&V4, profile) else { return };
+        sealed.settle(0);
+        let forged = |n: u32| [&rtp(1, (n * 2_500) as u16)[..], &[0; 16]].concat();
+        // Two roll-overs ahead of the peer.
+        (1..60).for_each(|n| sealed.call.pass(0, &forged(n)));
+        (2..30).for_each(|n| drop(sealed.pass(0, &rtp(1, n))));
+        assert_eq!(sealed.call.counters(A).auth_failed, 0);
+    }
+}
+
+/// A packet that the kernel carried, sent once more from elsewhere while the peer is silent, is no sign that the peer has moved.
+#[test]
+fn what_was_carried_proves_nothing_from_elsewhere() {
+    let Some(mut sealed) = Sealed::new(&V4, PROFILES[0]) else { return };
+    sealed.settle(0);
+    let carried: Vec<Vec<u8>> = (2..40).map(|n| sealed.pass(0, &rtp(1, n))).collect();
+    let stranger = sealed.call.network.caller.socket("10.77.1.1:0");
+    stranger.send_to(&carried[10], sealed.call.ports[0]).unwrap();
+    // Nothing comes for longer than a source may be silent.
+    sealed.call.peers[1].set_read_timeout(Some(Duration::from_millis(1_300))).unwrap();
+    assert!(sealed.call.peers[1].recv(&mut [0; 2_000]).is_err(), "it is refused");
+    for packet in &carried[20..] {
+        stranger.send_to(packet, sealed.call.ports[0]).unwrap();
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while sealed.call.counters(A).stray_source < 19 {
+        assert!(Instant::now() < deadline, "{:?}", sealed.call.counters(A));
+    }
+    // The peer itself is followed, once it has been silent.
+    let moved = sealed.call.network.caller.socket("10.77.1.1:0");
+    let packet = sealed.protected(0, &rtp(1, 40));
+    moved.send_to(&packet, sealed.call.ports[0]).unwrap();
+    sealed.call.arrives(1, &packet);
+}
+
+/// What is no longer the same on both sides comes up and stays there.
+#[test]
+fn a_hold_brings_it_up_and_other_keys_go_on_above() {
+    let Some(mut sealed) = Sealed::new(&V4, PROFILES[0]) else { return };
+    sealed.settle(0);
+    let mut held = sealed.plan(0);
+    held.destination = Destination::Discard(DiscardReason::OnHold);
+    sealed.call.plan(A, &held);
+    assert_eq!(sealed.tier(), Tier::Sockets(Obstacle::Settling));
+    sealed.call.plan(A, &sealed.plan(0));
+    sealed.call.counters(A);
+    sealed.settle(2);
+    // The other side has keys that are not this one's: the node would have to protect by them, and does not.
+    let mut other = sealed.plan(1);
+    other.transmit.srtp = Some(keys(sealed.profile, 5));
+    sealed.call.plan(B, &other);
+    sealed.call.counters(A);
+    sealed.pass(0, &rtp(1, 4));
+    assert_eq!(sealed.tier(), Tier::Sockets(Obstacle::Secure), "those before are good for a moment");
+}
