@@ -193,6 +193,7 @@ pub fn needs_restart(first: &Snapshot, new: &Snapshot) -> Vec<&'static str> {
         ("media.advertise", media.advertise != new.media.advertise),
         ("media.workers", media.workers != new.media.workers),
         ("media.dscp", media.dscp != new.media.dscp),
+        ("media.dscp_video", media.dscp_video != new.media.dscp_video),
         ("media.gather_us", media.gather_us != new.media.gather_us),
         ("media.tier", media.tier != new.media.tier),
         ("media.af_xdp", media.af_xdp != new.media.af_xdp),

@@ -235,7 +235,7 @@ fn start_relay(snapshot: &Snapshot, core: CoreHandle) -> Result<Arc<Relay>, Star
     if snapshot.media.workers > 0 {
         config.workers = snapshot.media.workers;
     }
-    config.dscp = snapshot.media.dscp;
+    (config.dscp, config.dscp_video) = (snapshot.media.dscp, snapshot.media.dscp_video);
     config.gather_us = snapshot.media.gather_us;
     config.reports = Some(SystemEntropy::new().u64());
     config.kernel = snapshot.media.tier == MediaTier::Auto;

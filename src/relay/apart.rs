@@ -146,7 +146,7 @@ impl Flows {
     fn depart_by(&mut self, now: Time, slot: Slot, packet: &mut [u8], len: usize) -> Option<Departure> {
         let Exit { component, to, len } = self.flow(slot)?.depart(now, Media::Rtcp, packet, len, Origin::READ)?;
         self.note(now, slot);
-        Some(Departure { slot, component, media: Media::Rtcp, to, len })
+        Some(Departure { slot, component, media: Media::Rtcp, is_video: false, to, len })
     }
 }
 

@@ -8,7 +8,7 @@ use crate::homes::{self, Homes};
 use crate::kernel::programs::Programs;
 use crate::kernel::{Kernel, Unavailable};
 use crate::outbox::{Outbox, Sink};
-use crate::port::Sockets;
+use crate::port::{Marks, Sockets};
 use crate::routes::Routes;
 use crate::shared::{Handed, Neighbour, Shared};
 use crate::steering::{Queue, Steering};
@@ -46,6 +46,8 @@ pub struct RelayConfig {
     pub receive_buffer: usize,
     /// Differentiated services code point of what is sent (RFC 4594 4.1: 46, expedited forwarding, for telephony).
     pub dscp: u8,
+    /// That of video (RFC 4594 4.3: 34, AF41, for conferences).
+    pub dscp_video: u8,
     /// Flows that need nothing else are carried by the kernel, where the system allows it.
     pub kernel: bool,
     /// Interfaces whose frames for the relay's ports are steered past the kernel's sockets (AF_XDP), where the system allows it.
@@ -62,6 +64,7 @@ impl Default for RelayConfig {
             gather_us: limits::RELAY_GATHER_US,
             receive_buffer: 128 * 1024,
             dscp: 46,
+            dscp_video: 34,
             kernel: false,
             af_xdp: Vec::new(),
             reports: None,
@@ -171,7 +174,7 @@ impl Handle {
             reports,
             steering: common.steering.clone(),
             queues,
-            dscp: config.dscp,
+            marks: Marks { audio: config.dscp, video: config.dscp_video },
         };
         let thread = Builder::new().name(format!("relay-{number}")).spawn(move || Worker::new(parts).run())?;
         Ok(Handle { work, bell, thread: Some(thread) })

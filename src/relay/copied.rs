@@ -55,5 +55,5 @@ fn copy_by(flow: &mut Flow, now: Time, slot: Slot, packet: &[u8], payload: u8, r
     let second = room.get_mut(1)?;
     *second = *second & MARKER | payload & !MARKER;
     let Exit { component, to, len } = flow.depart(now, Media::Rtp, room, packet.len(), Origin::READ)?;
-    Some(Departure { slot, component, media: Media::Rtp, to, len })
+    Some(Departure { slot, component, media: Media::Rtp, is_video: false, to, len })
 }

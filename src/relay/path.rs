@@ -46,6 +46,8 @@ pub struct Departure {
     pub component: Component,
     /// What it is.
     pub media: Media,
+    /// It is RTP of video.
+    pub is_video: bool,
     /// Where to.
     pub to: SocketAddr,
     /// Octets at the beginning of the buffer.
@@ -129,7 +131,7 @@ impl Flows {
             if let Some(Exit { component, to, len }) =
                 entry.flow.as_mut().and_then(|flow| flow.make_report(now, ntp, false, buffer))
             {
-                return Some((slot.index + 1, Departure { slot, component, media: Media::Rtcp, to, len }));
+                return Some((slot.index + 1, Departure { slot, component, media: Media::Rtcp, is_video: false, to, len }));
             }
         }
         None
@@ -139,7 +141,7 @@ impl Flows {
     pub fn farewell(&mut self, now: Time, ntp: u64, port: PortId, buffer: &mut [u8]) -> Option<Departure> {
         let slot = self.slot(port)?;
         let Exit { component, to, len } = self.flow(slot)?.make_report(now, ntp, true, buffer)?;
-        Some(Departure { slot, component, media: Media::Rtcp, to, len })
+        Some(Departure { slot, component, media: Media::Rtcp, is_video: false, to, len })
     }
 
     /// Whether there is any port.
@@ -271,11 +273,12 @@ impl Flows {
     /// From the port that accepted a packet to the port that sends it, and out there.
     fn across(&mut self, now: Time, from: Slot, media: Media, buffer: &mut [u8], accepted: &Accepted) -> Option<Departure> {
         let len = accepted.len;
-        let parted = self.flow(from)?.apart.is_some();
+        let flow = self.flow(from)?;
+        let (parted, is_video) = (flow.apart.is_some(), media == Media::Rtp && flow.is_video(buffer));
         if parted && media == Media::Rtcp {
             return self.part_reports(now, from, buffer, len);
         }
-        let slot = match parted.then(|| self.exit_apart(from, buffer)).flatten() {
+        let slot = match parted.then(|| self.exit_apart(from, is_video, buffer)).flatten() {
             Some(exit) => exit?,
             None => self.exit_of(from, media, buffer)?,
         };
@@ -285,14 +288,12 @@ impl Flows {
         }
         let origin = Origin::Peer { under: accepted.under, as_it_came: self.untouched.octets() };
         let Exit { component, to, len } = flow_at(&mut self.entries, slot)?.depart(now, media, buffer, len, origin)?;
-        Some(Departure { slot, component, media, to, len })
+        Some(Departure { slot, component, media, is_video, to, len })
     }
 
     /// The port by which video of a bundle leaves, if there is any: counted where not. `None`: it is no such packet.
-    fn exit_apart(&mut self, from: Slot, buffer: &mut [u8]) -> Option<Option<Slot>> {
-        let flow = self.flow(from)?;
-        let video = flow.is_video(buffer);
-        let exit = match flow.apart(video, buffer)? {
+    fn exit_apart(&mut self, from: Slot, is_video: bool, buffer: &mut [u8]) -> Option<Option<Slot>> {
+        let exit = match self.flow(from)?.apart(is_video, buffer)? {
             Destination::Port(port) => self.slot(port),
             Destination::Echo { .. } | Destination::Discard(_) => None,
         };

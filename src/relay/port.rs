@@ -67,6 +67,25 @@ fn open(address: SocketAddr, config: &RelayConfig, shared: bool) -> io::Result<U
     Ok(socket.into())
 }
 
+/// Which code points (RFC 2474) packets have that leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// Sockets have this one.
+    pub(crate) audio: u8,
+    pub(crate) video: u8,
+}
+
+impl Marks {
+    pub(crate) fn of(self, is_video: bool) -> u8 {
+        if is_video { self.video } else { self.audio }
+    }
+
+    /// What is to be said beside a packet that leaves by a socket.
+    pub(crate) fn beside(self, is_video: bool) -> Option<u8> {
+        (self.of(is_video) != self.audio).then_some(self.video)
+    }
+}
+
 /// What makes media better but not possible: a system that refuses it still carries calls.
 fn tune(socket: &Socket, address: SocketAddr, config: &RelayConfig) {
     let tos = u32::from(config.dscp) << 2;

@@ -127,6 +127,24 @@ pub(crate) struct Received {
     pub(crate) truncated: bool,
 }
 
+/// Says beside a datagram which code point it has, where that is another one than its socket's (ip(7), ipv6(7)): one control message.
+#[repr(C)]
+struct Mark {
+    header: libc::cmsghdr,
+    traffic_class: libc::c_int,
+}
+
+impl Mark {
+    fn new(dscp: u8, is_v6: bool) -> Mark {
+        // SAFETY: cmsghdr is a C structure of integers, for which all zeros is a value; some C libraries have padding in it.
+        let mut header: libc::cmsghdr = unsafe { mem::zeroed() };
+        header.cmsg_len = (mem::size_of::<libc::cmsghdr>() + mem::size_of::<libc::c_int>()) as _;
+        (header.cmsg_level, header.cmsg_type) =
+            if is_v6 { (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) } else { (libc::IPPROTO_IP, libc::IP_TOS) };
+        Mark { header, traffic_class: libc::c_int::from(dscp) << 2 }
+    }
+}
+
 /// What `sendmmsg` is to send: the beginning of a buffer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outgoing {
@@ -144,6 +162,7 @@ pub(crate) struct Batch {
     addresses: Box<[libc::sockaddr_storage]>,
     vectors: Box<[libc::iovec]>,
     headers: Box<[libc::mmsghdr]>,
+    mark: Box<Mark>,
 }
 
 impl Batch {
@@ -157,6 +176,7 @@ impl Batch {
             addresses: vec![address; size].into(),
             vectors: vec![vector; size].into(),
             headers: vec![header; size].into(),
+            mark: Box::new(Mark::new(0, false)),
         }
     }
 
@@ -210,19 +230,28 @@ impl Batch {
         Some(Received { from, len: (header.msg_len as usize).min(MEDIA_DATAGRAM_MAX), truncated })
     }
 
-    /// Sends `items`, at most [`Batch::size`]. Returns how many of them, from the first, the kernel took; an error is the
-    /// first one's.
-    pub(crate) fn send(&mut self, socket: impl AsFd, items: &[Outgoing]) -> io::Result<usize> {
+    /// Sends `items`, at most [`Batch::size`], with the code point `dscp` or that of the socket. Returns how many of them, from the first, the
+    /// kernel took; an error is the first one's.
+    pub(crate) fn send(&mut self, socket: impl AsFd, items: &[Outgoing], dscp: Option<u8>) -> io::Result<usize> {
         let count = items.len().min(self.size());
-        if let [item] = items {
+        if let ([item], None) = (items, dscp) {
             return self.send_one(socket, item).map(|()| 1);
+        }
+        // One socket is of one family.
+        if let (Some(dscp), Some(first)) = (dscp, items.first()) {
+            *self.mark = Mark::new(dscp, first.to.is_ipv6());
         }
         for (n, item) in items.iter().take(count).enumerate() {
             let address_len = encode(item.to, &mut self.addresses[n]);
             self.point(n, item.buffer, item.len.min(BUFFER), address_len);
+            if dscp.is_some() {
+                let header = &mut self.headers[n].msg_hdr;
+                header.msg_control = (&raw mut *self.mark).cast();
+                header.msg_controllen = mem::size_of::<Mark>() as _;
+            }
         }
         let fd = socket.as_fd().as_raw_fd();
-        // SAFETY: the first `count` headers point at live buffers and addresses of the lengths they state, all owned by
+        // SAFETY: the first `count` headers point at live buffers, addresses and a control message of the lengths they state, all owned by
         // `self`; the kernel reads there and writes only the `msg_len` of each header.
         let sent =
             unsafe { libc::sendmmsg(fd, self.headers.as_mut_ptr(), count as u32, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
@@ -248,6 +277,8 @@ impl Batch {
         header.msg_namelen = address_len as libc::socklen_t;
         header.msg_iov = &raw mut self.vectors[n];
         header.msg_iovlen = 1;
+        header.msg_control = ptr::null_mut();
+        header.msg_controllen = 0;
         header.msg_flags = 0;
     }
 }
@@ -334,7 +365,7 @@ mod tests {
             assert_eq!((received.from, received.len, received.truncated), (a.local_addr().unwrap(), 100, false));
             assert_eq!(batch.buffer(1)[..100], [1; 100]);
             let back = [1, 0].map(|buffer| Outgoing { buffer, len: 100, to: received.from });
-            assert_eq!(batch.send(&b, &back).unwrap(), 2);
+            assert_eq!(batch.send(&b, &back, None).unwrap(), 2);
             assert_eq!(batch.receive(&b, 8).unwrap(), 2);
             assert!(!batch.received(0).unwrap().truncated);
             assert!(batch.received(1).unwrap().truncated);

@@ -344,7 +344,7 @@ impl Flows {
             if let Some(Exit { component, to, len }) =
                 self.flow(slot).and_then(|flow| flow.depart(now, Media::Rtp, &mut turn.packet[..], len, Origin::Node))
             {
-                let departure = Departure { slot, component, media: Media::Rtp, to, len };
+                let departure = Departure { slot, component, media: Media::Rtp, is_video: false, to, len };
                 let sent = send(&departure, &turn.packet[..len]);
                 self.sent(&departure, sent);
                 self.note(now, slot);

@@ -14,7 +14,7 @@ use crate::homes;
 use crate::outbox::Outbox;
 use crate::pace::{BEGIN_FRAMES, BEGIN_SOCKETS, Pace};
 use crate::path::{Arrival, Departure, Flows, Slot, Step};
-use crate::port::Sockets;
+use crate::port::{Marks, Sockets};
 use crate::shared::{Handed, Neighbour, Shared};
 use crate::steering::{Queue, Steering};
 use crate::sys::{Batch, Epoll, Outgoing, Ready, Received};
@@ -137,7 +137,7 @@ pub(crate) struct Parts {
     /// This worker's part of it.
     pub(crate) queues: Vec<Queue>,
     /// What frames are marked with, as sockets are.
-    pub(crate) dscp: u8,
+    pub(crate) marks: Marks,
 }
 
 /// A port's sockets, and how eagerly each is read.
@@ -471,28 +471,29 @@ impl Worker {
         self.flows.sent(&departure, matches!(sent, Some(Ok(_))));
     }
 
-    /// Sends the departures of one received batch: those by the same socket with one call.
+    /// Sends the departures of one received batch: those by the same socket, with the same code point, with one call.
     fn send(&mut self) {
         self.send_frames();
         let mut first = 0;
         while let Some(&(_, head)) = self.departures.get(first) {
             let run = self.departures[first..].iter();
-            let run = run.take_while(|(_, d)| same_socket(&self.open, d, &head)).count();
+            let run = run.take_while(|(_, d)| d.is_video == head.is_video && same_socket(&self.open, d, &head)).count();
             self.send_run(first, run);
             first += run;
         }
         self.departures.clear();
     }
 
-    /// Sends departures `first..first + run` of one socket. A packet that the system refuses is counted and left out.
+    /// Sends departures `first..first + run` of one socket and one code point. A packet that the system refuses is counted and left out.
     fn send_run(&mut self, first: usize, run: usize) {
         let departures = &self.departures[first..first + run];
         self.outgoing.clear();
         self.outgoing.extend(departures.iter().map(|&(buffer, d)| Outgoing { buffer, len: d.len, to: d.to }));
         let socket = departures.first().and_then(|(_, d)| socket(&self.open, d.slot, d.component));
+        let dscp = departures.first().and_then(|(_, d)| self.parts.marks.beside(d.is_video));
         let mut done = 0;
         while done < run {
-            let taken = socket.and_then(|socket| self.batch.send(socket, &self.outgoing[done..]).ok()).unwrap_or(0);
+            let taken = socket.and_then(|socket| self.batch.send(socket, &self.outgoing[done..], dscp).ok()).unwrap_or(0);
             for (n, (_, departure)) in departures[done..].iter().take(taken.max(1)).enumerate() {
                 self.flows.sent(departure, n < taken);
             }

@@ -200,6 +200,8 @@ pub struct MediaSection {
     pub workers: usize,
     /// Differentiated services code point of audio that is sent, 0 to 63 (RFC 4594 4.1).
     pub dscp: u8,
+    /// And of video.
+    pub dscp_video: u8,
     /// How long packets gather where a relay worker has many of them, microseconds; 0: never.
     pub gather_us: u32,
     /// What may carry audio.
@@ -220,6 +222,7 @@ impl Default for MediaSection {
             webrtc_port: None,
             workers: 0,
             dscp: 46,
+            dscp_video: 34,
             gather_us: limits::RELAY_GATHER_US,
             tier: MediaTier::Auto,
             af_xdp: Vec::new(),

@@ -244,9 +244,10 @@ impl Check<'_> {
         if media.webrtc_port.is_some_and(|port| (1..1024).contains(&port)) {
             return self.fail("media", 0, "`webrtc_port` must be 0 or at least 1024".into());
         }
-        for (section, dscp) in [("media", media.dscp), ("sip", sip.dscp)] {
+        let marks = [("media", "dscp", media.dscp), ("media", "dscp_video", media.dscp_video), ("sip", "dscp", sip.dscp)];
+        for (section, key, dscp) in marks {
             if dscp > 63 {
-                return self.fail(section, 0, "`dscp` must lie between 0 and 63".into());
+                return self.fail(section, 0, format!("`{key}` must lie between 0 and 63"));
             }
         }
         if media.gather_us > limits::RELAY_GATHER_US_MAX {
@@ -389,6 +390,7 @@ mod tests {
         assert_eq!(refusal(twice), "test.toml:4: account `101` stands twice");
         assert!(refusal("[media]\nport_first=2000\nport_last=2001\n").contains("4 ports"));
         assert!(refusal("[media]\ndscp = 64\n").contains("63"));
+        assert!(refusal("[media]\ndscp_video = 64\n").contains("`dscp_video`"));
         assert!(refusal("[media]\ngather_us = 5001\n").contains("5000 at most"));
         assert!(refusal("[media]\naf_xdp = [\"eth0\", \"eth/1\"]\n").contains("eth/1"));
         assert!(refusal("[media]\naf_xdp = [\"an-interface-with-a-long-name\"]\n").contains("no name"));

@@ -116,7 +116,7 @@ impl Course {
             outgoing.push(Outgoing { buffer, len, to: self.to[flow] });
         }
         // What the system does not take is lost, and seen to be.
-        let _ = batch.send(&self.sender, &outgoing);
+        let _ = batch.send(&self.sender, &outgoing, None);
     }
 }
 

@@ -7,10 +7,11 @@ use crate::directory::Tenant;
 use crate::frame::{self, Addressing, UdpFrame};
 use crate::homes;
 use crate::path::{Departure, Slot};
+use crate::port::Marks;
 use crate::rings::FRAMES_AT_ONCE;
 use crate::shared::{Handed, Shared};
 use crate::steering::{Behind, Queue};
-use crate::sys::Received;
+use crate::sys::{Outgoing, Received};
 use crate::ways::Ways;
 use ringfort_base::limits::{AF_XDP_SOCKETS_MAX, MEDIA_DATAGRAM_MAX, RELAY_HANDED_MAX};
 use ringfort_base::{PortId, Time};
@@ -29,7 +30,7 @@ const LONGEST: usize = 1_280;
 pub(super) struct Frames {
     queues: Vec<Queue>,
     ways: Ways,
-    dscp: u8,
+    marks: Marks,
     /// Frames that the kernel had no place for, as far as they are counted.
     lost: u64,
 }
@@ -52,7 +53,7 @@ impl Frames {
         };
         let waited = (0..).zip(&queues).try_for_each(|(n, queue)| parts.epoll.add(&queue.rings, FRAMES + n));
         match waited.and_then(|()| Ways::new()) {
-            Ok(ways) => Some(Box::new(Frames { queues, ways, dscp: parts.dscp, lost: 0 })),
+            Ok(ways) => Some(Box::new(Frames { queues, ways, marks: parts.marks, lost: 0 })),
             Err(error) => given_up(error),
         }
     }
@@ -67,8 +68,8 @@ impl Frames {
         if frame::packet_len(departure.to, departure.len) > LONGEST.min(link.mtu as usize) {
             return None;
         }
-        let (source_mac, destination_mac) = (link.mac, hop.mac);
-        Some((number, Addressing { source_mac, destination_mac, source, destination: departure.to, dscp: self.dscp, ecn: 0 }))
+        let (source_mac, destination_mac, dscp) = (link.mac, hop.mac, self.marks.of(departure.is_video));
+        Some((number, Addressing { source_mac, destination_mac, source, destination: departure.to, dscp, ecn: 0 }))
     }
 
     /// Sends a datagram that came by a socket. False: a socket is to send it.
@@ -180,12 +181,22 @@ impl Worker {
         let source = local(&self.open, departure);
         let Place { number, n, at, .. } = place;
         let gone = source.is_some_and(|source| frames.forward(self.now, source, place, departure));
-        let sent = gone || {
-            let datagram = frames.queues[number].rings.frame(n).get(at..at + departure.len);
-            let socket = super::socket(&self.open, departure.slot, departure.component);
-            matches!((socket, datagram), (Some(socket), Some(datagram)) if socket.send_to(datagram, departure.to).is_ok())
-        };
+        let sent = gone
+            || frames.queues[number]
+                .rings
+                .frame(n)
+                .get(at..at + departure.len)
+                .is_some_and(|datagram| self.send_by_socket(departure, datagram));
         self.flows.sent(departure, sent);
+    }
+
+    /// Sends a datagram that came in a frame by a socket. No batch is at hand then, so its room is free.
+    fn send_by_socket(&mut self, departure: &Departure, datagram: &[u8]) -> bool {
+        let Some(socket) = super::socket(&self.open, departure.slot, departure.component) else { return false };
+        let Some(room) = self.batch.buffer(0).get_mut(..datagram.len()) else { return false };
+        room.copy_from_slice(datagram);
+        let outgoing = Outgoing { buffer: 0, len: datagram.len(), to: departure.to };
+        self.batch.send(socket, &[outgoing], self.parts.marks.beside(departure.is_video)).is_ok()
     }
 
     /// Of the departures at hand, sends those that can leave as frames.

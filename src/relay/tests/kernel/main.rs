@@ -188,6 +188,29 @@ fn the_mark_is_the_node_s_and_congestion_the_path_s() {
     }
 }
 
+/// Video has a mark of its own where it shares a port with audio, by sockets and as frames.
+#[test]
+fn video_and_audio_are_marked_apart() {
+    let links = ["m1", "m2"].map(String::from);
+    for (addresses, af_xdp) in [(&V4, vec![]), (&V6, vec![]), (&V4, links.to_vec()), (&V6, links.to_vec())] {
+        let config = RelayConfig { workers: 1, kernel: true, af_xdp, ..RelayConfig::default() };
+        let Some(call) = Call::between(addresses, addresses, config) else { return };
+        let mut plan = call.plain(B, 0);
+        plan.receive.video = vec![96];
+        call.plan(A, &plan);
+        let wire = call.network.callee.wire();
+        for n in 0..20 {
+            let mut packets = [rtp(1, n), rtp(3, n), rtp(3, 100 + n)];
+            packets[1][1] = 96;
+            packets[2][1] = 96;
+            // At once, so that they may leave at once.
+            packets.iter().for_each(|packet| call.send(0, packet));
+            packets.iter().for_each(|packet| call.arrives(1, packet));
+            assert_eq!([(); 3].map(|()| wire.traffic_class(call.ports[1]) >> 2), [46, 34, 34]);
+        }
+    }
+}
+
 /// The sequence numbers roll over, the source changes, the sender begins anew: as the relay itself counts.
 #[test]
 fn the_kernel_counts_as_the_relay_does() {
