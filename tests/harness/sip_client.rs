@@ -242,9 +242,14 @@ impl SipClient {
 
     /// Accepts the re-INVITE that the node sends, with this port.
     pub fn accept_change(&mut self, media_port: u16, limit: Duration) -> Outcome<()> {
+        self.accept(limit, |_| Ok(plain_sdp(media_port, "sendrecv")))
+    }
+
+    /// Accepts the next INVITE that the node sends, whose SDP `answer` is given, up to the ACK.
+    pub fn accept(&mut self, limit: Duration, answer: impl FnOnce(&str) -> Outcome<String>) -> Outcome<()> {
         let request = self.await_request("INVITE", limit)?;
         let contact = format!("Contact: {}\r\n", self.contact()?);
-        let reply = request.reply("200 OK", "", &contact, &plain_sdp(media_port, "sendrecv"));
+        let reply = request.reply("200 OK", &unique(), &contact, &answer(&request.body)?);
         self.wire.send(reply.as_bytes())?;
         self.await_request("ACK", limit).map(drop)
     }

@@ -53,6 +53,31 @@ fn two_phones_over_tls_talk_by_srtp() -> Outcome<()> {
     })
 }
 
+/// Each phone is told the other's keys: what the one protects the other reads, and nothing but addresses has to change on the way.
+#[test]
+fn two_phones_talk_by_srtp_that_passes_untouched() -> Outcome<()> {
+    play("interop-untouched", |scene| {
+        let passing = SECURED.replace("srtp =", "srtp_pass = true\nsrtp =");
+        let site = Site::new(scene)?.tier("auto").account("101").account("102").section(&passing);
+        let node = Node::start(scene, site)?;
+        let callee = Baresip::start(scene, &phone(&node, "102", 1_000.0, ""))?;
+        callee.await_line("200 OK", seconds(10))?;
+        let caller = Baresip::start(scene, &phone(&node, "101", 440.0, "102"))?;
+        callee.await_tone(440.0, seconds(15))?;
+        caller.await_tone(1_000.0, seconds(10))?;
+        let admin = node.admin()?;
+        await_until("nothing but the phones' place in the kernel's way", seconds(10), || {
+            let status = admin.json("/api/v1/status")?;
+            let reasons = status["calls"][0]["tier_reason"].to_string();
+            ensure!(!reasons.contains("SRTP begins or ends here"), "{status}");
+            // Where no program may be loaded, that is told instead.
+            Ok((!reasons.contains("nothing came yet")).then_some(()))
+        })?;
+        drop(caller);
+        Ok(())
+    })
+}
+
 /// Keys by DTLS with each codec, with RTCP on the port of RTP and on one of its own, where it is left out.
 #[test]
 fn two_phones_talk_by_dtls_srtp() -> Outcome<()> {

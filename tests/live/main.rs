@@ -19,4 +19,5 @@ mod restart;
 mod supervision;
 mod transports;
 mod trunks;
+mod untouched;
 mod websocket;
