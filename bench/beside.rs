@@ -59,7 +59,7 @@ impl Default for Options {
             seconds: 2,
             rounds: 3,
             highest: 200_000,
-            flows: 10_000,
+            flows: 8_600,
             only: Vec::new(),
         }
     }
@@ -137,11 +137,12 @@ pub fn run(options: &Options, folder: &Path) -> io::Result<Report> {
 
 fn measure(part: Part, link: &Link, options: &Options, folder: &Path) -> io::Result<Table> {
     let plain = [Subject::Rtpengine, Subject::Sockets, Subject::Kernel];
+    let by_kernel = [Subject::Rtpengine, Subject::Sockets, Subject::Kernel, Subject::Xdp];
     let secured = [Subject::Rtpengine, Subject::Sockets, Subject::AfXdp];
-    let all = [Subject::Rtpengine, Subject::Sockets, Subject::AfXdp, Subject::Kernel];
+    let all = [Subject::Rtpengine, Subject::Sockets, Subject::AfXdp, Subject::Kernel, Subject::Xdp];
     let cost = |load, both, subjects: &[Subject]| cpu(link, options, load, both, subjects);
     match part {
-        Part::Plain => cost(Load::Plain, false, &plain),
+        Part::Plain => cost(Load::Plain, false, &by_kernel),
         Part::Both => cost(Load::Plain, true, &plain),
         Part::Sdes => cost(Load::Sdes, false, &secured),
         Part::Dtls => cost(Load::Dtls, false, &secured),

@@ -133,6 +133,8 @@ pub enum ServedBy {
     Sockets,
     Kernel,
     AfXdp,
+    /// The kernel, where the driver hands it frames.
+    Xdp,
 }
 
 impl ServedBy {
@@ -142,6 +144,7 @@ impl ServedBy {
             ServedBy::Sockets => "sockets",
             ServedBy::Kernel => "kernel",
             ServedBy::AfXdp => "af-xdp",
+            ServedBy::Xdp => "xdp",
         }
     }
 }
@@ -155,8 +158,14 @@ enum News {
 /// Runs the relay for the measuring process: reads offers where each call has its own, tells the ports and answers, then serves until its
 /// input ends.
 pub fn serve(options: &ServeOptions) -> io::Result<()> {
-    let af_xdp = if options.tier == ServedBy::AfXdp { vec![DEVICE.to_string()] } else { Vec::new() };
-    let config = RelayConfig { kernel: options.tier == ServedBy::Kernel, af_xdp, ..RelayConfig::default() };
+    let (kernel, frames) = match options.tier {
+        ServedBy::Sockets => (false, false),
+        ServedBy::Kernel => (true, false),
+        ServedBy::AfXdp => (false, true),
+        ServedBy::Xdp => (true, true),
+    };
+    let af_xdp = if frames { vec![DEVICE.to_string()] } else { Vec::new() };
+    let config = RelayConfig { kernel, af_xdp, ..RelayConfig::default() };
     let (news, hears): (Sender<News>, Receiver<News>) = channel();
     let told = news.clone();
     let relay = Relay::start(config, Arc::new(move |event| told.send(News::Relay(event)).is_ok()))?;

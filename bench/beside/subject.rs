@@ -19,6 +19,8 @@ pub enum Subject {
     Sockets,
     AfXdp,
     Kernel,
+    /// The kernel, where the driver hands it frames.
+    Xdp,
 }
 
 impl Subject {
@@ -29,6 +31,7 @@ impl Subject {
             Subject::Sockets => "Ringfort, sockets",
             Subject::AfXdp => "Ringfort, AF_XDP",
             Subject::Kernel => "Ringfort, kernel",
+            Subject::Xdp => "Ringfort, kernel by XDP",
         }
     }
 }
@@ -65,6 +68,7 @@ impl Running {
             Subject::Sockets => own(link, ServedBy::Sockets, load, offers)?,
             Subject::AfXdp => own(link, ServedBy::AfXdp, load, offers)?,
             Subject::Kernel => own(link, ServedBy::Kernel, load, offers)?,
+            Subject::Xdp => own(link, ServedBy::Xdp, load, offers)?,
         };
         for (caller, (_, answer)) in callers.iter_mut().zip(&agreed) {
             caller.receive_answer(Time::ZERO, answer.as_bytes()).map_err(Error::other)?;
