@@ -9,15 +9,16 @@ use ringfort_tests::harness::sip_message::plain_sdp;
 use ringfort_tests::harness::site::{DOMAIN, Site, password_of};
 use ringfort_tests::harness::stream::Wire;
 use ringfort_tests::harness::tone_peer::TonePeer;
-use ringfort_tests::harness::wait::seconds;
+use ringfort_tests::harness::wait::{await_until, seconds};
 use ringfort_tests::harness::{Context, Failure, Outcome, Scene, play};
 
 const ADA: (&str, &str, f64) = ("ada", "101", 440.0);
 const GRACE: (&str, &str, f64) = ("grace", "102", 1_000.0);
 const CAROL: (&str, &str, f64) = ("carol", "103", 1_400.0);
+const DAVE: (&str, &str, f64) = ("dave", "104", 620.0);
 const MUSIC_HZ: f64 = 700.0;
 
-/// Three accounts, conferences, and music for whoever is held.
+/// Four accounts, conferences, and music for whoever is held.
 fn site(scene: &Scene) -> Outcome<Site> {
     let file = scene.file("music.wav");
     std::fs::write(&file, wav(MUSIC_HZ, 8_000, 1)).during(file.display())?;
@@ -25,7 +26,7 @@ fn site(scene: &Scene) -> Outcome<Site> {
         "[services]\nconference = \"*6\"\nmusic_on_hold = \"music\"\n[[sound]]\nname = \"music\"\nfile = \"{}\"\n",
         file.display()
     );
-    Ok(Site::new(scene)?.account("101").account("102").account("103").section(&services))
+    Ok(Site::new(scene)?.account("101").account("102").account("103").account("104").section(&services))
 }
 
 fn phones(scene: &Scene, node: &Node, people: &[(&str, &str, f64)]) -> Outcome<Browser> {
@@ -157,9 +158,38 @@ fn an_attended_transfer_connects_two_calls() -> Outcome<()> {
     Ok(())
 }
 
+/// Two re-INVITEs meet: one of them is refused (491), and follows when its time has come.
+#[test]
+fn two_who_hold_each_other_at_once_stay_connected() -> Outcome<()> {
+    play("phone-glare", |scene| {
+        let node = Node::start(scene, site(scene)?)?;
+        let mut browser = phones(scene, &node, &[ADA, GRACE])?;
+        calls(&mut browser, ADA, GRACE)?;
+        for state in ["held", "connected"] {
+            for tab in ["ada", "grace"] {
+                browser.evaluate(tab, "document.querySelector('[data-testid=hold]').click()")?;
+            }
+            // By what they agreed on with the node, not only by what their pages wish.
+            let directions = if state == "held" { "sendonly recvonly inactive" } else { "sendrecv" };
+            let agreed = format!(
+                "window.ringfortPhone.peerConnection().signalingState === 'stable' && \
+                 '{directions}'.split(' ').includes(window.ringfortPhone.peerConnection().getTransceivers()[0].currentDirection)"
+            );
+            for tab in ["ada", "grace"] {
+                await_until(&format!("{tab} {directions}"), seconds(30), || {
+                    Ok((browser.evaluate(tab, &agreed)? == true).then_some(()))
+                })?;
+                browser.await_call(tab, state, seconds(5))?;
+            }
+        }
+        browser.await_tone("ada", GRACE.2, seconds(10))?;
+        browser.await_tone("grace", ADA.2, seconds(10))
+    })
+}
+
 /// Three people in the node's mixer, each of whom hears the two others. The one who merged them may leave.
 fn merge(scene: &Scene, node: &Node) -> Outcome<()> {
-    let mut browser = phones(scene, node, &[ADA, GRACE, CAROL])?;
+    let mut browser = phones(scene, node, &[ADA, GRACE, CAROL, DAVE])?;
     calls(&mut browser, GRACE, ADA)?;
     browser.direct("ada", "second-call", "103")?;
     browser.await_tone("grace", MUSIC_HZ, seconds(15))?;
@@ -170,6 +200,17 @@ fn merge(scene: &Scene, node: &Node) -> Outcome<()> {
     browser.await_call("ada", "connected", seconds(5))?;
     browser.screenshot("ada", "conference")?;
     node.await_metric("ringfort_calls", 3.0, seconds(5))?;
+    // One more by the same button.
+    browser.direct("ada", "second-call", "104")?;
+    browser.click("dave", "answer")?;
+    browser.await_tone("ada", DAVE.2, seconds(15))?;
+    browser.click("ada", "merge")?;
+    for tab in ["ada", "grace", "carol"] {
+        browser.await_in_mix(tab, DAVE.2, seconds(15))?;
+    }
+    browser.await_in_mix("dave", CAROL.2, seconds(10))?;
+    browser.click("dave", "hangup")?;
+    browser.await_call("ada", "connected", seconds(5))?;
     browser.click("ada", "hangup")?;
     browser.await_tone("grace", CAROL.2, seconds(5))?;
     browser.click("grace", "hangup")?;

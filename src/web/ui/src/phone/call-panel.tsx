@@ -7,6 +7,7 @@ import { Button } from "../parts/button";
 import { Clock } from "../parts/time";
 import type { Agent } from "./agent";
 import { Avatar } from "./avatar";
+import { isRoom } from "./conference";
 import { Keypad } from "./keypad";
 import { isFree } from "./lines";
 import { nameOf, phaseText } from "./names";
@@ -51,18 +52,19 @@ export function CallPanel(props: CallPanelProps) {
       <p class="call-clock" data-testid="call-timer">
         {call.answeredAt !== null && <Clock since={call.answeredAt} now={Date.now} />}
       </p>
-      <TransferLine call={call} />
+      <TransferLine call={call} conference={conference} />
       {call.phase === "incoming" ? <Decision call={call} agent={agent} /> : <Controls {...props} key={call.id} />}
     </div>
   );
 }
 
-function TransferLine({ call: { transfer } }: { call: Call }) {
+function TransferLine({ call: { transfer }, conference }: { call: Call; conference: string }) {
+  const to = nameOf({ peer: transfer?.to ?? "", peerName: "" }, conference);
   return (
     <div data-testid="transfer-state" data-state={transfer?.phase ?? "none"} data-cause={transfer?.cause ?? undefined}>
       {transfer !== null && (
         <Notice tone={transfer.phase === "failed" ? "warn" : "info"}>
-          {t(`transfer.${transfer.phase}`, { to: transfer.to })}
+          {t(`transfer.${transfer.phase}`, { to })}
           {transfer.cause !== null && ` ${t(`cause.${transfer.cause}`)}.`}
         </Notice>
       )}
@@ -117,7 +119,7 @@ function Controls({ call, agent, conference, others, room, pushes }: CallPanelPr
   const { lines } = agent;
   const [purpose, setPurpose] = useState<"call" | "transfer" | null>(null);
   const up = isUp(call);
-  const free = up && isFree(call);
+  const free = up && isFree(call) && !isRoom(call.peer, conference);
   const target = (user: string) => {
     setPurpose(null);
     if (purpose === "transfer") lines.transfer(call.id, user);

@@ -12,6 +12,7 @@ import type {
 } from "jssip/lib/RTCSession";
 import { causeOf, type Cause } from "./cause";
 import { closeMicrophone } from "./microphone";
+import { keepWhenRefused } from "./refusal";
 import { dialogOf, type DialogName } from "./replaces";
 import type { PhoneEvent } from "./state";
 
@@ -30,6 +31,9 @@ const RESTART_RETRY_MS = 500;
 const RESTART_AGAIN_MS = 5_000;
 /** A hold that cannot be asked for now, because the other side is changing something, is asked for anew after this time. */
 const HOLD_RETRY_MS = 100;
+/** A hold that was refused, for the other side asked for something at the same moment, is asked for again within this time, so often. */
+const REFUSED_WITHIN_MS = 4_000;
+const REFUSED_MAX = 3;
 
 export interface CallListener {
   event(event: PhoneEvent): void;
@@ -58,6 +62,7 @@ export class ActiveCall {
   private holdTimer = 0;
   private held = false;
   private changing = false;
+  private refusals = 0;
   private waiting: (() => void)[] = [];
 
   constructor(
@@ -87,6 +92,7 @@ export class ActiveCall {
   adopt(session: RTCSession): void {
     this.session = session;
     const { id } = this;
+    keepWhenRefused(session, () => this.holdRefused());
     session.on("peerconnection", ({ peerconnection }) => this.watchTracks(peerconnection));
     session.on("icecandidate", (event) => this.boundGathering(event));
     session.on("progress", (event: IncomingEvent | OutgoingEvent) => this.progressed(event));
@@ -129,10 +135,23 @@ export class ActiveCall {
     if (session.isOnHold().local === this.held) return this.agreed();
     const done = (): void => {
       this.changing = false;
+      this.refusals = 0;
       this.followHold();
     };
     this.changing = this.held ? session.hold({}, done) : session.unhold({}, done);
     if (!this.changing) this.holdTimer = window.setTimeout(() => this.followHold(), HOLD_RETRY_MS);
+  }
+
+  /** RFC 3261 14.1: after a random time once more; whoever refuses again and again does not want it. */
+  private holdRefused(): void {
+    const held = this.session?.isOnHold().local ?? false;
+    this.changing = false;
+    this.listener.event({ type: held ? "held" : "resumed", id: this.id });
+    if (++this.refusals > REFUSED_MAX) {
+      [this.held, this.refusals] = [held, 0];
+      return this.agreed();
+    }
+    this.holdTimer = window.setTimeout(() => this.followHold(), Math.random() * REFUSED_WITHIN_MS);
   }
 
   private agreed(): void {

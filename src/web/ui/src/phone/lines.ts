@@ -150,8 +150,9 @@ export class Lines {
     this.refer(id, { kind: "push", to: name }, this.home.user);
   }
 
-  /** Joins the other sides of two calls, and leaves both. */
+  /** Joins the other sides of two calls, and leaves both. Who is in a conference gives his place there to the other call's party. */
   connect(id: number, other: number): void {
+    if (isRoom(callOf(this.state, id)?.peer ?? "", this.home.conference)) [id, other] = [other, id];
     const [dialog, target] = [this.active.get(other)?.dialog(), callOf(this.state, other)];
     if (!dialog || target === null) return;
     this.active.get(other)?.leavesAs("transferred");

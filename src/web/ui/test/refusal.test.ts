@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { keepWhenRefused, type Refusable } from "../src/phone/refusal";
+
+function session(signalingState: string) {
+  const seen = { ended: 0, descriptions: [] as unknown[], refused: 0, told: 0 };
+  const fake = {
+    _localHold: true,
+    _setLocalMediaStatus: () => seen.told++,
+    terminate: () => void seen.ended++,
+    connection: { signalingState, setLocalDescription: async (of: unknown) => void seen.descriptions.push(of) },
+  };
+  keepWhenRefused(fake as unknown as Refusable, () => seen.refused++);
+  const end = (reason?: string) =>
+    (fake as unknown as Refusable).terminate(reason === undefined ? {} : { reason_phrase: reason });
+  return { seen, fake, end };
+}
+
+test("a hold that is refused is undone, and the call goes on", () => {
+  const { seen, fake, end } = session("have-local-offer");
+  end("Hold Failed");
+  assert.deepEqual([seen.ended, seen.refused, seen.told, fake._localHold], [0, 1, 1, false]);
+  assert.deepEqual(seen.descriptions, [{ type: "rollback" }]);
+  end("Unhold Failed");
+  assert.equal(fake._localHold, true);
+});
+
+test("an ICE restart that is refused is no hold", () => {
+  const { seen, fake, end } = session("stable");
+  end("Media Renegotiation Failed");
+  assert.deepEqual([seen.ended, seen.refused, seen.descriptions.length, fake._localHold], [0, 0, 0, true]);
+});
+
+test("whoever hangs up hangs up", () => {
+  const { seen, end } = session("stable");
+  end();
+  end("Decline");
+  assert.deepEqual([seen.ended, seen.refused], [2, 0]);
+});
