@@ -2,6 +2,7 @@
 
 use ringfort_tests::ensure;
 use ringfort_tests::harness::browser::Browser;
+use ringfort_tests::harness::kamailio::Kamailio;
 use ringfort_tests::harness::node::Node;
 use ringfort_tests::harness::sip_client::{Placed, SipClient};
 use ringfort_tests::harness::sipp::{Running, Sipp};
@@ -79,28 +80,42 @@ impl Far {
 
 #[test]
 fn a_browser_takes_the_call_of_the_desk_phone() -> Outcome<()> {
-    play("pull-desk", |scene| {
-        let node = node(scene)?;
-        let (mut desk, mut far) = (Desk::start(scene, &node, "101")?, Far::start(scene, &node)?);
-        far.call("101", || Ok(()))?;
-        far.audio.await_tone(DESK_HZ, seconds(10))?;
-        let mut browser = Browser::start(scene)?;
-        browser.open_phone("ada", &node.page(), "101", &password_of("101"), BROWSER_HZ)?;
-        browser.await_visible("ada", "elsewhere-call", seconds(10))?;
-        browser.await_text("ada", "102", seconds(1))?;
-        browser.screenshot("ada", "elsewhere")?;
-        let gap = far.changes_to(BROWSER_HZ, || browser.click("ada", "pull"))?;
-        println!("from the desk phone to the browser: {} ms without audio at the other party", gap.as_millis());
-        ensure!(gap < GAP_MAX, "{gap:?} without audio");
-        browser.await_tone("ada", FAR_HZ, seconds(10))?;
-        desk.phone.finish(seconds(10))?;
-        ensure!(desk.audio.packets() > 0, "the desk phone heard nothing before");
-        // It is here now, and not elsewhere.
-        let gone = "document.querySelector('[data-testid=elsewhere-call]') === null";
-        await_until("no call elsewhere", seconds(5), || Ok((browser.evaluate("ada", gone)? == true).then_some(())))?;
-        browser.click("ada", "hangup")?;
-        node.await_metric("ringfort_calls", 0.0, seconds(5))
+    play("pull-desk", |scene| pull_from_desk(scene, &node(scene)?))
+}
+
+/// The call goes through the cloud, which knows nothing of the change but a re-INVITE.
+#[test]
+fn a_browser_takes_a_call_that_the_cloud_routed() -> Outcome<()> {
+    play("pull-cloud", |scene| {
+        let port = scene.port()?;
+        let _cloud = Kamailio::start(scene, port, DOMAIN)?;
+        let site = Site::new(scene)?.account("101").account("102").cloud(port, 4_000).section(DESK);
+        let node = Node::start(scene, site)?;
+        node.await_mode("normal", seconds(10))?;
+        pull_from_desk(scene, &node)
     })
+}
+
+fn pull_from_desk(scene: &Scene, node: &Node) -> Outcome<()> {
+    let (mut desk, mut far) = (Desk::start(scene, node, "101")?, Far::start(scene, node)?);
+    far.call("101", || Ok(()))?;
+    far.audio.await_tone(DESK_HZ, seconds(10))?;
+    let mut browser = Browser::start(scene)?;
+    browser.open_phone("ada", &node.page(), "101", &password_of("101"), BROWSER_HZ)?;
+    browser.await_visible("ada", "elsewhere-call", seconds(10))?;
+    browser.await_text("ada", "102", seconds(1))?;
+    browser.screenshot("ada", "elsewhere")?;
+    let gap = far.changes_to(BROWSER_HZ, || browser.click("ada", "pull"))?;
+    println!("from the desk phone to the browser: {} ms without audio at the other party", gap.as_millis());
+    ensure!(gap < GAP_MAX, "{gap:?} without audio");
+    browser.await_tone("ada", FAR_HZ, seconds(10))?;
+    desk.phone.finish(seconds(10))?;
+    ensure!(desk.audio.packets() > 0, "the desk phone heard nothing before");
+    // It is here now, and not elsewhere.
+    let gone = "document.querySelector('[data-testid=elsewhere-call]') === null";
+    await_until("no call elsewhere", seconds(5), || Ok((browser.evaluate("ada", gone)? == true).then_some(())))?;
+    browser.click("ada", "hangup")?;
+    node.await_metric("ringfort_calls", 0.0, seconds(5))
 }
 
 /// From one tab to another; and nobody else sees the call, nor may take it.

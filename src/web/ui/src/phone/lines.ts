@@ -228,7 +228,8 @@ export class Lines {
       active.leavesAs(null);
       undo?.();
       tell("failed", causeOfStatus(status));
-      if (talked && transfer.kind !== "merge") this.take(id);
+      const elsewhere = this.state.calls.some((other) => other.id !== id && other.phase === "connected");
+      if (talked && !elsewhere && transfer.kind !== "merge") this.take(id);
     };
     const target = referTarget(user, this.home.domain, instead);
     active.setHeld(true, () => active.refer(target, { rings: () => tell("ringing"), done: () => tell("done"), failed }));
