@@ -2,9 +2,9 @@
 //!
 //! Every number in it comes from what both sides were told, so a restarted process finds the same.
 
-use crate::audio::{Heard, Hearing, OpusWishes, Speaking};
+use crate::audio::{Codec, Heard, Hearing, OpusWishes, Speaking};
 use crate::description::Format;
-use crate::digits::Digits;
+use crate::digits::DigitsWay;
 use crate::negotiation::Agreed;
 use crate::plan::{ApartPlan, Destination, DiscardReason};
 use crate::session::{LegKind, LegSession};
@@ -25,6 +25,8 @@ pub struct Crossing {
 
 /// Sampling rate of the node's own sounds and mixes, Hz.
 const OWN_HZ: u32 = 16_000;
+/// Clock of telephone events beside narrow-band codecs, Hz.
+const TELEPHONE_HZ: u32 = 8_000;
 /// All packets pass.
 const PASSING: Crossing =
     Crossing { hearing: Hearing { payloads: Vec::new(), in_band: false }, speaking: None, digits: false, passes: true };
@@ -33,28 +35,54 @@ const PASSING: Crossing =
 /// that the node can say anew, so that all that the second peer hears is one stream.
 pub fn crossing(from: &LegSession, to: &LegSession, anew: bool) -> Crossing {
     match (from.agreed(), to.agreed()) {
-        (Some(a), Some(b)) => across(a, b, (from.policy().digits, to.policy().digits), anew),
+        (Some(a), Some(b)) => across(a, b, (from.digits(), to.digits()), anew),
         _ => PASSING,
     }
 }
 
-fn across(from: &Agreed, to: &Agreed, (their_way, other_way): (Digits, Digits), anew: bool) -> Crossing {
+/// Whether the node tells the peer of `to` digits that the peer of `from` tells it.
+pub fn tells_digits(from: &LegSession, to: &LegSession) -> bool {
+    let way = to.digits();
+    matches!(way, DigitsWay::Events | DigitsWay::Tones { .. }) && way != from.digits() && crossing(from, to, false).speaking.is_some()
+}
+
+fn across(from: &Agreed, to: &Agreed, (their_way, other_way): (DigitsWay, DigitsWay), anew: bool) -> Crossing {
     // The same codec under another number does not pass either: the number is all that the peer goes by.
     let as_it_is = |format: &Format| to.spoken().any(|other| format.same_codec(other) && format.payload == other.payload);
     let speech: Vec<bool> = from.heard().filter(|format| format.is_speech()).map(as_it_is).collect();
     let events_pass = !to.spoken().any(Format::is_events) || from.heard().filter(|format| format.is_events()).all(as_it_is);
-    let passes = speech.contains(&true) && events_pass && !their_way.differ(other_way) && !anew;
-    let heard = from.heard().filter(|format| !(passes && as_it_is(format)));
+    let in_band = their_way == DigitsWay::Tones { heard: true } && matches!(other_way, DigitsWay::Events | DigitsWay::Info);
+    let passes = speech.contains(&true) && events_pass && !in_band && !anew;
+    let useless = |format: &Format| as_it_is(format) || (format.is_events() && other_way == DigitsWay::Passing);
+    let heard = from.heard().filter(|format| !(passes && useless(format)));
     let payloads = heard.filter_map(|format| Some((format.payload, heard_as(format)?))).collect();
-    let hearing = Hearing { payloads, in_band: their_way == Digits::InBand && other_way != Digits::InBand };
+    let hearing = Hearing { payloads, in_band };
     let deaf = !hearing.payloads.iter().any(|(_, heard)| matches!(heard, Heard::Speech(_)));
-    match deaf {
-        true => PASSING,
-        false => {
-            let speaking = spoken_to(to, rate_of(&hearing));
-            Crossing { hearing, speaking, digits: other_way != Digits::Info, passes }
-        }
+    // What the peer tells by INFO is told in the other's way beside audio that passes.
+    let told = their_way == DigitsWay::Info && matches!(other_way, DigitsWay::Events | DigitsWay::Tones { .. });
+    if (!passes && deaf) || (hearing.payloads.is_empty() && !told) {
+        return PASSING;
     }
+    let speaking = spoken_to(to, rate_of(&hearing)).or_else(|| digits_alone(to, other_way).filter(|_| passes));
+    Crossing { hearing, speaking, digits: other_way != DigitsWay::Info, passes }
+}
+
+/// How the node tells digits, and nothing else, beside a codec that it does not have. `None`: this peer takes none that way.
+fn digits_alone(to: &Agreed, way: DigitsWay) -> Option<Speaking> {
+    let mut events = to.spoken().filter(|format| format.is_events());
+    let events = events.find(|format| format.clock_hz() == Some(TELEPHONE_HZ)).map(|format| (format.payload, TELEPHONE_HZ));
+    // Of the codec nothing but its clock is used.
+    let payload = events.map_or(0, |(payload, _)| payload);
+    (events.is_some() || way == DigitsWay::Info).then_some(Speaking {
+        payload,
+        codec: Codec::Pcma,
+        source_hz: TELEPHONE_HZ,
+        ptime_ms: to.remote.description.ptime.unwrap_or(20),
+        events,
+        comfort_noise: None,
+        opus: OpusWishes::default(),
+        ssrc: 0,
+    })
 }
 
 fn heard_as(format: &Format) -> Option<Heard> {

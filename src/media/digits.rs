@@ -16,12 +16,23 @@ pub enum Digits {
     InBand,
 }
 
-impl Digits {
-    /// Whether the node has to stand between peers of these ways.
-    pub(crate) fn differ(self, other: Digits) -> bool {
-        self != other
-    }
+/// How digits travel between the node and one peer, by what was agreed on and by what the peer shows that it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigitsWay {
+    /// Whatever the peer does passes as it is: nothing is agreed yet, or the node may not stand between.
+    Passing,
+    /// As telephone events.
+    Events,
+    /// By SIP INFO.
+    Info,
+    /// As tones in the audio, because the peer has nothing else, or because its profile says so.
+    Tones {
+        /// The peer's tones are listened for, which costs decoding all that it says. Only where its profile says so.
+        heard: bool,
+    },
+}
 
+impl Digits {
     /// The formats that this peer is told.
     pub(crate) fn fit(self, formats: &mut Vec<Format>) {
         if self != Digits::Auto {

@@ -31,7 +31,7 @@ pub mod video;
 pub mod webrtc;
 
 pub use description::Description;
-pub use digits::Digits;
+pub use digits::{Digits, DigitsWay};
 pub use error::{MediaCause, MediaError};
 pub use negotiation::Policy;
 pub use security::{Keying, Security, Srtp, Suites};

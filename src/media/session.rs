@@ -8,8 +8,8 @@ mod compile;
 mod settle;
 
 use crate::consent::RecordState;
-use crate::description::Description;
-use crate::digits::Digits;
+use crate::description::{Description, Format};
+use crate::digits::{Digits, DigitsWay};
 use crate::error::{MediaCause, MediaError};
 use crate::lending::Lent;
 use crate::negotiation::{self, Agreed, Pending, Policy};
@@ -112,6 +112,9 @@ pub struct LegSession {
     /// How often the peer's offers may have told that it moved.
     #[serde(default)]
     opened: u32,
+    /// The peer shows that it takes digits by SIP INFO.
+    #[serde(default)]
+    takes_info: bool,
     /// A second port, for video of a phone or a fax beside its audio.
     #[serde(default)]
     aside: Option<Aside>,
@@ -162,6 +165,7 @@ impl LegSession {
             transport: None,
             latched: Latched::default(),
             opened: 0,
+            takes_info: false,
             aside: None,
             recorded: None,
             live: true,
@@ -215,7 +219,7 @@ impl LegSession {
         for crypto in [&mut remote.crypto, &mut remote.video_crypto] {
             crypto.retain(|crypto| self.policy.security.suites.take(crypto.keys.profile));
         }
-        self.turn_digits(&mut remote);
+        self.turn_digits(&mut remote, true);
         negotiation::admit_security(&self.policy.security, &remote)?;
         negotiation::admit_video(&self.policy.security, &mut remote);
         negotiation::admit_image(&self.policy.security, self.is_protected(), &mut remote);
@@ -313,7 +317,7 @@ impl LegSession {
         };
         let remote = Remote::of_answer(&Sdp::parse(sdp)?, self.kind, &local)?;
         let mut remote = negotiation::admit_answer(remote, &local)?;
-        self.turn_digits(&mut remote);
+        self.turn_digits(&mut remote, false);
         negotiation::admit_security(&self.policy.security, &remote)?;
         negotiation::admit_video(&self.policy.security, &mut remote);
         let client = remote.dtls.as_ref().map(|dtls| negotiation::role_by_answer(dtls.setup)).transpose()?;
@@ -327,9 +331,40 @@ impl LegSession {
     }
 
     /// Digits that the peer tells in another way are events to the other leg.
-    fn turn_digits(&self, remote: &mut Remote) {
-        self.policy.digits.fit(&mut remote.description.formats);
-        remote.description.digits_turned = self.policy.digits != Digits::Auto;
+    fn turn_digits(&self, remote: &mut Remote, offers: bool) {
+        let described = &mut remote.description;
+        self.policy.digits.fit(&mut described.formats);
+        described.digits_turned = self.policy.digits != Digits::Auto || self.lacks_events(described, offers);
+    }
+
+    /// Whether a peer without telephone events can be told digits nevertheless, so that the other leg may have events. An offer without
+    /// them, of a peer that does not name INFO, passes as it is: its tones reach the other side best where that has tones, too.
+    fn lacks_events(&self, described: &Description, offers: bool) -> bool {
+        let turned = self.agreed.as_ref().is_some_and(|agreed| agreed.remote.description.digits_turned);
+        let speaks = described.formats.iter().any(|format| format.codec().is_some());
+        let events = described.formats.iter().any(Format::is_events);
+        let can = self.takes_info || (speaks && (turned || !offers));
+        can && !events && described.has_speech() && self.policy.repertoire.transcodes()
+    }
+
+    /// Whether the peer shows that it takes digits by SIP INFO: its Allow names it, or it told one so. To be said before its description
+    /// is taken; a later change counts from the next plan on.
+    pub fn set_takes_info(&mut self, takes: bool) {
+        self.takes_info = takes;
+    }
+
+    /// How digits travel between the node and this peer.
+    pub fn digits(&self) -> DigitsWay {
+        match (self.policy.digits, &self.agreed) {
+            (Digits::Info, _) => DigitsWay::Info,
+            (Digits::InBand, _) => DigitsWay::Tones { heard: true },
+            (Digits::Auto, Some(agreed)) if agreed.spoken().any(Format::is_events) => DigitsWay::Events,
+            (Digits::Auto, Some(_)) if self.policy.repertoire.transcodes() => match self.takes_info {
+                true => DigitsWay::Info,
+                false => DigitsWay::Tones { heard: false },
+            },
+            (Digits::Auto, _) => DigitsWay::Passing,
+        }
     }
 
     /// Forgets an unanswered offer of either side; what was agreed before holds.

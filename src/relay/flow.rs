@@ -335,6 +335,11 @@ impl Flow {
         self.active.as_ref().is_some_and(|active| active.plan.receive.video.contains(&payload))
     }
 
+    /// Whether RTP that comes from elsewhere has to wait: a digit sounds.
+    pub(crate) fn is_sounding(&self) -> bool {
+        self.voice.as_ref().is_some_and(|voice| voice.is_sounding())
+    }
+
     /// Where accepted packets go, and the slot where that port was last found.
     pub(crate) fn destination(&self) -> Option<(Destination, Option<Slot>)> {
         self.active.as_ref().map(|active| (active.plan.destination, active.across))

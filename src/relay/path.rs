@@ -286,6 +286,10 @@ impl Flows {
             let port = self.flow(from)?.port;
             self.flow(slot)?.together(port, buffer);
         }
+        if media == Media::Rtp && !is_video && self.flow(slot)?.is_sounding() {
+            self.flow(slot)?.discard();
+            return None;
+        }
         let origin = Origin::Peer { under: accepted.under, as_it_came: self.untouched.octets() };
         let Exit { component, to, len } = flow_at(&mut self.entries, slot)?.depart(now, media, buffer, len, origin)?;
         Some(Departure { slot, component, media, is_video, to, len })

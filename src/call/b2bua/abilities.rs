@@ -1,5 +1,6 @@
 //! What a peer said that it can do, in Allow and Supported of any message of its leg, and how it names the session.
 
+use super::call::Leg;
 use ringfort_sip::message::{HeaderName, Message};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,12 @@ pub(crate) struct Abilities {
     /// It lists what it takes, and INFO (RFC 6086) is not there.
     #[serde(default)]
     pub no_info: bool,
+    /// It lists INFO, or told a digit by it.
+    #[serde(default)]
+    pub info: bool,
+    /// It refused a digit by INFO, whatever it lists.
+    #[serde(default)]
+    pub no_digits: bool,
 }
 
 impl Abilities {
@@ -32,7 +39,8 @@ impl Abilities {
         let says = |name: HeaderName| message.header(name).is_some();
         if says(HeaderName::Allow) {
             self.update = message.has_token(HeaderName::Allow, "UPDATE");
-            self.no_info = !message.has_token(HeaderName::Allow, "INFO");
+            self.info = message.has_token(HeaderName::Allow, "INFO");
+            self.no_info = !self.info;
             self.refer = message.has_token(HeaderName::Allow, "REFER");
         }
         if says(HeaderName::Supported) {
@@ -41,6 +49,22 @@ impl Abilities {
             self.from_change = message.has_token(HeaderName::Supported, "from-change");
         }
         self.session = message.header(HeaderName::SessionId).and_then(session_of).or(self.session);
+    }
+}
+
+impl Leg {
+    /// Reads a message of the peer. Its media goes by what it takes, too.
+    pub fn learn(&mut self, message: &Message) {
+        self.abilities.learn(message);
+        self.settle_digits();
+    }
+
+    /// Whether the peer takes digits by INFO is its media session's to know.
+    pub fn settle_digits(&mut self) {
+        let takes = self.abilities.info && !self.abilities.no_digits;
+        if let Some(media) = &mut self.media {
+            media.session.set_takes_info(takes);
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use super::abilities::Abilities;
 use super::branch::Asking;
 use super::connected::Connected;
+use super::digits::Dialling;
 use super::exchange::Exchange;
 use super::pictures::Pictures;
 use super::proof::Proving;
@@ -219,6 +220,9 @@ pub struct Leg {
     /// What the peer was asked by INFO about its pictures.
     #[serde(skip)]
     pub(crate) pictures: Pictures,
+    /// The peer's digits.
+    #[serde(default)]
+    pub(crate) dialling: Dialling,
     /// Packets that had come from the peer at the last two questions.
     #[serde(skip)]
     pub(crate) heard: [u64; 2],

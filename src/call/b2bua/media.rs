@@ -5,7 +5,7 @@ use super::ending::Cause;
 use super::{Env, Tables, service, sharing, timeline};
 use crate::wake::Wake;
 use ringfort_base::{CallId, Event, Hop, PortId, Time, limits};
-use ringfort_media::MediaCause;
+use ringfort_media::{DigitsWay, MediaCause};
 use ringfort_media::audio::Speaking;
 use ringfort_media::bridge;
 use ringfort_media::description::Description;
@@ -140,7 +140,22 @@ impl Seat {
     }
 }
 
+/// Whether the one's digits are told to the other.
+fn tells(far: &Media, near: &Media) -> bool {
+    bridge::tells_digits(&far.session, &near.session)
+}
+
 impl Media {
+    /// A browser hears one stream from now on, as the node is about to speak to it; the plans change then. False: it does so already, or is none.
+    pub(super) fn begins_one_stream(&mut self) -> bool {
+        let begins = self.session.kind() == LegKind::Webrtc && !self.one_stream;
+        if begins {
+            // A stream that the node spoke in before would be one that the browser knew before.
+            (self.one_stream, self.voice) = (true, None);
+        }
+        begins
+    }
+
     /// The port by which the leg's peer is sent what is beside the audio: its second one, or that of its bundle.
     fn port_beside(&self) -> Option<PortId> {
         match self.session.has_video() {
@@ -219,13 +234,12 @@ impl Call {
         let far = self.opposite(seat).and_then(|other| self.media_ref(other));
         let is_browser = |media: &&Media| media.session.kind() == LegKind::Webrtc && !media.one_stream;
         let Some(near) = self.media_ref(seat).filter(is_browser) else { return };
-        if self.told_instead(seat.side(), near, far).is_none() {
+        // One without events is told digits as tones, by the relay itself.
+        let tones = far.is_some_and(|far| matches!(near.session.digits(), DigitsWay::Tones { .. }) && tells(far, near));
+        if !tones && self.told_instead(seat.side(), near, far).is_none() {
             return;
         }
-        if let Some(media) = self.media_at(seat) {
-            // A stream that the node spoke in before would be one that the browser knew before.
-            (media.one_stream, media.voice) = (true, None);
-        }
+        self.media_at(seat).map(Media::begins_one_stream);
     }
 
     /// Where packets go that the peer at this seat sends, and what the node hears and says there itself. `None`: packets only pass. The
@@ -245,7 +259,9 @@ impl Call {
         let back = bridge::crossing(&far.session, &near.session, near.one_stream);
         let crossed = back.speaking.map(|how| {
             let how = Speaking { ssrc, ..how };
-            Speech { how, what: Source::Port(far.port), digits: back.digits, pauses: back.passes }
+            // Where nothing is heard there, the node says what the core tells it, and takes no turns between.
+            let what = if back.hearing.payloads.is_empty() { Source::Silence } else { Source::Port(far.port) };
+            Speech { how, what, digits: back.digits, pauses: back.passes }
         });
         // Pictures pass whatever becomes of the audio.
         let video = near.session.has_video() && far.session.has_video();

@@ -36,7 +36,7 @@ pub use ports::PortAllocator;
 use release::{abandoned, ending, farewell};
 pub use setup::Incoming;
 use standing::{exchange, session_timer, sharing};
-pub(crate) use standing::{pictures, relayed, within};
+pub(crate) use standing::{digits, pictures, relayed, within};
 use telling::{connected, forwarded, location};
 pub(crate) use telling::{passing, people};
 

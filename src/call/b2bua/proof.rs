@@ -230,7 +230,13 @@ impl Call {
         self.passed.iter_mut().for_each(|passed| follow(passed.sent_by()));
         self.transfer.iter_mut().flat_map(|transfer| transfer.notified_by()).for_each(follow);
         let Some(leg) = self.leg(side) else { return };
-        leg.session.refresh.iter_mut().chain(&mut leg.asked).chain(leg.pictures.sent_by()).for_each(follow);
+        leg.session
+            .refresh
+            .iter_mut()
+            .chain(&mut leg.asked)
+            .chain(leg.pictures.sent_by())
+            .chain(leg.dialling.sent_by())
+            .for_each(follow);
     }
 }
 

@@ -206,6 +206,7 @@ impl Leg {
             ack: None,
             asked: None,
             pictures: Default::default(),
+            dialling: Default::default(),
             heard: [0; 2],
         }
     }

@@ -125,6 +125,11 @@ impl Mouth {
         self.report.is_some() || self.key.is_some() || !self.digits.is_empty()
     }
 
+    /// A digit sounds as tones in place of speech, or will do so: whatever else the peer is sent beside it would drown it.
+    pub fn is_sounding(&self) -> bool {
+        self.key.is_some() || (self.speaking.events.is_none() && !self.digits.is_empty())
+    }
+
     /// Takes the next samples, 20 ms at most, and writes the RTP packet that is due, if one is. When packets are shorter than what was
     /// taken, further ones are had by calling it with no samples.
     pub fn speak(&mut self, now: Time, pcm: &[i16], out: &mut [u8]) -> Option<usize> {

@@ -64,7 +64,9 @@ impl Flow {
         if *udptl || !video.is_empty() || apart.is_some() {
             return Err(Obstacle::NotSpeech);
         }
-        if audio.as_ref().is_some_and(|audio| !audio.hear.payloads.is_empty()) {
+        // Plain telephone events come up from the kernel in any case, as all that is no speech.
+        let carried = |payload: &u8| srtp.is_some() || speech.is_empty() || speech.iter().any(|(spoken, _)| spoken == payload);
+        if audio.as_ref().is_some_and(|audio| audio.hear.payloads.iter().any(|(heard, _)| carried(heard))) {
             return Err(Obstacle::Service);
         }
         let to = match destination {
@@ -92,6 +94,7 @@ impl Flow {
         let touched = srtp.is_some() && active.lent.now().is_none() || active.lent.now() != under;
         match (muted, touched) {
             (true, _) => Err(Obstacle::Stopped),
+            _ if self.voice.as_ref().is_some_and(|voice| voice.interrupts()) => Err(Obstacle::Service),
             (_, true) => Err(Obstacle::Secure),
             _ => match target(&active.plan.transmit, &active.latch, self.has_rtcp_socket, Media::Rtp) {
                 Target::At(_, to) => Ok(to),

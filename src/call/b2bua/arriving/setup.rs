@@ -225,6 +225,7 @@ pub(in crate::b2bua) fn open_for(
     let mut media = media::open(env, tables, call, kind, At { hop, audio: body.and_then(media::address_of) })?;
     let profile = profile_of_caller(&env.cx.snapshot, source, invite);
     media.session.set_policy(env.cx.snapshot.policy_of(profile));
+    media.session.set_takes_info(invite.has_token(HeaderName::Allow, "INFO"));
     Some(media)
 }
 

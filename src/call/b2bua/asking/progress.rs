@@ -63,6 +63,7 @@ impl Call {
                 let known = self.notify_over(env, tables, id, status)
                     || self.passed_answered(env, tables, id, (status, Some(response)))
                     || self.picture_answered(id, status)
+                    || self.digit_answered(env, id, status)
                     || self.relay_answered(env, tables, id, response)
                     || self.refresh_answered(env, tables, id, response)
                     || self.alive_answered(env, tables, id, status);
@@ -87,7 +88,7 @@ impl Call {
     fn progressed(&mut self, env: &mut Env<'_>, tables: &mut Tables, no: u32, hop: Hop, response: &Message) {
         let Some(branch) = self.asking.branch(no) else { return };
         (branch.spoke, branch.deadline) = (true, Time::NEVER);
-        branch.leg.abilities.learn(response);
+        branch.leg.learn(response);
         let tag = branch.fork(hop, response).map(|fork| fork.dialog.id.remote_tag.clone());
         self.watch_silence(env);
         if !self.acknowledge_provisional(env, no, tag.as_deref(), response) {
@@ -179,6 +180,7 @@ impl Call {
     /// A target took the call; nobody else gets it.
     fn accepted(&mut self, env: &mut Env<'_>, tables: &mut Tables, no: u32, hop: Hop, response: &Message) {
         let tag = response.to().ok().and_then(|to| to.tag().map(str::to_string)).unwrap_or_default();
+        self.asking.branch(no).into_iter().for_each(|branch| branch.leg.learn(response));
         let described = self.final_description(env, no, &tag, sdp_of(response));
         let Some(mut branch) = self.asking.take(no) else { return };
         env.cx.timers.stop(Wake::TargetSilent(self.id));
@@ -191,7 +193,6 @@ impl Call {
             // What it answered founds no dialog (RFC 3261 12.1.2), so it can neither be acknowledged nor released.
             return self.end(env, tables, Cause::named(502, "bad-dialog"));
         }
-        callee.abilities.learn(response);
         callee.proving.granted();
         self.hears_who(env.cx, Side::Callee, response);
         let Some(callee) = &mut self.callee else { return };
@@ -261,7 +262,7 @@ impl Call {
         env.cx.timers.stop(Wake::Reliable(self.id));
         tables.loops.over(self.id);
         let contact = write::contact(env.cx, &self.caller.hop);
-        self.caller.abilities.learn(&invite.message);
+        self.caller.learn(&invite.message);
         if let (Some(media), Some(offer)) = (&mut self.caller.media, sdp_of(&invite.message)) {
             media.remember(offer);
         }
@@ -335,6 +336,7 @@ impl Call {
         if self.notify_over(env, tables, id, 408)
             || self.passed_answered(env, tables, id, (408, None))
             || self.picture_answered(id, 408)
+            || self.digit_answered(env, id, 408)
             || self.relay_failed(env, id)
             || self.refresh_failed(env, tables, id)
             || self.alive_failed(env, tables, id)

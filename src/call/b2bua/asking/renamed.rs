@@ -26,7 +26,7 @@ impl Call {
         let Some(branch) = self.asking.branches.iter_mut().find(|branch| branch.leg.call_id == call_id) else { return };
         let (no, before) = (branch.no, branch.leg.connected.clone());
         let Some(dialog) = branch.fork_tagged(&tag).map(|fork| fork.dialog.clone()) else { return };
-        branch.leg.abilities.learn(&asked.request);
+        branch.leg.learn(&asked.request);
         branch.leg.dialog = Some(dialog);
         branch.leg.hears_who(&snapshot, party_of(&branch.target), &asked.request);
         let news = branch.leg.connected != before;
@@ -44,9 +44,9 @@ impl Call {
 
     fn caller_named_early(&mut self, env: &mut Env<'_>, asked: &Asked) {
         if let Some(invite) = &self.invite {
-            self.caller.abilities.learn(&invite.message);
+            self.caller.learn(&invite.message);
         }
-        self.caller.abilities.learn(&asked.request);
+        self.caller.learn(&asked.request);
         if !self.hears_who(env.cx, Side::Caller, &asked.request) {
             return;
         }

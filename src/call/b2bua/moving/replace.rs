@@ -53,7 +53,7 @@ impl Calls {
                 leg.proving = Proving::of(&source);
                 leg.connected = connected::of_newcomer(&env.cx.snapshot, &source, &incoming.invite);
                 (leg.party, leg.outbound) = (Some(source), Some(false));
-                leg.abilities.learn(&incoming.invite);
+                leg.learn(&incoming.invite);
                 let mut refused = None;
                 self.with(env, id, |call, env, tables| match rings {
                     Some((_, no)) => {

@@ -81,7 +81,7 @@ impl Call {
     /// UPDATE without offer: it refreshes what is known of the peer, and is answered here.
     pub(in crate::b2bua) fn refreshed(&mut self, env: &mut Env<'_>, side: Side, asked: &Asked) {
         if let Some(leg) = self.leg(side) {
-            leg.abilities.learn(&asked.request);
+            leg.learn(&asked.request);
             if let Some(dialog) = &mut leg.dialog {
                 // A malformed Contact leaves the target as it was.
                 let _ = dialog.refresh_target(&asked.request);

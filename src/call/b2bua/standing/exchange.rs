@@ -102,7 +102,7 @@ impl Call {
         let kind = if offer.is_some() { Offer::Request } else { Offer::FromOtherLeg };
         self.exchange = Some(Exchange::of(side, &asked, kind));
         if let Some(leg) = self.leg(side) {
-            leg.abilities.learn(&asked.request);
+            leg.learn(&asked.request);
         }
         match offer {
             Some(offer) => self.carry_offer(env, tables, side, &offer),
@@ -222,7 +222,7 @@ impl Call {
         let Some(exchange) = &self.exchange else { return };
         let (from, offer, Some((sent, method))) = (exchange.from, exchange.offer, exchange.sent.clone()) else { return };
         if let Some(leg) = self.leg(from.other()).filter(|_| (200..300).contains(&status)) {
-            leg.abilities.learn(response);
+            leg.learn(response);
             leg.proving.granted();
             if let Some(dialog) = &mut leg.dialog {
                 // A malformed Contact leaves the target as it was.

@@ -3,7 +3,7 @@
 pub(in crate::b2bua) mod alive;
 pub(in crate::b2bua) mod challenged;
 pub(in crate::b2bua) mod conclusion;
-pub(in crate::b2bua) mod digits;
+pub(crate) mod digits;
 pub(in crate::b2bua) mod exchange;
 pub(in crate::b2bua) mod glare;
 pub(in crate::b2bua) mod ice_restart;

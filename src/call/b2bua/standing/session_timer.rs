@@ -224,7 +224,7 @@ impl Call {
         match status {
             ..200 => return true,
             200..300 => {
-                leg.abilities.learn(response);
+                leg.learn(response);
                 self.session_granted(env, side, response);
                 if self.hears_who(env.cx, side, response) {
                     self.tell_who(env, side.other());

@@ -9,6 +9,7 @@ mod cover;
 #[path = "../node/fixture.rs"]
 #[allow(dead_code, reason = "another target's tests use the rest")]
 mod fixture;
+mod keys;
 mod media;
 mod page;
 mod party;

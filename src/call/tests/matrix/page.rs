@@ -32,9 +32,10 @@ descriptions with code of their own. A row works when
 - no call, media port or transaction is left;
 - no address, host name, tag, Call-ID, branch, key, ICE credential or fingerprint of one party is in any message to another one.
 
-`digits` says how a digit of the caller reaches the callee: `event` with its payload type, `INFO`, in the `audio`; or `not converted`:
-without `dtmf` in a profile the node passes events and INFO on and makes none of the other. RTP itself is not in this table: the relay's and
-live tests carry it.
+`digits` says how a digit of the caller reaches the callee, each once and with its duration: `event` with its payload type, `INFO`, as `tones` that
+the node makes, or in the `audio` as the caller's own tones, which the node listens for only where a profile has `dtmf = \"in-band\"`. `not converted`: the
+callee has neither events nor INFO, and a codec that the node does not have. Who takes INFO says so in Allow, and nobody else does in these rows.
+RTP itself is not in this table: the relay's and live tests carry it.
 ";
 
 const REFUSED: &str = "

@@ -130,7 +130,8 @@ impl Party {
     fn abilities(&self) -> String {
         let refer = if self.kit.follows { ", REFER" } else { "" };
         let supported = if self.kit.reliable { "Supported: 100rel\r\n" } else { "" };
-        format!("Allow: INVITE, ACK, BYE, CANCEL, PRACK, UPDATE, INFO, NOTIFY, OPTIONS{refer}\r\n{supported}")
+        let info = if self.kit.digits == Digits::Info { ", INFO" } else { "" };
+        format!("Allow: INVITE, ACK, BYE, CANCEL, PRACK, UPDATE, NOTIFY, OPTIONS{refer}{info}\r\n{supported}")
     }
 
     fn via(&mut self) -> String {

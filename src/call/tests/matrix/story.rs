@@ -1,6 +1,6 @@
 //! One row played: register, ring, answer, hold and retrieve, digits, transfer, hang up; and what must be true after each step.
 
-use crate::axes::{Carriage, Digits, Kit, kits, target, value};
+use crate::axes::{Carriage, Kit, kits, target, value};
 use crate::cover::Row;
 use crate::fixture::Desk;
 use crate::party::{Party, State};
@@ -10,8 +10,8 @@ use std::time::Duration;
 const CONFIG: &str = "[sip]\nlisten = [\"udp:192.0.2.10:5060\", \"udp:[2001:db8::10]:5060\"]\n[[account]]\nuser = \"101\"\n[[account]]\nuser = \"102\"\n[[account]]\nuser = \"103\"\n";
 
 /// Places in the list of parties.
-const CALLER: usize = 0;
-const CALLEE: usize = 1;
+pub const CALLER: usize = 0;
+pub const CALLEE: usize = 1;
 const TARGET: usize = 2;
 
 /// What happened.
@@ -99,7 +99,7 @@ impl Scene {
     }
 
     /// Everybody answers what has come, until nothing more comes.
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         loop {
             let desk = &mut self.desk;
             let any = self.parties.iter_mut().map(|party| party.serve(desk)).fold(false, |any, more| any | more);
@@ -195,36 +195,6 @@ impl Scene {
         match self.parties[at].answers.get(method) {
             Some(200) => Ok(()),
             other => Err(format!("{method} to hold: {other:?}")),
-        }
-    }
-
-    /// A digit from the caller to the callee, as far as their ways of telling it meet.
-    fn digits(&mut self) -> String {
-        let [from, to] = [CALLER, CALLEE].map(|at| self.parties[at].kit.digits);
-        let [events, theirs] = [CALLER, CALLEE].map(|at| {
-            let voice = &self.parties[at].lines[0].voice;
-            voice.agreed("telephone-event/8000").or_else(|| voice.agreed("telephone-event/48000"))
-        });
-        let meant = from == Digits::Events && to == Digits::Events;
-        let crossed = self.plan((CALLER, 0)).is_some_and(|plan| plan.audio.is_some());
-        self.expect(
-            (events == theirs || crossed) && events.is_some() == meant && theirs.is_some() == meant,
-            "events are agreed on where both sides have them",
-        );
-        if from == Digits::Info {
-            let body = "Signal=5\r\nDuration=160\r\n";
-            self.parties[CALLER].send(&mut self.desk, 0, "INFO", "Content-Type: application/dtmf-relay\r\n", body);
-            self.settle();
-            let status = self.parties[CALLER].answers.get("INFO").copied();
-            self.expect(status == Some(if to == Digits::Info { 200 } else { 415 }), "INFO passes, and so does its answer");
-            self.expect((self.parties[CALLEE].infos == [body]) == (to == Digits::Info), "the digit arrives as it was sent");
-        }
-        match (from, to, events) {
-            (Digits::Events, Digits::Events, Some(payload)) if events == theirs => format!("event {payload}"),
-            (Digits::Events, Digits::Events, Some(payload)) => format!("event {payload} → {}", theirs.unwrap_or_default()),
-            (Digits::Info, Digits::Info, _) => "INFO".into(),
-            (Digits::InBand, Digits::InBand, _) => "audio".into(),
-            _ => "not converted".into(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The cloud asks a phone for credentials in the middle of a call: it is the phone that has them.
 
 use crate::fixture::Desk;
-use crate::talk::{self, ALLOWS_UPDATE, End, PHONE, TRUNK as CLOUD, contact, sdp};
+use crate::talk::{self, End, PHONE, TRUNK as CLOUD, contact, sdp};
 use ringfort_sip::message::{HeaderName, Method};
 
 const CHALLENGE: &str = "Proxy-Authenticate: Digest realm=\"pbx.inside\", nonce=\"n1\"\r\n";
@@ -10,6 +10,8 @@ const PROOF: &str =
 const OWN: &str =
     "Proxy-Authorization: Digest username=\"101\", realm=\"ringfort.local\", nonce=\"m\", uri=\"sip:x\", response=\"11\"\r\n";
 
+const ALLOWS: &str = "Allow: INVITE, ACK, BYE, CANCEL, UPDATE, INFO\r\n";
+
 /// 101 has called 300, whom only the cloud knows.
 fn talking() -> (Desk, End, End) {
     let mut desk =
@@ -17,7 +19,7 @@ fn talking() -> (Desk, End, End) {
     desk.request(PHONE, "REGISTER", "sip:ringfort.local", "101", &contact("101", PHONE), "");
     desk.reply(CLOUD, "200 OK", "t", "Expires: 600\r\n", "");
     assert_eq!(desk.answer(PHONE), 200);
-    let (phone, cloud) = talk::call(&mut desk, (PHONE, "101", ""), "300", (CLOUD, ALLOWS_UPDATE));
+    let (phone, cloud) = talk::call(&mut desk, (PHONE, "101", ""), "300", (CLOUD, ALLOWS));
     (desk, phone, cloud)
 }
 

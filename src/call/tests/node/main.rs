@@ -9,6 +9,7 @@ mod challenged;
 mod connected;
 mod credentials;
 mod devices;
+mod digits;
 mod early;
 mod event_rules;
 mod event_states;

@@ -9,17 +9,17 @@ use ringfort_media::plan::{AudioPlan, Destination, FlowPlan, RelayCommand, Relay
 use ringfort_sip::message::{HeaderName, Method};
 
 const OPUS: &str = "opus/48000/2";
-const PCMA: &str = "PCMA/8000";
-const EVENTS: &str = "telephone-event/8000";
+pub const PCMA: &str = "PCMA/8000";
+pub const EVENTS: &str = "telephone-event/8000";
 
-fn config(profile: &str) -> String {
+pub fn config(profile: &str) -> String {
     format!(
         "{}[[profile]]\nname = \"p\"\n{profile}\n",
         talk::CONFIG.replacen("options_interval_ms = 0\n", "options_interval_ms = 0\nprofile = \"p\"\n", 1)
     )
 }
 
-fn sdp(address: &str, formats: &[(u8, &str)]) -> String {
+pub fn sdp(address: &str, formats: &[(u8, &str)]) -> String {
     let host = address.split(':').next().unwrap();
     let numbers: Vec<_> = formats.iter().map(|(payload, _)| payload.to_string()).collect();
     let maps: String = formats.iter().map(|(payload, encoding)| format!("a=rtpmap:{payload} {encoding}\r\n")).collect();
@@ -30,7 +30,7 @@ fn sdp(address: &str, formats: &[(u8, &str)]) -> String {
 }
 
 /// What a description lists: payload type and encoding of each format.
-fn formats(text: &str) -> Vec<String> {
+pub fn formats(text: &str) -> Vec<String> {
     text.lines().filter_map(|line| line.strip_prefix("a=rtpmap:")).map(str::to_string).collect()
 }
 
@@ -45,7 +45,7 @@ fn call(desk: &mut Desk, offer: &[(u8, &str)], answer: &[(u8, &str)]) -> (String
 }
 
 /// Plans of both ports, in the order in which they were opened: caller, callee.
-fn plans(desk: &Desk) -> [(PortId, FlowPlan); 2] {
+pub fn plans(desk: &Desk) -> [(PortId, FlowPlan); 2] {
     let opened = desk.relayed.iter().filter_map(|command| match command {
         RelayCommand::Open { port, .. } => Some(*port),
         _ => None,
@@ -60,7 +60,7 @@ fn plans(desk: &Desk) -> [(PortId, FlowPlan); 2] {
     opened.map(plan_of).collect::<Vec<_>>().try_into().expect("two ports")
 }
 
-fn audio(plan: &FlowPlan) -> &AudioPlan {
+pub fn audio(plan: &FlowPlan) -> &AudioPlan {
     plan.audio.as_ref().expect("audio of the node's own")
 }
 
