@@ -3,6 +3,7 @@
 use crate::audio::*;
 use ringfort_base::Time;
 use ringfort_base::entropy::Seeded;
+use std::f64::consts::TAU;
 use std::time::Duration;
 
 /// Payload types of the tests: the static ones, 111 for Opus.
@@ -109,8 +110,8 @@ pub fn speech(rate_hz: u32, seconds: f64) -> Vec<i16> {
     (0..(seconds * f64::from(rate_hz)) as usize).map(sample).collect()
 }
 
-/// Ratio of signal to error in dB, `heard` shifted to where it fits best within 200 ms and scaled to fit.
-pub fn ratio_db(said: &[i16], heard: &[i16], rate_hz: u32) -> f64 {
+/// Where `heard` fits `said` best within 200 ms, samples, and the share of the error there, when the gain fits.
+fn fit(said: &[i16], heard: &[i16], rate_hz: u32) -> (usize, f64) {
     let step = (rate_hz / 8_000) as usize;
     let at = |shift: usize, stride: usize| {
         let (mut product, mut a2, mut b2) = (0.0, 1.0, 1.0);
@@ -120,12 +121,57 @@ pub fn ratio_db(said: &[i16], heard: &[i16], rate_hz: u32) -> f64 {
             a2 += a * a;
             b2 += b * b;
         }
-        // The share of the error, when the gain fits.
         1.0 - product * product / (a2 * b2)
     };
     let longest = rate_hz as usize / 5;
     let coarse = (0..longest).step_by(step).min_by(|a, b| at(*a, 2 * step + 1).total_cmp(&at(*b, 2 * step + 1))).unwrap_or(0);
     let near = coarse.saturating_sub(2 * step)..=coarse + 2 * step;
-    let error = near.map(|shift| at(shift, 1)).min_by(f64::total_cmp).unwrap_or(1.0);
-    -10.0 * error.log10()
+    near.map(|shift| (shift, at(shift, 1))).min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, 1.0))
+}
+
+/// Ratio of signal to error in dB, `heard` shifted to where it fits best within 200 ms and scaled to fit.
+pub fn ratio_db(said: &[i16], heard: &[i16], rate_hz: u32) -> f64 {
+    -10.0 * fit(said, heard, rate_hz).1.log10()
+}
+
+/// How far the spectra of both are apart, dB, `heard` shifted so; at 8 kHz. What codecs keep that do not keep the shape of the wave.
+pub fn spectrum_db(said: &[i16], heard: &[i16]) -> f64 {
+    let shifted = heard.get(fit(said, heard, 8_000).0..).unwrap_or_default();
+    let steps: Vec<usize> = (1..said.len().min(shifted.len()) / STEP - 1).collect();
+    spectra_apart_db(said, shifted, &steps)
+}
+
+/// Samples of a step of 10 ms at 8 kHz.
+pub const STEP: usize = 80;
+/// Bands in which spectra are compared, and how far apart their centres are.
+const BANDS: usize = 17;
+const BAND_HZ: f64 = 200.0;
+/// Two bands differ by no more than that.
+const APART_MAX_DB: f64 = 25.0;
+
+/// The levels of the bands around a step, dB.
+fn spectrum(pcm: &[i16], step: usize) -> Option<[f64; BANDS]> {
+    let window = pcm.get(step * STEP - STEP / 2..step * STEP + 3 * STEP / 2)?;
+    let levels = std::array::from_fn(|band| {
+        let (mut re, mut im) = (0.0, 0.0);
+        for (n, sample) in window.iter().enumerate() {
+            let weight = 0.5 - 0.5 * (TAU * n as f64 / window.len() as f64).cos();
+            let turn = TAU * BAND_HZ * (band + 1) as f64 * n as f64 / 8_000.0;
+            (re, im) = (re + weight * f64::from(*sample) * turn.cos(), im + weight * f64::from(*sample) * turn.sin());
+        }
+        // As loud as the breath of the voice: what is below is not heard beside it.
+        20.0 * (re.hypot(im) + 1_000.0).log10()
+    });
+    Some(levels)
+}
+
+/// The mean difference of the levels of all bands around these steps, dB.
+pub fn spectra_apart_db(one: &[i16], other: &[i16], steps: &[usize]) -> f64 {
+    let both = steps.iter().filter_map(|step| spectrum(one, *step).zip(spectrum(other, *step)));
+    let (mut apart, mut bands) = (0.0, 0.0);
+    for (a, b) in both {
+        apart += a.iter().zip(&b).map(|(a, b)| (a - b).abs().min(APART_MAX_DB)).sum::<f64>();
+        bands += BANDS as f64;
+    }
+    apart / f64::max(bands, 1.0)
 }

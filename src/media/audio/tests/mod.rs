@@ -1,5 +1,6 @@
 //! Ears and mouths together, over a network in virtual time.
 
+mod concealment;
 mod digits;
 mod hostile;
 mod line;
