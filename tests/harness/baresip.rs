@@ -1,6 +1,7 @@
 //! baresip as a desk phone: SIP over TLS and SRTP with keys in the description, which SIPp has not. It refuses the loopback interface, so
 //! each namespace gets a virtual one.
 
+use super::certificate::{Certificate, Kind, run};
 use super::interface::{self, ADDRESS, INTERFACE};
 use super::ports::PortBlock;
 use super::process::Process;
@@ -109,22 +110,14 @@ fn at_telephone_rate(octets: &[u8]) -> Option<Vec<i16>> {
 
 /// A certificate of an elliptic curve with its key, and what gives it to baresip instead of its own.
 fn elliptic(folder: &Path) -> Outcome<(PathBuf, PathBuf)> {
-    let (pem, key, shim) = (folder.join("certificate.pem"), folder.join("key.pem"), folder.join("certificate.so"));
-    let mut make = Command::new(require("openssl")?);
-    make.args(["req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=phone", "-newkey", "ec", "-pkeyopt"]);
-    run(make.arg("ec_paramgen_curve:prime256v1").arg("-keyout").arg(&key).arg("-out").arg(&pem))?;
+    let shim = folder.join("certificate.so");
+    let Certificate { pem, key, .. } = Certificate::make(folder, "certificate", Kind::Elliptic)?;
     let both = [&pem, &key].map(|file| std::fs::read_to_string(file).during(file.display()));
     let [certificate, key] = both;
     std::fs::write(&pem, certificate? + &key?).during(pem.display())?;
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/baresip_certificate.c");
     run(Command::new(require("cc")?).args(["-shared", "-fPIC", "-o"]).arg(&shim).arg(source))?;
     Ok((pem, shim))
-}
-
-fn run(command: &mut Command) -> Outcome<()> {
-    let output = command.output().during("starting a program")?;
-    let said = || Failure::new(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)));
-    if output.status.success() { Ok(()) } else { Err(said()) }
 }
 
 fn account(setup: &Setup<'_>) -> String {

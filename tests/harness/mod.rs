@@ -5,6 +5,7 @@
 
 pub mod baresip;
 pub mod browser;
+pub mod certificate;
 pub mod digest;
 pub mod dns;
 pub mod firewall;

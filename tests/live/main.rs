@@ -3,6 +3,8 @@
 
 mod attack;
 mod browser;
+mod capacity;
+mod causes;
 mod configuration;
 mod families;
 mod flows;

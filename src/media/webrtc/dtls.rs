@@ -79,6 +79,10 @@ pub(super) struct Association {
     outgoing: std::collections::VecDeque<Vec<u8>>,
     peer: Option<Fingerprint>,
     keying: Option<(KeyingMaterial, SrtpProfile)>,
+    /// The handshake is done.
+    done: bool,
+    /// Keys came of it.
+    keyed: bool,
     next: Time,
     /// The peer refused the node's hello. That is not proved, so it ends nothing by itself.
     refused: bool,
@@ -92,8 +96,18 @@ impl Association {
         instance.set_active(client);
         let outgoing = std::collections::VecDeque::new();
         let buffer = vec![0; 2 * 1024];
-        let mut association =
-            Association { instance, client, buffer, outgoing, peer: None, keying: None, next: now, refused: false };
+        let mut association = Association {
+            instance,
+            client,
+            buffer,
+            outgoing,
+            peer: None,
+            keying: None,
+            done: false,
+            keyed: false,
+            next: now,
+            refused: false,
+        };
         association.handle_timeout(now)?;
         Ok(association)
     }
@@ -128,6 +142,11 @@ impl Association {
     /// The exported keys, once.
     pub fn take_keying(&mut self) -> Option<(KeyingMaterial, SrtpProfile)> {
         self.keying.take()
+    }
+
+    /// The handshake is done, and both sides share no SRTP profile, or the peer wants none (RFC 5764 4.1.1).
+    pub fn is_without_keys(&self) -> bool {
+        self.done && !self.keyed
     }
 
     /// `1.2` or `1.3`, once that is agreed on.
@@ -169,12 +188,15 @@ impl Association {
                 DtlsOutput::BufferTooSmall { needed } if needed <= RECORD_MAX => self.buffer.resize(needed, 0),
                 DtlsOutput::BufferTooSmall { .. } => return Err(MediaCause::DtlsFailed),
                 DtlsOutput::PeerCert(certificate) => self.peer = Some(sha256_fingerprint(certificate)),
-                DtlsOutput::KeyingMaterial(keying, profile) => self.keying = Some((keying, profile)),
+                DtlsOutput::KeyingMaterial(keying, profile) => {
+                    (self.keying, self.keyed) = (Some((keying, profile)), true);
+                }
+                DtlsOutput::Connected => self.done = true,
                 DtlsOutput::Timeout(at) => {
                     self.next = clock::time(at).max(now + TIMER_STEP);
                     return Ok(());
                 }
-                // No data channel is carried, and `Connected` adds nothing to the keys. A browser that closes the association also ends the call by SIP, or its checks
+                // No data channel is carried. A browser that closes the association also ends the call by SIP, or its checks
                 // cease; the call must not fail in the meantime, when a BYE is on its way.
                 _ => {}
             }

@@ -177,7 +177,9 @@ fn keys_of(association: &mut Association, fingerprints: &[Fingerprint]) -> Resul
     if association.peer().is_some_and(|proved| !fingerprints.contains(proved)) {
         return Err(MediaCause::FingerprintMismatch);
     }
-    let Some((material, profile)) = association.take_keying() else { return Ok(None) };
+    let Some((material, profile)) = association.take_keying() else {
+        return if association.is_without_keys() { Err(MediaCause::SrtpProfile) } else { Ok(None) };
+    };
     // A peer without certificate proved nothing (RFC 8842 5.1: both sides authenticate).
     association.peer().ok_or(MediaCause::FingerprintMismatch)?;
     LegKeys::split(profile, &material, association.is_client()).ok_or(MediaCause::SrtpProfile).map(Some)

@@ -1,0 +1,87 @@
+//! What `ringfort capacity` found on this machine is a limit: the call after the last that fits is refused, and the others go on.
+
+use ringfort_tests::ensure;
+use ringfort_tests::harness::http::Api;
+use ringfort_tests::harness::node::Node;
+use ringfort_tests::harness::sip_client::{Placed, SipClient};
+use ringfort_tests::harness::site::{DOMAIN, Site, password_of};
+use ringfort_tests::harness::stream::Wire;
+use ringfort_tests::harness::tone_peer::TonePeer;
+use ringfort_tests::harness::wait::{await_until, seconds};
+use ringfort_tests::harness::{Context, Outcome, Scene, play};
+
+/// Calls that this machine is said to carry.
+const CARRIED: usize = 3;
+
+/// The file as the command writes it, with a figure that a test can reach.
+fn measured(scene: &Scene) -> Outcome<()> {
+    let info = std::fs::read_to_string("/proc/cpuinfo").during("reading /proc/cpuinfo")?;
+    let model = info.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split_once(':'));
+    let processor = model.map_or("unknown processor", |(_, model)| model.trim());
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let file = serde_json::json!({ "processor": processor, "cores": cores, "calls_max": CARRIED });
+    let folder = scene.file("state");
+    std::fs::create_dir_all(&folder).during("making the state folder")?;
+    std::fs::write(folder.join("capacity.json"), file.to_string()).during("writing what was measured")
+}
+
+/// A telephone that talks with the echo service.
+struct Phone {
+    sip: SipClient,
+    tone: TonePeer,
+    call: Placed,
+}
+
+impl Phone {
+    fn calls(scene: &Scene, node: &Node, user: &str, hz: f64) -> Outcome<Phone> {
+        let mut sip = SipClient::new(Wire::udp(Node::at(node.site().udp), 0)?, user, &password_of(user), DOMAIN);
+        let tone = TonePeer::start(scene.port()?, hz)?;
+        let call = sip.invite("*43", &ringfort_tests::harness::sip_message::plain_sdp(tone.port(), "sendrecv"))?;
+        Ok(Phone { sip, tone, call })
+    }
+
+    fn talks(&self) -> Outcome<()> {
+        self.tone.send_to(self.call.media_port()?);
+        self.tone.await_tone(self.tone.hz(), seconds(3))
+    }
+}
+
+fn last_cause(admin: &Api) -> Outcome<Option<()>> {
+    Ok((admin.json("/api/v1/status")?["recent"][0]["cause"] == "limit").then_some(()))
+}
+
+#[test]
+fn one_call_more_than_was_measured_is_refused() -> Outcome<()> {
+    play("capacity-refusal", |scene| {
+        measured(scene)?;
+        let users: Vec<String> = (0..=CARRIED).map(|n| format!("10{n}")).collect();
+        let site = users.iter().fold(Site::new(scene)?, |site, user| site.account(user));
+        let node = Node::start(scene, site)?;
+        let admin = node.admin()?;
+        let mut phones = Vec::new();
+        for (user, hz) in users.iter().zip([440.0, 700.0, 1_000.0]) {
+            let phone = Phone::calls(scene, &node, user, hz)?;
+            ensure!(phone.call.answer.status() == Some(200), "{user}: {}", phone.call.answer.start);
+            phone.talks()?;
+            phones.push(phone);
+        }
+        let last = &users[CARRIED];
+        let refused = Phone::calls(scene, &node, last, 1_500.0)?;
+        let answer = &refused.call.answer;
+        ensure!(answer.status() == Some(503), "call {} was answered {}", CARRIED + 1, answer.start);
+        ensure!(answer.header("Retry-After").parse::<u32>().is_ok(), "no Retry-After in {answer:?}");
+        await_until("the record of the refused call", seconds(3), || last_cause(&admin))?;
+        node.await_metric("ringfort_calls", CARRIED as f64, seconds(2))?;
+        for phone in &phones {
+            phone.tone.forget();
+            phone.tone.await_tone(phone.tone.hz(), seconds(3))?;
+        }
+        // A place that comes free is the next caller's.
+        let first = phones.first_mut().during("a phone")?;
+        ensure!(first.sip.bye(&first.call)?.status() == Some(200), "BYE must be answered 200");
+        node.await_metric("ringfort_calls", (CARRIED - 1) as f64, seconds(5))?;
+        let next = Phone::calls(scene, &node, last, 1_500.0)?;
+        ensure!(next.call.answer.status() == Some(200), "{}", next.call.answer.start);
+        next.talks()
+    })
+}
