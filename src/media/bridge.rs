@@ -43,7 +43,9 @@ pub fn crossing(from: &LegSession, to: &LegSession, anew: bool) -> Crossing {
 /// Whether the node tells the peer of `to` digits that the peer of `from` tells it.
 pub fn tells_digits(from: &LegSession, to: &LegSession) -> bool {
     let way = to.digits();
-    matches!(way, DigitsWay::Events | DigitsWay::Tones { .. }) && way != from.digits() && crossing(from, to, false).speaking.is_some()
+    matches!(way, DigitsWay::Events | DigitsWay::Tones { .. })
+        && way != from.digits()
+        && crossing(from, to, false).speaking.is_some()
 }
 
 fn across(from: &Agreed, to: &Agreed, (their_way, other_way): (DigitsWay, DigitsWay), anew: bool) -> Crossing {
@@ -51,6 +53,8 @@ fn across(from: &Agreed, to: &Agreed, (their_way, other_way): (DigitsWay, Digits
     let as_it_is = |format: &Format| to.spoken().any(|other| format.same_codec(other) && format.payload == other.payload);
     let speech: Vec<bool> = from.heard().filter(|format| format.is_speech()).map(as_it_is).collect();
     let events_pass = !to.spoken().any(Format::is_events) || from.heard().filter(|format| format.is_events()).all(as_it_is);
+    let is_coded = |format: &Format| format.codec().is_some();
+    let anew = anew && from.heard().any(is_coded) && to.spoken().any(is_coded);
     let in_band = their_way == DigitsWay::Tones { heard: true } && matches!(other_way, DigitsWay::Events | DigitsWay::Info);
     let passes = speech.contains(&true) && events_pass && !in_band && !anew;
     let useless = |format: &Format| as_it_is(format) || (format.is_events() && other_way == DigitsWay::Passing);

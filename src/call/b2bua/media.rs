@@ -5,13 +5,13 @@ use super::ending::Cause;
 use super::{Env, Tables, service, sharing, timeline};
 use crate::wake::Wake;
 use ringfort_base::{CallId, Event, Hop, PortId, Time, limits};
-use ringfort_media::{DigitsWay, MediaCause};
 use ringfort_media::audio::Speaking;
 use ringfort_media::bridge;
 use ringfort_media::description::Description;
 use ringfort_media::plan::{AudioPlan, Destination, DiscardReason, PortCounters, RelayCommand, RelayEvent, Source, Speech};
 use ringfort_media::sdp::{Connection, Sdp};
 use ringfort_media::session::{LegKind, LegOutput, LegSession, MediaAddress};
+use ringfort_media::{DigitsWay, MediaCause};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 

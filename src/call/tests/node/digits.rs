@@ -187,3 +187,30 @@ fn ways_that_are_alike_pass() {
     let (desk, ..) = connected("codecs = [\"pcma\"]\n[media]\ntranscode = false", (WITH_EVENTS, ""), (PLAIN, ALLOW));
     assert_eq!(described(&desk, PHONE), ["8 PCMA/8000"], "without transcoding nothing is turned");
 }
+
+/// A browser does not play a stream that it knew before: what it hears comes in the node's own stream once a digit was told to it.
+#[test]
+fn a_browser_that_is_told_a_digit_hears_one_stream() {
+    let browser = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 8 101\r\n\
+        c=IN IP4 0.0.0.0\r\na=mid:0\r\na=rtcp-mux\r\na=sendrecv\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
+        a=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdef01234567\r\na=setup:actpass\r\na=fingerprint:sha-256 \
+        00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\n";
+    let mut desk = Desk::new(&config(""));
+    let contact = talk::contact("101", PHONE);
+    assert_eq!(desk.register(PHONE, "101", &contact), 200);
+    desk.request(PHONE, "INVITE", "sip:0123@ringfort.local", "101", &contact, browser);
+    desk.reply(TRUNK, "200 OK", "t", &(talk::contact("gw", TRUNK) + ALLOW), &sdp(TRUNK, PLAIN));
+    let (ok, invite) = (desk.last(PHONE), desk.last_of(TRUNK, |m| m.is_request() && m.method() == Method::Invite));
+    let (mut phone, mut trunk) = talk::ends(&ok, &invite);
+    phone.ack(&mut desk, "");
+    let speech = |desk: &Desk| audio(&plans(desk)[0].1).speak.clone().expect("the node tells digits");
+    let before = speech(&desk);
+    assert!(before.pauses, "audio passes");
+    for n in 1..3 {
+        trunk.send(&mut desk, "INFO", KIND, "Signal=5\r\nDuration=250\r\n");
+        assert_eq!((trunk.status(&desk), told(&desk, plans(&desk)[0].0).len()), (200, n));
+        let after = speech(&desk);
+        assert!(!after.pauses && after.how.ssrc != before.how.ssrc, "all of it is the node's");
+        assert_eq!(after.how.events, Some((101, 8_000)));
+    }
+}
