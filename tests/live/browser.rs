@@ -333,3 +333,43 @@ fn a_closed_tab_ends_its_call() -> Outcome<()> {
         node.await_metric("ringfort_calls", 0.0, seconds(5))
     })
 }
+
+/// When a step of this party happened, ms; 0: not yet.
+fn at(timeline: &serde_json::Value, party: &str, what: &str) -> u64 {
+    let steps = timeline["steps"].as_array().into_iter().flatten();
+    let mut found = steps.filter(|step| step["what"] == what && step["party"] == party);
+    found.find_map(|step| step["at"].as_u64()).unwrap_or_default()
+}
+
+/// The first packet of the browser's audio comes soon after the answer: nothing waits for a timer. The time is printed; asserted is the order.
+#[test]
+fn first_audio_follows_the_answer() -> Outcome<()> {
+    play("browser-first-audio", |scene| {
+        let node = node(scene)?;
+        let admin = node.admin()?;
+        let mut browser = Browser::start(scene)?;
+        browser.open_phone("101", &node.page(), "101", &password_of("101"), 620.0)?;
+        let mut times = Vec::new();
+        for _ in 0..7 {
+            browser.dial("101", "*43")?;
+            browser.await_tone("101", 620.0, seconds(10))?;
+            let call = await_until("a live call in the status", seconds(10), || {
+                Ok(admin.json("/api/v1/status")?["calls"][0]["call"].as_str().map(str::to_string))
+            })?;
+            let timeline = await_until("the first audio", seconds(5), || {
+                let timeline = admin.json(&format!("/api/v1/calls/{call}/timeline"))?;
+                Ok((at(&timeline, "caller", "first-audio") > 0).then_some(timeline))
+            })?;
+            let steps = [("", "call-answered"), ("caller", "dtls-done"), ("caller", "first-audio")];
+            let times_of = steps.map(|(party, what)| at(&timeline, party, what));
+            ensure!(times_of[0] > 0 && times_of.is_sorted(), "{steps:?} at {times_of:?}: {timeline}");
+            times.push(times_of[2] - times_of[0]);
+            browser.click("101", "hangup")?;
+            browser.await_call("101", "ended", seconds(5))?;
+            node.await_metric("ringfort_calls", 0.0, seconds(5))?;
+        }
+        times.sort_unstable();
+        println!("first audio after the answer: {times:?} ms, median {}, at most {}", times[3], times[6]);
+        Ok(())
+    })
+}

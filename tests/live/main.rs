@@ -7,6 +7,7 @@ mod capacity;
 mod causes;
 mod configuration;
 mod families;
+mod fax;
 mod flows;
 mod hostile;
 mod main_job;
