@@ -33,6 +33,11 @@ pub enum DigitsWay {
 }
 
 impl Digits {
+    /// Whether the node has to stand between peers of these ways, whatever they agree on.
+    pub(crate) fn differ(self, other: Digits) -> bool {
+        self != other
+    }
+
     /// The formats that this peer is told.
     pub(crate) fn fit(self, formats: &mut Vec<Format>) {
         if self != Digits::Auto {

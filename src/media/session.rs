@@ -344,7 +344,13 @@ impl LegSession {
         let speaks = described.formats.iter().any(|format| format.codec().is_some());
         let events = described.formats.iter().any(Format::is_events);
         let can = self.takes_info || (speaks && (turned || !offers));
-        can && !events && described.has_speech() && self.policy.repertoire.transcodes()
+        can && !events && described.has_speech() && self.turns_digits()
+    }
+
+    /// Whether the node may stand between this peer's digits and the other's, where no profile says so. Not where keys may be lent: under
+    /// those nothing of the node's own is sent.
+    fn turns_digits(&self) -> bool {
+        self.policy.repertoire.transcodes() && !self.policy.security.pass
     }
 
     /// Whether the peer shows that it takes digits by SIP INFO: its Allow names it, or it told one so. To be said before its description
@@ -359,7 +365,7 @@ impl LegSession {
             (Digits::Info, _) => DigitsWay::Info,
             (Digits::InBand, _) => DigitsWay::Tones { heard: true },
             (Digits::Auto, Some(agreed)) if agreed.spoken().any(Format::is_events) => DigitsWay::Events,
-            (Digits::Auto, Some(_)) if self.policy.repertoire.transcodes() => match self.takes_info {
+            (Digits::Auto, Some(_)) if self.turns_digits() => match self.takes_info {
                 true => DigitsWay::Info,
                 false => DigitsWay::Tones { heard: false },
             },

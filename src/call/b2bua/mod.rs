@@ -35,8 +35,8 @@ use moving::{join, pickup, refer_on, replace, transfer};
 pub use ports::PortAllocator;
 use release::{abandoned, ending, farewell};
 pub use setup::Incoming;
-use standing::{exchange, session_timer, sharing};
 pub(crate) use standing::{digits, pictures, relayed, within};
+use standing::{exchange, session_timer, sharing};
 use telling::{connected, forwarded, location};
 pub(crate) use telling::{passing, people};
 
