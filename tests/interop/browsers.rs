@@ -1,6 +1,7 @@
 //! Chromium and Firefox: each with its own ICE, DTLS and offers.
 
 use ringfort_tests::ensure;
+use ringfort_tests::harness::baresip::wav;
 use ringfort_tests::harness::browser::Browser;
 use ringfort_tests::harness::firewall::Firewall;
 use ringfort_tests::harness::interface::{self, DefaultRoute};
@@ -16,6 +17,8 @@ use ringfort_tests::harness::{Context, Failure, Outcome, Scene, play};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+const MUSIC_HZ: f64 = 700.0;
+
 /// Chromium, beside the interface that other tests of this process need: every test meets the same network, whichever ran first.
 fn chromium(scene: &Scene) -> Outcome<Browser> {
     interface::raise()?;
@@ -25,7 +28,12 @@ fn chromium(scene: &Scene) -> Outcome<Browser> {
 #[test]
 fn chromium_and_firefox_call_each_other() -> Outcome<()> {
     play("interop-browsers", |scene| {
-        let node = Node::start(scene, Site::new(scene)?.media_at(interface::ADDRESS).account("101").account("102"))?;
+        let file = scene.file("music.wav");
+        std::fs::write(&file, wav(MUSIC_HZ, 8_000, 1)).during(file.display())?;
+        let music =
+            format!("[services]\nmusic_on_hold = \"music\"\n[[sound]]\nname = \"music\"\nfile = \"{}\"\n", file.display());
+        let site = Site::new(scene)?.media_at(interface::ADDRESS).account("101").account("102").section(&music);
+        let node = Node::start(scene, site)?;
         let admin = node.admin()?;
         let mut chromium = chromium(scene)?;
         // Firefox does not look from an address of the network into loopback. The route is there in this test's turn only.
@@ -43,6 +51,12 @@ fn chromium_and_firefox_call_each_other() -> Outcome<()> {
             callee.await_tone(to, *other, seconds(10))?;
             let call = admin.json("/api/v1/status")?["calls"][0].to_string();
             ensure!(call.matches("dtls-srtp").count() == 2, "not both legs are secured: {call}");
+            // Each browser is held by the other one, hears music, and then the other one again.
+            caller.click(from, "hold")?;
+            callee.await_tone(to, MUSIC_HZ, seconds(10))?;
+            caller.click(from, "hold")?;
+            callee.await_tone(to, *other, seconds(10))?;
+            caller.await_tone(from, *hears, seconds(10))?;
             // He hangs up who was called.
             callee.click(to, "hangup")?;
             caller.await_call(from, "ended", seconds(5))?;

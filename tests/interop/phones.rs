@@ -2,9 +2,10 @@
 
 use ringfort_tests::ensure;
 use ringfort_tests::harness::baresip::{Baresip, Setup, wav};
+use ringfort_tests::harness::browser::Browser;
 use ringfort_tests::harness::node::Node;
 use ringfort_tests::harness::sipp::Sipp;
-use ringfort_tests::harness::site::Site;
+use ringfort_tests::harness::site::{Site, password_of};
 use ringfort_tests::harness::tone_peer::TonePeer;
 use ringfort_tests::harness::wait::{await_until, seconds};
 use ringfort_tests::harness::{Context, Outcome, play};
@@ -186,5 +187,30 @@ fn phones_meet_in_a_conference() -> Outcome<()> {
         let other = Baresip::start(scene, &Setup { codec: PCMA, ..phone(&node, "102", 1_000.0, "*612") })?;
         one.await_tone(1_000.0, seconds(15))?;
         other.await_tone(440.0, seconds(10))
+    })
+}
+
+/// A desk phone by TLS and SDES is brought into the conference of a web phone by re-INVITE: the mix reaches it, and the others hear it.
+#[test]
+fn a_desk_phone_is_merged_into_a_conference() -> Outcome<()> {
+    play("interop-merge", |scene| {
+        let room = format!("{SECURED}[services]\nconference = \"*6\"\n");
+        let node = Node::start(scene, Site::new(scene)?.account("101").account("102").account("103").section(&room))?;
+        let desk = Baresip::start(scene, &phone(&node, "102", 1_000.0, ""))?;
+        desk.await_line("200 OK", seconds(20))?;
+        let mut browser = Browser::start(scene)?;
+        browser.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
+        browser.open_phone("carol", &node.page(), "103", &password_of("103"), 1_400.0)?;
+        browser.dial("ada", "102")?;
+        browser.await_tone("ada", 1_000.0, seconds(20))?;
+        browser.direct("ada", "second-call", "103")?;
+        browser.click("carol", "answer")?;
+        browser.await_tone("ada", 1_400.0, seconds(15))?;
+        browser.click("ada", "merge")?;
+        for (tab, hz) in [("ada", 1_000.0), ("ada", 1_400.0), ("carol", 440.0), ("carol", 1_000.0)] {
+            browser.await_in_mix(tab, hz, seconds(15))?;
+        }
+        // What baresip writes down ends with the hold; its log tells of the mix's first packet, decrypted.
+        desk.await_line("SSRC changed", seconds(15))
     })
 }
