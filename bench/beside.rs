@@ -71,6 +71,7 @@ enum Part {
     Plain,
     Both,
     Sdes,
+    Untouched,
     Dtls,
     Handshakes,
     Opus,
@@ -81,10 +82,11 @@ enum Part {
     SecuredCurve,
 }
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     Part::Plain,
     Part::Both,
     Part::Sdes,
+    Part::Untouched,
     Part::Dtls,
     Part::Handshakes,
     Part::Opus,
@@ -145,6 +147,7 @@ fn measure(part: Part, link: &Link, options: &Options, folder: &Path) -> io::Res
         Part::Plain => cost(Load::Plain, false, &by_kernel),
         Part::Both => cost(Load::Plain, true, &plain),
         Part::Sdes => cost(Load::Sdes, false, &secured),
+        Part::Untouched => cost(Load::Untouched, false, &all),
         Part::Dtls => cost(Load::Dtls, false, &secured),
         Part::Handshakes => handshakes::table(link, &plain[..2], HANDSHAKES, options.rounds),
         Part::Opus => cost(Load::Opus, true, &plain[..2]),
@@ -209,6 +212,9 @@ fn what_is_sent(load: Load, both: bool) -> String {
         Load::Dtls => {
             format!("{PACKET} octets of RTP, {direction}, under SRTP whose keys a DTLS handshake of each call agreed before")
         }
+        Load::Untouched => format!(
+            "{PACKET} octets of RTP under SRTP, {direction}; each side was told the other's keys, by rtpengine as by Ringfort, and packets leave as they came"
+        ),
         Load::Sdes | Load::Plain => format!("{PACKET} octets of RTP, {direction}"),
     }
 }

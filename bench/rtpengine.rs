@@ -88,12 +88,15 @@ impl Ng {
             pairs.map(|(key, value)| (key, value.to_string())).to_vec()
         };
         let mut asked = common("offer", offer);
-        asked.push(("transport-protocol", "RTP/AVP".into()));
+        // Where the callee has the transport of the offer, it is told the caller's keys, and the caller the callee's.
+        if load != Load::Untouched {
+            asked.push(("transport-protocol", "RTP/AVP".into()));
+        }
         let lists: &[(&str, &[&str])] = match load {
             Load::Opus => &[("flags", &["codec-mask-opus", "codec-transcode-PCMA"])],
             // The caller's RTCP goes by the same port, the callee's does not.
             Load::Dtls => &[("rtcp-mux", &["demux"])],
-            Load::Plain | Load::Sdes => &[],
+            Load::Plain | Load::Sdes | Load::Untouched => &[],
         };
         let offered = self.ask(2 * n + 1, &asked, lists)?;
         // The answer is for the caller, who keeps the transport of the offer and opens the handshake.
@@ -111,6 +114,9 @@ impl Ng {
         if load == Load::Opus && !sdp.to_ascii_lowercase().contains("opus/48000") {
             return Err(Error::other(format!("rtpengine does not transcode Opus: {sdp}")));
         }
+        if load == Load::Untouched && keys_in(sdp) != keys_in(&load.answer()) {
+            return Err(Error::other(format!("rtpengine has keys of its own: {sdp}")));
+        }
         Ok((ports, sdp.to_string()))
     }
 }
@@ -118,6 +124,11 @@ impl Ng {
 /// The description in an answer.
 fn sdp_in(answer: &str) -> Option<&str> {
     text_of(answer, "3:sdp")
+}
+
+/// The first keys in a description (RFC 4568 6.1).
+fn keys_in(sdp: &str) -> Option<&str> {
+    sdp.split_once("inline:")?.1.split(['|', ' ', '\r', '\n']).next()
 }
 
 /// Why it refused.

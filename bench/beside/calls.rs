@@ -5,7 +5,7 @@ use crate::namespaces::{DEVICE, NODE, PEER};
 use ringfort_base::entropy::Seeded;
 use ringfort_base::{CallId, PortId, Time};
 use ringfort_media::plan::{
-    AudioPlan, Destination, DiscardReason, FlowPlan, RelayCommand, RelayEvent, Source, Speech, SrtpProfile,
+    AudioPlan, Destination, DiscardReason, FlowPlan, RelayCommand, RelayEvent, Source, Speech, SrtpKeys, SrtpProfile,
 };
 use ringfort_media::repertoire::Repertoire;
 use ringfort_media::{
@@ -23,13 +23,15 @@ pub const PORTS: [u16; 2] = [40_002, 40_004];
 /// How often handshakes' timers are looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What the caller has; the callee always has plain G.711.
+/// What the caller has; the callee has plain G.711, but for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Load {
     /// The same.
     Plain,
     /// SRTP with keys in the description.
     Sdes,
+    /// The same on both sides, each of which is told the other's keys: nothing but addresses changes.
+    Untouched,
     /// SRTP with keys by DTLS.
     Dtls,
     /// Opus, plain.
@@ -42,6 +44,7 @@ impl Load {
         match self {
             Load::Plain => "RTP to RTP",
             Load::Sdes => "SRTP AES-CM to RTP",
+            Load::Untouched => "SRTP AES-CM untouched",
             Load::Dtls => "DTLS-SRTP to RTP",
             Load::Opus => "Opus to PCMA",
         }
@@ -52,6 +55,7 @@ impl Load {
         match self {
             Load::Plain => "plain",
             Load::Sdes => "sdes",
+            Load::Untouched => "untouched",
             Load::Dtls => "dtls",
             Load::Opus => "opus",
         }
@@ -61,10 +65,7 @@ impl Load {
     pub fn offer(self, session: Option<&mut LegSession>) -> io::Result<String> {
         match (self, session) {
             (Load::Plain, _) => Ok(description("RTP/AVP", PORTS[0], "0", "a=rtpmap:0 PCMU/8000\r\n")),
-            (Load::Sdes, _) => {
-                let crypto = format!("a=rtpmap:0 PCMU/8000\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}\r\n", key_text());
-                Ok(description("RTP/SAVP", PORTS[0], "0", &crypto))
-            }
+            (Load::Sdes | Load::Untouched, _) => Ok(secured(PORTS[0], media::keys(SrtpProfile::Aes128CmSha1_80))),
             (Load::Opus, _) => {
                 let opus = "a=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1\r\n";
                 Ok(description("RTP/AVP", PORTS[0], "111", opus))
@@ -81,9 +82,23 @@ impl Load {
     pub fn answer(self) -> String {
         match self {
             Load::Opus => description("RTP/AVP", PORTS[1], "8", "a=rtpmap:8 PCMA/8000\r\n"),
+            Load::Untouched => secured(PORTS[1], callee_keys()),
             _ => description("RTP/AVP", PORTS[1], "0", "a=rtpmap:0 PCMU/8000\r\n"),
         }
     }
+}
+
+/// Keys of a callee that has some.
+fn callee_keys() -> SrtpKeys {
+    let mut keys = media::keys(SrtpProfile::Aes128CmSha1_80);
+    keys.key.reverse();
+    keys
+}
+
+/// A description with these keys.
+fn secured(port: u16, keys: SrtpKeys) -> String {
+    let crypto = format!("a=rtpmap:0 PCMU/8000\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}\r\n", key_text(&keys));
+    description("RTP/SAVP", port, "0", &crypto)
 }
 
 fn description(profile: &str, port: u16, payload: &str, more: &str) -> String {
@@ -93,10 +108,9 @@ fn description(profile: &str, port: u16, payload: &str, more: &str) -> String {
     )
 }
 
-/// Key and salt of the caller in base64 (RFC 4568 6.1).
-fn key_text() -> String {
+/// Key and salt in base64 (RFC 4568 6.1).
+fn key_text(keys: &SrtpKeys) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let keys = media::keys(SrtpProfile::Aes128CmSha1_80);
     let octets = [&keys.key[..], &keys.salt[..]].concat();
     let sextets = |three: &[u8]| {
         let word = three.iter().fold(0u32, |word, octet| word << 8 | u32::from(*octet));
@@ -242,7 +256,13 @@ impl Call {
         let open = |port| {
             relay.command(RelayCommand::Open { port, call: CallId(n), rtp: any, rtcp: None, shared: false });
             let local = relay.local(port).ok_or_else(|| Error::other("no socket; is the limit of open files too low?"))?;
-            Ok::<_, Error>(leg(port.0, local.rtp).with_policy(Policy { repertoire: Repertoire::Common, ..Policy::default() }))
+            let untouched = Security { srtp: Srtp::Required, pass: true, ..Security::default() };
+            let security = if load == Load::Untouched { untouched } else { Security::default() };
+            Ok::<_, Error>(leg(port.0, local.rtp).with_policy(Policy {
+                repertoire: Repertoire::Common,
+                security,
+                ..Policy::default()
+            }))
         };
         let mut call = Call { caller: open(PortId(2 * n))?, callee: open(PortId(2 * n + 1))? };
         let answer = call.agree(load, offer).map_err(Error::other)?;
@@ -252,8 +272,10 @@ impl Call {
 
     fn agree(&mut self, load: Load, offer: &str) -> Result<Vec<u8>, ringfort_media::MediaError> {
         let offered = self.caller.receive_offer(Time::ZERO, offer.as_bytes())?;
+        self.callee.borrow(self.caller.lends());
         self.callee.make_offer(Time::ZERO, &offered)?;
         let answered = self.callee.receive_answer(Time::ZERO, load.answer().as_bytes())?;
+        self.caller.borrow(self.callee.lends());
         self.caller.make_answer(Time::ZERO, &answered)
     }
 
@@ -297,7 +319,7 @@ fn across(near: &LegSession, far: &LegSession) -> Box<FlowPlan> {
 /// The caller's SRTP profile where its keys are fixed, and for the sender alone.
 pub fn profile(load: Load) -> Option<SrtpProfile> {
     match load {
-        Load::Sdes => CASES[1].from,
+        Load::Sdes | Load::Untouched => CASES[1].from,
         Load::Dtls => CASES[2].from,
         Load::Plain | Load::Opus => None,
     }

@@ -267,10 +267,10 @@ impl LegSession {
     /// # Errors
     /// [`MediaError::NoCommonFormat`] when there is nothing to offer, [`MediaError::OutOfOrder`] when the peer's offer is pending.
     pub fn make_offer(&mut self, _now: Time, from_other_leg: &Description) -> Result<Vec<u8>, MediaError> {
+        let lent = std::mem::take(&mut self.borrowed);
         if matches!(self.pending, Some(Pending::Received(_))) {
             return Err(MediaError::OutOfOrder { wanted: "offer", needed: "the answer to the peer's offer" });
         }
-        let lent = std::mem::take(&mut self.borrowed);
         let before = self.agreed.as_ref().map(|agreed| &agreed.local);
         // Many phones take rtcp-mux for an error; it is offered only where there is no other way for RTCP.
         let own = negotiation::Own { kind: self.kind, mux: self.address.rtcp.is_none(), aside: self.aside.is_some() };

@@ -24,6 +24,8 @@ const UNSEEN_MAX: u64 = 100;
 /// A flow of SRTP comes up so often for a packet that is proved. The kernel cannot, and a stranger who forges addresses could lead it astray:
 /// what it says of the roll-over counter is tried against what was proved last, which must not be half a roll-over old.
 const PROVED_EVERY: Duration = Duration::from_secs(10);
+/// So many at once, those first that were proved the longest ago: a thread with thousands of flows has others to serve.
+const PROVED_AT_ONCE: usize = 64;
 /// A leap that the kernel leaves to user space, as bpf/forward.bpf.c has it.
 const LEAP: u64 = 3_000;
 
@@ -202,10 +204,20 @@ impl Descent {
             self.fold(slot, exit, aside, flows);
             // Where SRTP stands is written down, as if its packets came here.
             flows.note(now, slot);
+        }
+    }
+
+    /// SRTP that nobody has proved for long comes up for a packet. After its counters were told: it is no change of what carries it.
+    pub(crate) fn raise_unproved(&mut self, now: Time, flows: &mut Flows) {
+        let mut due = Vec::new();
+        for (slot, ..) in self.all_down() {
             let Some(Port { standing: Standing::Down(down), .. }) = self.known(slot) else { continue };
-            if down.sealed.as_ref().is_some_and(|sealed| now.since(sealed.since) >= PROVED_EVERY) {
-                self.raise_own(slot, Obstacle::Settling, flows);
-            }
+            let since = down.sealed.as_ref().map(|sealed| sealed.since);
+            due.extend(since.filter(|since| now.since(*since) >= PROVED_EVERY).map(|since| (since, slot)));
+        }
+        due.sort_unstable_by_key(|(since, _)| *since);
+        for (_, slot) in due.into_iter().take(PROVED_AT_ONCE) {
+            self.raise_own(slot, Obstacle::Settling, flows);
         }
     }
 

@@ -620,10 +620,13 @@ impl Worker {
         if let Ok(descent) = &mut self.parts.descent {
             descent.count_all(self.now, &mut self.flows);
         }
-        self.told();
         for (port, counters) in self.flows.counters() {
             self.parts.outbox.tell(RelayEvent::Counters { port, counters: Box::new(counters), last: false });
         }
+        if let Ok(descent) = &mut self.parts.descent {
+            descent.raise_unproved(self.now, &mut self.flows);
+        }
+        self.told();
     }
 
     fn tell_positions(&mut self, ports: &[PortId], reply: &Sender<Vec<(PortId, PortPositions)>>) {

@@ -293,7 +293,9 @@ impl Call {
         let now = env.cx.now.mono;
         let Some((from, offer)) = self.exchange.as_mut().map(|e| (e.from, e.offer)) else { return };
         let described = self.told_from(from);
-        self.lend(from.other());
+        if matches!(offer, Offer::Request | Offer::Resync) {
+            self.lend(from.other());
+        }
         let Some(media) = self.media(from.other()) else { return self.reject_exchange(env, 488) };
         media.session.reject_offer();
         let sdp = match offer {

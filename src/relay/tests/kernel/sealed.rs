@@ -12,19 +12,23 @@ fn keys(profile: SrtpProfile, side: usize) -> SrtpKeys {
 }
 
 /// A call of two peers, each of which knows the other's keys.
-struct Sealed {
-    call: Call,
+pub struct Sealed {
+    pub call: Call,
     profile: SrtpProfile,
     senders: [SrtpSender; 2],
 }
 
 impl Sealed {
     fn new(addresses: &Addresses, profile: SrtpProfile) -> Option<Sealed> {
-        let call = Call::new(addresses)?;
+        Call::new(addresses).map(|call| Sealed::over(call, profile))
+    }
+
+    /// Its ports get plans of this kind.
+    pub fn over(call: Call, profile: SrtpProfile) -> Sealed {
         let sealed = Sealed { call, profile, senders: [0, 1].map(|side| SrtpSender::new(&keys(profile, side)).unwrap()) };
         sealed.call.plan(A, &sealed.plan(0));
         sealed.call.plan(B, &sealed.plan(1));
-        Some(sealed)
+        sealed
     }
 
     fn plan(&self, side: usize) -> FlowPlan {
@@ -43,7 +47,7 @@ impl Sealed {
         buffer
     }
 
-    fn pass(&mut self, from: usize, packet: &[u8]) -> Vec<u8> {
+    pub fn pass(&mut self, from: usize, packet: &[u8]) -> Vec<u8> {
         let secret = self.protected(from, packet);
         self.call.pass(from, &secret);
         secret
@@ -209,4 +213,19 @@ fn a_hold_brings_it_up_and_other_keys_go_on_above() {
     sealed.call.counters(A);
     sealed.pass(0, &rtp(1, 4));
     assert_eq!(sealed.tier(), Tier::Sockets(Obstacle::Secure), "those before are good for a moment");
+}
+
+/// The kernel proves nothing, so now and then a packet comes up that is proved; with it the flow goes down again.
+#[test]
+fn now_and_then_a_packet_is_proved() {
+    let Some(mut sealed) = Sealed::new(&V4, PROFILES[0]) else { return };
+    sealed.settle(0);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    sealed.call.peers[1].set_read_timeout(Some(Duration::from_millis(250))).unwrap();
+    while sealed.tier() == Tier::Kernel {
+        assert!(sealed.call.peers[1].recv(&mut [0; 2_000]).is_err(), "nobody sends");
+        assert!(Instant::now() < deadline, "it comes up");
+    }
+    sealed.call.peers[1].set_read_timeout(Some(PATIENCE)).unwrap();
+    sealed.settle(2);
 }

@@ -1,7 +1,9 @@
 //! What the kernel carries is forwarded as frames already, where drivers take the program for that.
 
 use super::network::{Addresses, V4, V6};
+use super::sealed::Sealed;
 use super::{A, B, Call, PATIENCE, rtp};
+use ringfort_media::plan::SrtpProfile;
 use ringfort_media::tier::Tier;
 use ringfort_relay::RelayConfig;
 use std::time::Instant;
@@ -133,5 +135,28 @@ fn neighbours_may_change() {
                 assert!(Instant::now() < deadline, "no frame is forwarded any more");
             }
         }
+    }
+}
+
+/// SRTP whose keys the other side was told is forwarded as frames, too; another source is proved first.
+#[test]
+fn srtp_that_passes_untouched_is_forwarded_as_frames() {
+    for addresses in [&V4, &V6] {
+        let Some(call) = call(addresses) else { return };
+        let mut sealed = Sealed::over(call, SrtpProfile::AeadAes128Gcm);
+        let (deadline, mut begin) = (Instant::now() + PATIENCE, 0);
+        while sealed.call.counters(A).rtp_as_frames == 0 {
+            sealed.pass(0, &rtp(1, begin));
+            begin += 1;
+            assert!(Instant::now() < deadline, "no packet is forwarded as a frame: {:?}", sealed.call.counters(A));
+        }
+        let before = sealed.call.counters(A);
+        (begin..begin + 300).for_each(|n| drop(sealed.pass(0, &rtp(1, n))));
+        let now = sealed.call.counters(A);
+        assert!(now.rtp_as_frames - before.rtp_as_frames >= 250, "{now:?}");
+        assert_eq!((now.rtp_in - before.rtp_in, now.rtp_lost, now.tier), (300, 0, Tier::Kernel));
+        (0..50).for_each(|n| drop(sealed.pass(0, &rtp(9, n))));
+        let now = sealed.call.counters(A);
+        assert_eq!((now.auth_failed, now.replayed, now.rtp_lost), (0, 0, 0));
     }
 }
