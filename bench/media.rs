@@ -45,15 +45,10 @@ pub fn keys(profile: SrtpProfile) -> SrtpKeys {
 pub fn plan(peer: SocketAddr, profile: Option<SrtpProfile>, to: PortId) -> Box<FlowPlan> {
     Box::new(FlowPlan {
         receive: Receive {
-            latch: Latch::Symmetric { expected: Some(peer), grace_ms: 0 },
             srtp: profile.map(keys),
             speech: vec![(0, 8_000)],
             signals: vec![101],
-            video: Vec::new(),
-            udptl: false,
-            fragment: None,
-            control: false,
-            opened: 0,
+            ..Receive::of(Latch::Symmetric { expected: Some(peer), grace_ms: 0 })
         },
         destination: Destination::Port(to),
         transmit: Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: profile.map(keys), lent: false, muted: false },

@@ -47,4 +47,9 @@ impl Link {
         link.node.connect((DEVICE, &format!("{NODE}/24")), &link.peer, ("eth0", &format!("{PEER}/24")))?;
         Ok(link)
     }
+
+    /// Whether the peer's end reads as a card's driver does. Only then the node's takes frames that were only forwarded.
+    pub fn reads_as_cards_do(&self, on: bool) -> io::Result<()> {
+        self.peer.call(if on { "ethtool -K eth0 gro on" } else { "ethtool -K eth0 gro off" })
+    }
 }

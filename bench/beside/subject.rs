@@ -47,6 +47,7 @@ pub struct Running {
 
 impl Running {
     pub fn start(link: &Link, subject: Subject, load: Load, calls: usize) -> io::Result<Running> {
+        link.reads_as_cards_do(subject == Subject::Xdp)?;
         let mut callers = Vec::new();
         if load == Load::Dtls && subject != Subject::Nobody {
             let identity = DtlsIdentity::generate().map(Arc::new).ok_or_else(|| Error::other("no certificate"))?;

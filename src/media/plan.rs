@@ -109,6 +109,18 @@ pub struct Receive {
     /// have moved behind its NAT without knowing where it is now.
     #[serde(default)]
     pub opened: u32,
+    /// All RTP that comes here is video: it is marked as such where it leaves.
+    #[serde(default)]
+    pub is_video: bool,
+}
+
+impl Receive {
+    /// Plain packets from such a source, of which nothing was agreed on.
+    pub fn of(latch: Latch) -> Receive {
+        let (speech, signals, video) = (Vec::new(), Vec::new(), Vec::new());
+        let (udptl, control, is_video) = (false, false, false);
+        Receive { latch, srtp: None, speech, signals, video, udptl, fragment: None, control, opened: 0, is_video }
+    }
 }
 
 /// How packets leave this port.

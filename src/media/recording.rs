@@ -211,15 +211,10 @@ impl RecordingSession {
         let clock = |format: &&Format| (format.payload, format.clock_hz().unwrap_or(TELEPHONE_HZ));
         Some(FlowPlan {
             receive: Receive {
-                latch: Latch::Exact(remote.rtp?),
                 srtp: theirs,
                 speech: speech.iter().map(clock).collect(),
                 signals: signals.iter().map(|format| format.payload).collect(),
-                video: Vec::new(),
-                udptl: false,
-                fragment: None,
-                control: false,
-                opened: 0,
+                ..Receive::of(Latch::Exact(remote.rtp?))
             },
             destination: Destination::Discard(DiscardReason::Unheard),
             transmit: Transmit {

@@ -147,10 +147,11 @@ impl Handle {
     fn start(number: usize, line: Line, queues: Vec<Queue>, config: &RelayConfig, common: &Common) -> io::Result<Handle> {
         let Line { epoll, bell, handed } = line;
         let (work, queue) = bounded(COMMANDS_MAX);
+        let marks = Marks { audio: config.dscp, video: config.dscp_video };
         let gather = Duration::from_micros(config.gather_us.into());
         let descent = match &common.kernel {
             Ok(kernel) => {
-                let descent = Descent::new(kernel.clone(), Routes::new(kernel.has_frames())?, config.dscp);
+                let descent = Descent::new(kernel.clone(), Routes::new(kernel.has_frames())?, marks);
                 epoll.add(descent.news(), ROUTES)?;
                 Ok(descent)
             }
@@ -174,7 +175,7 @@ impl Handle {
             reports,
             steering: common.steering.clone(),
             queues,
-            marks: Marks { audio: config.dscp, video: config.dscp_video },
+            marks,
         };
         let thread = Builder::new().name(format!("relay-{number}")).spawn(move || Worker::new(parts).run())?;
         Ok(Handle { work, bell, thread: Some(thread) })

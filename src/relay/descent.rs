@@ -8,6 +8,7 @@ use crate::flow::{Carried, Seal, Way as Across};
 use crate::kernel::layout::{Pair, Passage, Seen};
 use crate::kernel::{Kernel, Place};
 use crate::path::{Flows, Slot};
+use crate::port::Marks;
 use crate::routes::{Routes, Way};
 use ringfort_base::Time;
 use ringfort_media::quality::Progress;
@@ -100,14 +101,14 @@ impl Port {
 pub(crate) struct Descent {
     kernel: Arc<Kernel>,
     routes: Routes,
-    dscp: u8,
+    marks: Marks,
     ports: Vec<Option<Port>>,
     down: usize,
 }
 
 impl Descent {
-    pub(crate) fn new(kernel: Arc<Kernel>, routes: Routes, dscp: u8) -> Descent {
-        Descent { kernel, routes, dscp, ports: Vec::new(), down: 0 }
+    pub(crate) fn new(kernel: Arc<Kernel>, routes: Routes, marks: Marks) -> Descent {
+        Descent { kernel, routes, marks, ports: Vec::new(), down: 0 }
     }
 
     /// Readable when routes changed.
@@ -271,7 +272,7 @@ impl Descent {
         local: impl Fn(Slot) -> Option<SocketAddr>,
         flows: &mut Flows,
     ) -> Result<(Passage, Slot, Option<Seal>), Obstacle> {
-        let Across { peer, exit, to, speech, seal } = flows.way(slot)?;
+        let Across { peer, exit, to, speech, is_video, seal } = flows.way(slot)?;
         let (here, there) = (local(slot).ok_or(Obstacle::NoRoute)?, local(exit).ok_or(Obstacle::NoRoute)?);
         if here.is_ipv4() != there.is_ipv4() || peer.is_ipv4() != to.is_ipv4() {
             return Err(Obstacle::Families);
@@ -283,7 +284,11 @@ impl Descent {
         let (interface, hop) = self.ethernet(there, to)?;
         self.attach(arrives)?;
         let (arrives, leaves) = (Pair { local: here, peer }, Pair { local: there, peer: to });
-        Ok((Passage { arrives, leaves, hop, interface, dscp: self.dscp, speech, sealed: seal.is_some() }, exit, seal))
+        Ok((
+            Passage { arrives, leaves, hop, interface, dscp: self.marks.of(is_video), speech, sealed: seal.is_some() },
+            exit,
+            seal,
+        ))
     }
 
     /// Interface and next hop towards a peer.

@@ -332,7 +332,12 @@ impl Flow {
     /// Whether an RTP packet that came in is video, which goes by the plan.
     pub(crate) fn is_video(&self, packet: &[u8]) -> bool {
         let payload = packet.get(1).map_or(0, |octet| octet & 0x7f);
-        self.active.as_ref().is_some_and(|active| active.plan.receive.video.contains(&payload))
+        self.is_all_video() || self.active.as_ref().is_some_and(|active| active.plan.receive.video.contains(&payload))
+    }
+
+    /// Whether nothing but video comes in.
+    pub(crate) fn is_all_video(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| active.plan.receive.is_video)
     }
 
     /// Whether RTP that comes from elsewhere has to wait: a digit sounds.

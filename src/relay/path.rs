@@ -344,14 +344,15 @@ impl Flows {
 
     /// The way of a port's RTP when nothing but its addresses is to be changed, or why it is not so.
     pub(crate) fn way(&mut self, slot: Slot) -> Result<Way, Obstacle> {
-        let (peer, to, speech, under) = self.flow(slot).ok_or(Obstacle::Stopped)?.untouched_in()?;
+        let flow = self.flow(slot).ok_or(Obstacle::Stopped)?;
+        let ((peer, to, speech, under), is_video) = (flow.untouched_in()?, flow.is_all_video());
         let exit = *self.by_port.get(&to).ok_or(Obstacle::Stopped)?;
         let to = self.flow(exit).ok_or(Obstacle::Stopped)?.untouched_out(under)?;
         let seal = match under {
             Some(_) => Some(self.flow(slot).and_then(|flow| flow.seal()).ok_or(Obstacle::Settling)?),
             None => None,
         };
-        Ok(Way { peer, exit, to, speech, seal })
+        Ok(Way { peer, exit, to, speech, is_video, seal })
     }
 
     /// The kernel carried a port's stream of SRTP on up to this index.
@@ -487,15 +488,11 @@ mod tests {
     fn plan(to: PortId, keys: Option<SrtpKeys>) -> Box<FlowPlan> {
         Box::new(FlowPlan {
             receive: Receive {
-                latch: Latch::Symmetric { expected: None, grace_ms: 0 },
                 srtp: keys.clone(),
                 speech: vec![(0, 8_000)],
                 signals: vec![101],
-                video: Vec::new(),
-                udptl: false,
-                fragment: None,
                 control: true,
-                opened: 0,
+                ..Receive::of(Latch::Symmetric { expected: None, grace_ms: 0 })
             },
             destination: Destination::Port(to),
             transmit: Transmit {

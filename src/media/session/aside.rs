@@ -87,19 +87,8 @@ impl LegSession {
             let speech = formats.map(|format| (format.payload, format.clock_hz().unwrap_or(VIDEO_HZ))).collect();
             let (keys, their_keys) = agreed.video_keys().map(|(ours, theirs)| (ours.clone(), theirs.clone())).unzip();
             let muted = !(ours.sends() && theirs.receives());
-            let (signals, video, fragment) = (Vec::new(), Vec::new(), None);
             Some(FlowPlan {
-                receive: Receive {
-                    latch,
-                    srtp: their_keys,
-                    speech,
-                    signals,
-                    video,
-                    udptl,
-                    fragment,
-                    control: false,
-                    opened: self.opened,
-                },
+                receive: Receive { srtp: their_keys, speech, udptl, opened: self.opened, is_video: !udptl, ..Receive::of(latch) },
                 destination,
                 transmit: Transmit { rtp: place.rtp, rtcp, rtcp_mux: false, srtp: keys, lent: false, muted },
                 audio: None,

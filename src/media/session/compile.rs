@@ -39,15 +39,12 @@ impl LegSession {
         let (ours, theirs) = agreed.keys().map(|(ours, theirs)| (ours.clone(), theirs.clone())).unzip();
         FlowPlan {
             receive: Receive {
-                latch,
                 srtp: theirs,
                 speech: agreed.speech(),
                 signals: agreed.signals(),
-                video: Vec::new(),
                 udptl: agreed.is_fax(),
-                fragment: None,
-                control: false,
                 opened: self.opened,
+                ..Receive::of(latch)
             },
             destination,
             transmit: Transmit { rtp: remote.rtp, rtcp, rtcp_mux, srtp: ours, lent: agreed.lent(), muted: !agreed.flows().1 },
@@ -66,15 +63,12 @@ impl LegSession {
         let (ours, theirs) = (Some(keys.ours.clone()), Some(keys.theirs.clone()));
         FlowPlan {
             receive: Receive {
-                latch: Latch::Exact(peer),
                 srtp: theirs,
                 speech: agreed.speech(),
                 signals: agreed.signals(),
                 video: agreed.video(),
-                udptl: false,
                 fragment: self.fragment(),
-                control: false,
-                opened: 0,
+                ..Receive::of(Latch::Exact(peer))
             },
             destination,
             transmit: Transmit {
@@ -119,17 +113,7 @@ impl LegSession {
 /// Nothing comes in and nothing goes out.
 pub(super) fn closed(reason: DiscardReason) -> FlowPlan {
     FlowPlan {
-        receive: Receive {
-            latch: Latch::Exact(NOBODY),
-            srtp: None,
-            speech: Vec::new(),
-            signals: Vec::new(),
-            video: Vec::new(),
-            udptl: false,
-            fragment: None,
-            control: false,
-            opened: 0,
-        },
+        receive: Receive::of(Latch::Exact(NOBODY)),
         destination: Destination::Discard(reason),
         transmit: Transmit { rtp: None, rtcp: None, rtcp_mux: false, srtp: None, lent: false, muted: true },
         audio: None,

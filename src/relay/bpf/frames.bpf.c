@@ -43,7 +43,7 @@ struct hop {
 	__u64 until_ns;
 	__u8 target[ETH_ALEN];
 	__u8 source[ETH_ALEN];
-	__u32 known; // 0: nothing; 1: frames that came by its interface may go to it; 2: others, too
+	__u32 number; // whose the place is; 0: nothing is known of it
 };
 
 struct {
@@ -139,11 +139,12 @@ inline_always int readdress_frame(struct udphdr *udp, const struct key *key, con
 }
 
 // The Ethernet addresses of the next hop. 0: they are to be found out, or confirmed.
-inline_always struct hop *trusted(__u32 place, int turns_back)
+inline_always struct hop *trusted(const struct passage *to)
 {
-	struct hop *hop = map_lookup(&hops, &place);
+	struct hop *hop = map_lookup(&hops, &to->hop_place);
 
-	if (!hop || hop->known < 1 + !turns_back)
+	// The place may be another neighbour's by now.
+	if (!hop || !hop->number || hop->number != to->hop_number)
 		return 0;
 	__u64 now = ktime_ns();
 
@@ -155,7 +156,7 @@ inline_always struct hop *trusted(__u32 place, int turns_back)
 }
 
 // What the kernel is to do with a frame whose headers are whole, of a flow that `to` is the way of.
-inline_always int forward_frame(const struct frame *frame, const struct key *key, const struct passage *to, __u32 ingress, int is_v4)
+inline_always int forward_frame(const struct frame *frame, const struct key *key, const struct passage *to, int is_v4)
 {
 	void *data = frame->data;
 	struct udphdr *udp = at(struct udphdr, frame->udp_at);
@@ -168,7 +169,7 @@ inline_always int forward_frame(const struct frame *frame, const struct key *key
 	if (!carries(to, rtp, &clock) || !frame_is_rtp(frame, rtp, udp_len - sizeof *udp))
 		return XDP_PASS;
 	struct progress *seen = map_lookup(&progress, &to->place);
-	struct hop *hop = seen && goes_on(to, seen, rtp) ? trusted(to->hop_place, to->ifindex == ingress) : 0;
+	struct hop *hop = seen && goes_on(to, seen, rtp) ? trusted(to) : 0;
 
 	if (!hop || !readdress_frame(udp, key, to, is_v4))
 		return XDP_PASS;
@@ -183,7 +184,8 @@ inline_always int forward_frame(const struct frame *frame, const struct key *key
 	__builtin_memcpy(at(struct ethhdr, 0)->h_source, hop->source, ETH_ALEN);
 	measure(seen, clock, rtp, udp_len - sizeof *udp);
 	seen->as_frames++;
-	return to->ifindex == ingress ? XDP_TX : redirect(to->ifindex, 0);
+	// Also where it came from: XDP_TX leaves frames lying on virtual interfaces until something else comes.
+	return redirect(to->ifindex, 0);
 }
 
 SEC("xdp")
@@ -243,7 +245,7 @@ int ringfort_frames(struct xdp_md *context)
 
 			if (hops_left <= 1 || frame.ip_len != datagram || data + ETH_HLEN + frame.ip_len > end || (!is_v4 && !udp->check))
 				return XDP_PASS;
-			return forward_frame(&frame, &key, to, ifindex, is_v4);
+			return forward_frame(&frame, &key, to, is_v4);
 		}
 	}
 	__builtin_memcpy(door.address, key.local, sizeof door.address);

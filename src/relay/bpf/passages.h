@@ -35,7 +35,8 @@ struct passage {
 	__u8 tos;
 	__u8 hop_family;
 	__u16 longest;       // IP packet, octets
-	__u32 hop_place;     // in `hops`, frames.bpf.c; 0: no frame is forwarded
+	__u32 hop_place;     // in `hops`, frames.bpf.c
+	__u32 hop_number;    // whose that place is
 	__u32 clocks[CLOCKS_MAX]; // payload type << 24 | clock in Hz; 0: none
 	__u32 sealed;        // SRTP that passes as it is
 };

@@ -177,17 +177,7 @@ impl Ends {
 }
 
 fn plan(to: PortId, peer: SocketAddr, keys: Option<SrtpKeys>) -> Box<FlowPlan> {
-    let receive = Receive {
-        latch: Latch::Exact(peer),
-        srtp: keys,
-        speech: vec![(0, 8_000)],
-        signals: Vec::new(),
-        video: Vec::new(),
-        udptl: false,
-        fragment: None,
-        control: false,
-        opened: 0,
-    };
+    let receive = Receive { srtp: keys, speech: vec![(0, 8_000)], ..Receive::of(Latch::Exact(peer)) };
     let transmit = Transmit { rtp: Some(peer), rtcp: None, rtcp_mux: true, srtp: None, lent: false, muted: false };
     Box::new(FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None, apart: None })
 }

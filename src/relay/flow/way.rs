@@ -25,6 +25,8 @@ pub(crate) struct Way {
     pub(crate) to: SocketAddr,
     /// Payload types that carry speech, with their clocks.
     pub(crate) speech: Vec<(u8, u32)>,
+    /// It is video, which has a mark of its own.
+    pub(crate) is_video: bool,
     /// It is SRTP.
     pub(crate) seal: Option<Seal>,
 }
@@ -57,7 +59,8 @@ impl Flow {
     pub(crate) fn untouched_in(&self) -> Result<UntouchedIn, Obstacle> {
         let active = self.active.as_ref().ok_or(Obstacle::Stopped)?;
         let FlowPlan { receive, destination, transmit: _, audio, copy, apart } = &*active.plan;
-        let Receive { latch: _, srtp, speech, signals: _, video, udptl, fragment: _, control: _, opened: _ } = receive;
+        let Receive { latch: _, srtp, speech, signals: _, video, udptl, fragment: _, control: _, opened: _, is_video: _ } =
+            receive;
         if copy.is_some() {
             return Err(Obstacle::Recorded);
         }

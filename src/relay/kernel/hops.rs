@@ -2,7 +2,7 @@
 //! told Ethernet addresses here. Where it is told none, or has trusted one for a second, the program behind it forwards the packet by the kernel's
 //! own table of neighbours; so that table stays alive, and this one follows it.
 
-use super::layout::{HOP, Hop};
+use super::layout::{HOP, Hop, HopPlace};
 use crate::routes::{Heard, Link, Neighbour, Routes};
 use aya::maps::{Array, MapData};
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ const PLACES: u32 = 4_096;
 
 /// One that flows go to.
 struct Entry {
-    place: u32,
+    at: HopPlace,
     flows: usize,
     told: Option<Hop>,
 }
@@ -25,27 +25,32 @@ pub(crate) struct Hops {
     known: HashMap<(u32, IpAddr), Entry>,
     free: Vec<u32>,
     fresh: u32,
-    /// Whether interfaces take frames that came by another one.
+    /// The next number that nobody had.
+    number: u32,
+    /// Whether interfaces send frames that were only forwarded.
     takes: HashMap<u32, bool>,
 }
 
 impl Hops {
     pub(crate) fn new(table: Array<MapData, [u8; HOP]>) -> Hops {
-        Hops { table, known: HashMap::new(), free: Vec::new(), fresh: 1, takes: HashMap::new() }
+        Hops { table, known: HashMap::new(), free: Vec::new(), fresh: 1, number: 1, takes: HashMap::new() }
     }
 
     /// Where the program finds the neighbour `hop` of an interface; in the first place, where there is no other one, it finds nothing. One
     /// flow more goes there.
-    pub(crate) fn enter(&mut self, interface: u32, hop: IpAddr, routes: &Routes) -> u32 {
+    pub(crate) fn enter(&mut self, interface: u32, hop: IpAddr, routes: &Routes) -> HopPlace {
         if let Some(entry) = self.known.get_mut(&(interface, hop)) {
             entry.flows += 1;
-            return entry.place;
+            return entry.at;
         }
         let place = self.free.pop().or_else(|| (self.fresh < PLACES).then_some(self.fresh)).unwrap_or(0);
         self.fresh = self.fresh.max(place + 1);
-        self.known.insert((interface, hop), Entry { place, flows: 1, told: None });
+        let at = HopPlace { place, number: self.number };
+        // After four thousand million neighbours they begin anew; 0 is nobody's.
+        self.number = self.number.checked_add(1).unwrap_or(1);
+        self.known.insert((interface, hop), Entry { at, flows: 1, told: None });
         self.look(interface, hop, routes);
-        place
+        at
     }
 
     /// A flow less goes there.
@@ -54,8 +59,8 @@ impl Hops {
         entry.flows -= 1;
         if entry.flows == 0 {
             self.tell(interface, hop, None);
-            let gone = self.known.remove(&(interface, hop)).filter(|entry| entry.place != 0);
-            self.free.extend(gone.map(|entry| entry.place));
+            let gone = self.known.remove(&(interface, hop)).filter(|entry| entry.at.place != 0);
+            self.free.extend(gone.map(|entry| entry.at.place));
         }
     }
 
@@ -79,24 +84,24 @@ impl Hops {
     fn look(&mut self, interface: u32, hop: IpAddr, routes: &Routes) {
         let link = routes.link(interface).ok().flatten();
         let neighbour = routes.neighbour(interface, hop).ok().flatten();
-        let redirects = *self.takes.entry(interface).or_insert_with(|| takes_frames(interface));
-        let hop_of = |(link, neighbour): (Link, Neighbour)| Hop { source: link.mac, target: neighbour.mac, redirects };
-        self.tell(interface, hop, link.zip(neighbour).map(hop_of));
+        let takes = *self.takes.entry(interface).or_insert_with(|| takes_frames(interface));
+        let hop_of = |(link, neighbour): (Link, Neighbour)| Hop { source: link.mac, target: neighbour.mac };
+        self.tell(interface, hop, link.zip(neighbour).filter(|_| takes).map(hop_of));
     }
 
     /// Tells the program what it does not know yet.
     fn tell(&mut self, interface: u32, hop: IpAddr, new: Option<Hop>) {
-        let entry = self.known.get_mut(&(interface, hop)).filter(|entry| entry.place != 0 && entry.told != new);
+        let entry = self.known.get_mut(&(interface, hop)).filter(|entry| entry.at.place != 0 && entry.told != new);
         let Some(entry) = entry else { return };
-        match self.table.set(entry.place, Hop::octets(new), 0) {
+        match self.table.set(entry.at.place, Hop::octets(entry.at.number, new), 0) {
             Ok(()) => entry.told = new,
             Err(error) => tracing::error!(%error, "the table of neighbours"),
         }
     }
 }
 
-/// Whether the driver sends frames that came by another interface. Some take them only under conditions that come and go, and those
-/// that they do not take are lost.
+/// Whether the driver sends frames that were only forwarded, by another interface or by itself. Some take them only under conditions that come and
+/// go (a virtual one where its other end reads as cards do), and those that they do not take are lost.
 fn takes_frames(interface: u32) -> bool {
     let features = NicIndex::new(interface).query_capabilities().map(|capabilities| capabilities.xdp_features.0);
     features.is_ok_and(|features| features & XdpAct::NdoXmit as u64 != 0)

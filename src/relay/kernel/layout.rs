@@ -5,7 +5,7 @@ use ringfort_media::quality::Progress;
 use std::net::{IpAddr, SocketAddr};
 
 pub(crate) const KEY: usize = 36;
-pub(crate) const PASSAGE: usize = 112;
+pub(crate) const PASSAGE: usize = 116;
 pub(crate) const SEEN: usize = 88;
 pub(crate) const HOP: usize = 24;
 /// Payload types of speech; packets of others come up.
@@ -56,8 +56,14 @@ pub(crate) struct Hop {
     pub(crate) source: [u8; 6],
     /// And of the neighbour.
     pub(crate) target: [u8; 6],
-    /// Frames that came by another interface may leave there, too.
-    pub(crate) redirects: bool,
+}
+
+/// Where the program finds a neighbour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HopPlace {
+    pub(crate) place: u32,
+    /// Whose the place is: places are used again. 0: nobody's.
+    pub(crate) number: u32,
 }
 
 /// Puts numbers one behind the other.
@@ -98,8 +104,8 @@ impl Pair {
 }
 
 impl Passage {
-    /// `place` is where the program counts, `hop_place` where it finds the next hop's Ethernet address.
-    pub(crate) fn octets(&self, place: u32, hop_place: u32) -> [u8; PASSAGE] {
+    /// `place` is where the program counts, `known_at` where it finds the next hop's Ethernet address.
+    pub(crate) fn octets(&self, place: u32, known_at: HopPlace) -> [u8; PASSAGE] {
         let (old, new) = (&self.arrives, &self.leaves);
         let mut writer = Writer::new();
         writer.put(&mapped(new.local.ip()));
@@ -127,7 +133,8 @@ impl Passage {
         writer.put(&place.to_ne_bytes());
         writer.put(&[self.dscp << 2, family]);
         writer.put(&LONGEST.to_ne_bytes());
-        writer.put(&hop_place.to_ne_bytes());
+        writer.put(&known_at.place.to_ne_bytes());
+        writer.put(&known_at.number.to_ne_bytes());
         let mut clocks = [0; CLOCKS_MAX];
         for (place, (payload, clock_hz)) in clocks.iter_mut().zip(&self.speech) {
             *place = u32::from(*payload) << 24 | clock_hz & 0x00ff_ffff;
@@ -155,14 +162,14 @@ fn difference(new: u32, old: u32) -> u32 {
 }
 
 impl Hop {
-    /// Nothing is known of a neighbour that is `None`. What is told anew is tried once by the usual way.
-    pub(crate) fn octets(hop: Option<Hop>) -> [u8; HOP] {
+    /// Of the neighbour with that number. Nothing is known of one that is `None`. What is told anew is tried once by the usual way.
+    pub(crate) fn octets(number: u32, hop: Option<Hop>) -> [u8; HOP] {
         let mut writer = Writer::new();
         writer.put(&[0; 8]);
         if let Some(hop) = hop {
             writer.put(&hop.target);
             writer.put(&hop.source);
-            writer.put(&(1 + u32::from(hop.redirects)).to_ne_bytes());
+            writer.put(&number.to_ne_bytes());
         }
         writer.octets
     }
@@ -236,11 +243,12 @@ mod tests {
             speech: vec![],
             sealed: true,
         };
-        let octets = arrives_leaves.octets(9, 4);
+        let octets = arrives_leaves.octets(9, HopPlace { place: 4, number: 5 });
         let word = |at: usize| u32::from_ne_bytes(*octets[at..].first_chunk().unwrap());
         let whole = |pair: &Pair| sum(&pair.key());
         let folded = |n: u32| difference(n, 0xffff);
         assert_eq!(folded(whole(&old) + word(56) + word(60)), folded(whole(&new)));
-        assert_eq!((word(52), word(64), octets[68], octets[69], word(72), word(108)), (3, 9, 184, 2, 4, 1));
+        assert_eq!((word(52), word(64), octets[68], octets[69], word(72), word(76)), (3, 9, 184, 2, 4, 5));
+        assert_eq!(word(112), 1);
     }
 }

@@ -150,8 +150,8 @@ impl Kernel {
     pub(crate) fn lower(&self, passage: &Passage, place: Place, seen: &Seen, routes: &Routes) -> Result<(), Obstacle> {
         let mut tables = self.tables();
         tables.progress.set(place.0, seen.octets(), 0).map_err(refused)?;
-        let hop_place = tables.hops.as_mut().map_or(0, |hops| hops.enter(passage.interface, passage.hop, routes));
-        let lowered = tables.passages.insert(passage.arrives.key(), passage.octets(place.0, hop_place), 0);
+        let hop = tables.hops.as_mut().map(|hops| hops.enter(passage.interface, passage.hop, routes)).unwrap_or_default();
+        let lowered = tables.passages.insert(passage.arrives.key(), passage.octets(place.0, hop), 0);
         if lowered.is_err() {
             tables.leave_hop(passage);
         }

@@ -54,15 +54,10 @@ fn plan(to: PortId, peer: &UdpSocket, srtp: Option<SrtpKeys>) -> Box<FlowPlan> {
     let rtp = peer.local_addr().ok();
     Box::new(FlowPlan {
         receive: Receive {
-            latch: Latch::Symmetric { expected: None, grace_ms: 0 },
             srtp: srtp.clone(),
             speech: vec![(0, 8_000)],
             signals: vec![101],
-            video: Vec::new(),
-            udptl: false,
-            fragment: None,
-            control: false,
-            opened: 0,
+            ..Receive::of(Latch::Symmetric { expected: None, grace_ms: 0 })
         },
         destination: Destination::Port(to),
         transmit: Transmit { rtp, rtcp: None, rtcp_mux: true, srtp, lent: false, muted: false },

@@ -49,17 +49,7 @@ impl Party {
 
     fn plan(&self, to: PortId, latch: Latch) -> Box<FlowPlan> {
         let [theirs, ours] = self.keys.clone();
-        let receive = Receive {
-            latch,
-            srtp: Some(theirs),
-            speech: vec![(0, 8_000)],
-            signals: Vec::new(),
-            video: Vec::new(),
-            udptl: false,
-            fragment: None,
-            control: false,
-            opened: 0,
-        };
+        let receive = Receive { srtp: Some(theirs), speech: vec![(0, 8_000)], ..Receive::of(latch) };
         let transmit =
             Transmit { rtp: Some(self.address), rtcp: None, rtcp_mux: true, srtp: Some(ours), lent: false, muted: false };
         Box::new(FlowPlan { receive, destination: Destination::Port(to), transmit, audio: None, copy: None, apart: None })

@@ -23,17 +23,8 @@ fn address(port: PortId) -> SocketAddr {
 
 fn plan(port: PortId, destination: Destination, srtp: Option<SrtpKeys>) -> Box<FlowPlan> {
     let latch = Latch::Exact(address(port));
-    let receive = Receive {
-        latch,
-        srtp: srtp.clone(),
-        speech: vec![(0, 8_000)],
-        signals: vec![101],
-        video: vec![VIDEO],
-        udptl: false,
-        fragment: None,
-        control: false,
-        opened: 0,
-    };
+    let receive =
+        Receive { srtp: srtp.clone(), speech: vec![(0, 8_000)], signals: vec![101], video: vec![VIDEO], ..Receive::of(latch) };
     let transmit = Transmit { rtp: Some(address(port)), rtcp: None, rtcp_mux: true, srtp, lent: false, muted: false };
     Box::new(FlowPlan { receive, destination, transmit, audio: None, copy: None, apart: None })
 }

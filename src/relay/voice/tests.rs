@@ -19,17 +19,7 @@ fn plan(codec: Codec, what: Source) -> FlowPlan {
     let (how, events) = (speaking(codec, 77), Heard::Events { clock_hz: codec.rtp_clock_hz() });
     let hear = Hearing { payloads: vec![(how.payload, Heard::Speech(codec)), (101, events)], in_band: false };
     FlowPlan {
-        receive: Receive {
-            latch: Latch::Symmetric { expected: None, grace_ms: 0 },
-            srtp: None,
-            speech: Vec::new(),
-            signals: Vec::new(),
-            video: Vec::new(),
-            udptl: false,
-            fragment: None,
-            control: false,
-            opened: 0,
-        },
+        receive: Receive::of(Latch::Symmetric { expected: None, grace_ms: 0 }),
         destination: Destination::Discard(DiscardReason::Unheard),
         transmit: Transmit {
             rtp: "192.0.2.1:4000".parse().ok(),

@@ -73,17 +73,7 @@ impl Call {
         };
         let latch = Latch::Symmetric { expected: None, grace_ms: 0 };
         FlowPlan {
-            receive: Receive {
-                latch,
-                srtp: None,
-                speech: vec![(0, 8_000)],
-                signals: Vec::new(),
-                video: Vec::new(),
-                udptl: false,
-                fragment: None,
-                control: true,
-                opened: 0,
-            },
+            receive: Receive { speech: vec![(0, 8_000)], control: true, ..Receive::of(latch) },
             destination: Destination::Port(to),
             transmit,
             audio: None,
@@ -208,6 +198,16 @@ fn video_and_audio_are_marked_apart() {
             packets.iter().for_each(|packet| call.arrives(1, packet));
             assert_eq!([(); 3].map(|()| wire.traffic_class(call.ports[1]) >> 2), [46, 34, 34]);
         }
+        // On a port of its own, by whatever carries it in the end.
+        plan.receive = Receive { speech: vec![(96, 90_000)], is_video: true, ..Receive::of(plan.receive.latch) };
+        call.plan(A, &plan);
+        for n in 200..220 {
+            let mut packet = rtp(3, n);
+            packet[1] = 96;
+            call.pass(0, &packet);
+            assert_eq!(wire.traffic_class(call.ports[1]) >> 2, 34);
+        }
+        assert_eq!(call.counters(A).tier, Tier::Kernel);
     }
 }
 

@@ -111,4 +111,9 @@ impl Network {
     pub fn takes_frames(&self) -> bool {
         [&self.caller, &self.callee].iter().all(|place| place.0.call("ethtool -K eth0 gro on").is_ok())
     }
+
+    /// They do not any more.
+    pub fn keeps_frames(&self) {
+        [&self.caller, &self.callee].iter().for_each(|place| place.0.call("ethtool -K eth0 gro off").unwrap());
+    }
 }

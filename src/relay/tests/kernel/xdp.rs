@@ -2,8 +2,9 @@
 
 use super::network::{Addresses, V4, V6};
 use super::sealed::Sealed;
-use super::{A, B, Call, PATIENCE, rtp};
-use ringfort_media::plan::SrtpProfile;
+use super::{A, B, Call, PATIENCE, bracketed, rtp};
+use ringfort_base::{CallId, PortId};
+use ringfort_media::plan::{RelayCommand, SrtpProfile, Transmit};
 use ringfort_media::tier::Tier;
 use ringfort_relay::RelayConfig;
 use std::time::Instant;
@@ -70,7 +71,7 @@ fn what_is_not_certain_goes_the_usual_way() {
         let mut event = rtp(1, n);
         event[1] = 101;
         call.pass(0, &event);
-        let stray = call.network.caller.socket(&super::bracketed(addresses.caller));
+        let stray = call.network.caller.socket(&bracketed(addresses.caller));
         stray.send_to(&rtp(9, n), call.ports[0]).unwrap();
         let malformed = [&[0x90, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, 0xbe, 0xde, 0, 99][..], &[5; 100]].concat();
         call.send(0, &malformed);
@@ -158,5 +159,38 @@ fn srtp_that_passes_untouched_is_forwarded_as_frames() {
         (0..50).for_each(|n| drop(sealed.pass(0, &rtp(9, n))));
         let now = sealed.call.counters(A);
         assert_eq!((now.auth_failed, now.replayed, now.rtp_lost), (0, 0, 0));
+    }
+}
+
+/// Both parties are behind one interface, as it is in most offices. A virtual one takes frames back only where its other end reads as cards do.
+#[test]
+fn frames_leave_by_the_interface_that_they_came_by() {
+    for takes_frames in [true, false] {
+        let Some(call) = call(&V4) else { return };
+        if !takes_frames {
+            call.network.keeps_frames();
+        }
+        let (other, inner) = (PortId(3), bracketed(V4.inner).parse().unwrap());
+        let second = call.network.caller.socket(&bracketed(V4.caller));
+        let relay = call.relay.clone();
+        let there = call.network.node.run(move || {
+            relay.command(RelayCommand::Open { port: other, call: CallId(1), rtp: inner, rtcp: None, shared: false });
+            relay.local(other).expect("the port is open").rtp
+        });
+        let mut to_second = call.plain(A, 0);
+        to_second.transmit = Transmit { rtp: second.local_addr().ok(), ..to_second.transmit };
+        call.plan(A, &call.plain(other, 0));
+        call.plan(other, &to_second);
+        for n in 0..100 {
+            let mut buffer = [0; 2_000];
+            call.send(0, &rtp(1, n));
+            let (len, source) = second.recv_from(&mut buffer).expect("no packet is lost");
+            assert_eq!((&buffer[..len], source), (&rtp(1, n)[..], there));
+            second.send_to(&rtp(2, n), there).unwrap();
+            call.arrives(0, &rtp(2, n));
+        }
+        let a = call.counters(A);
+        assert_eq!((a.rtp_in, a.rtp_lost, a.tier), (100, 0, Tier::Kernel));
+        assert_eq!(a.rtp_as_frames > 50, takes_frames, "{a:?}");
     }
 }

@@ -34,15 +34,10 @@ impl Call {
 
     fn plan(&mut self, port: u64, srtp: Option<&SrtpKeys>, opened: u32) {
         let receive = Receive {
-            latch: Latch::Symmetric { expected: Some(at("10.0.0.5:4000")), grace_ms: 300 },
             srtp: srtp.cloned(),
             speech: vec![(0, 8_000)],
-            signals: Vec::new(),
-            video: Vec::new(),
-            udptl: false,
-            fragment: None,
-            control: false,
             opened,
+            ..Receive::of(Latch::Symmetric { expected: Some(at("10.0.0.5:4000")), grace_ms: 300 })
         };
         let rtp = Some(at("192.0.2.200:9000"));
         let transmit = Transmit { rtp, rtcp: None, rtcp_mux: true, srtp: srtp.cloned(), lent: false, muted: false };
@@ -143,15 +138,10 @@ fn strays_are_asked_for_keys_now_and_then() {
 fn with_ice_keys_move_nobody() {
     let (mut call, key) = (Call::new(), keys(PROFILES[0], 1));
     let receive = Receive {
-        latch: Latch::Exact(at("198.51.100.1:1000")),
         srtp: Some(key.clone()),
-        speech: Vec::new(),
-        signals: Vec::new(),
-        video: Vec::new(),
-        udptl: false,
         fragment: Some("f".into()),
         control: true,
-        opened: 0,
+        ..Receive::of(Latch::Exact(at("198.51.100.1:1000")))
     };
     let transmit = Transmit { rtp: None, rtcp: None, rtcp_mux: true, srtp: Some(key.clone()), lent: false, muted: false };
     let destination = Destination::Port(PortId(2));

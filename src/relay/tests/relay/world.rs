@@ -154,17 +154,7 @@ pub fn symmetric() -> Latch {
 /// Plain RTP from whoever speaks first, across to `to`, sending to `peer` until then.
 pub fn plan(to: PortId, peer: &Peer) -> FlowPlan {
     FlowPlan {
-        receive: Receive {
-            latch: symmetric(),
-            srtp: None,
-            speech: Vec::new(),
-            signals: Vec::new(),
-            video: Vec::new(),
-            udptl: false,
-            fragment: None,
-            control: false,
-            opened: 0,
-        },
+        receive: Receive::of(symmetric()),
         destination: Destination::Port(to),
         transmit: Transmit {
             rtp: Some(peer.address()),
