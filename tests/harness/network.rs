@@ -3,7 +3,7 @@
 
 use super::{Context, Outcome};
 use ringfort_base::entropy::Seeded;
-use ringfort_relay::namespace::Host;
+use ringfort_relay::namespace::{Host, left_out};
 use smoltcp::phy::{Device, Medium, RxToken, TunTapInterface, TxToken};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -63,7 +63,7 @@ impl Network {
         };
         let built = built();
         if let Err(error) = &built {
-            eprintln!("LEFT OUT: {name}: no network of namespaces can be made here: {error}");
+            left_out(format_args!("{name}: no network of namespaces can be made here: {error}"));
         }
         built.ok()
     }

@@ -70,3 +70,23 @@ fn lock_files_name_no_mirror() {
         broken,
     );
 }
+
+/// Targets of a document's links that lie in the tree: `[text](target)`, without the place within the page.
+fn targets(text: &str) -> impl Iterator<Item = &str> {
+    let after = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let inside =
+        after.filter(|target| !target.contains("://") && !target.starts_with('#') && !target.contains(char::is_whitespace));
+    inside.filter_map(|target| target.split('#').next())
+}
+
+#[test]
+fn links_of_documents_lead_somewhere() {
+    let mut broken = Vec::new();
+    for source in source::all().into_iter().filter(|source| source.path.ends_with(".md")) {
+        let page = source::top().join(&source.path);
+        let folder = page.parent().expect("a file lies in a folder");
+        let dead = targets(&source.text).filter(|target| !folder.join(target).exists());
+        broken.extend(dead.map(|target| format!("{}: {target}", source.path)));
+    }
+    ensure("A link that leads nowhere sends its reader back.", broken);
+}

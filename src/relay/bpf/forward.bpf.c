@@ -2,7 +2,8 @@
 // ingress side of Ethernet interfaces by kernel.rs, which fills `passages` and reads `progress`.
 //
 // Whatever is not certain goes up to user space (TC_ACT_OK), which knows what to do with it and counts it: other sources, RTCP,
-// STUN, DTLS, telephone events, fragments, IP options, padding, anything that does not fit. So nothing is dropped here.
+// STUN, DTLS, telephone events, fragments, IP options, padding, anything that does not fit. So nothing is dropped here, but for a packet whose memory the kernel moved and then
+// lost, of which nothing is left to send.
 //
 // Read first: RFC 3550 5.1, A.1, A.3, A.8; RFC 5761 4; RFC 7983 7; RFC 1624; bpf-helpers(7).
 

@@ -234,13 +234,17 @@ pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::namespace::left_out;
 
     #[test]
     fn an_interface_that_refuses_is_a_fault_until_it_takes_the_program_or_goes() {
         let faults = Faults::default();
         let kernel = match Programs::forward().and_then(|programs| Kernel::load(programs, false, faults.clone())) {
             Ok(kernel) => kernel,
-            Err(why) => return eprintln!("left out: {why}"),
+            Err(why) => {
+                assert_ne!(why.obstacle, Obstacle::Refused, "{why}");
+                return left_out(why);
+            }
         };
         let names = || faults.list().into_iter().map(|(path, _)| path).collect::<Vec<_>>();
         assert!(kernel.attach(99_999, "nowhere0").is_err() && kernel.attach(99_999, "nowhere0").is_err());

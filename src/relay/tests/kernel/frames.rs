@@ -6,6 +6,7 @@ use ringfort_base::{CallId, PortId};
 use ringfort_media::plan::*;
 use ringfort_media::srtp::{SrtpReceiver, SrtpSender};
 use ringfort_media::tier::{Obstacle, Tier};
+use ringfort_relay::namespace::left_out;
 use ringfort_relay::{Relay, RelayConfig};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -251,7 +252,7 @@ fn without_the_privilege_the_reason_is_told() {
         [missing, start(&["m1"])]
     });
     if told[0].first().is_some_and(|(_, why)| why.obstacle == Obstacle::NotBuilt) {
-        eprintln!("left out: built without clang");
+        left_out("built without clang");
         return;
     }
     let words: Vec<String> = told[0].iter().map(|(name, why)| format!("{name}: {}", why.detail)).collect();

@@ -10,6 +10,7 @@ use network::{Addresses, Network, V4, V6, set_ecn};
 use ringfort_base::{CallId, PortId};
 use ringfort_media::plan::*;
 use ringfort_media::tier::{Obstacle, Tier};
+use ringfort_relay::namespace::left_out;
 use ringfort_relay::{Relay, RelayConfig};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -45,7 +46,7 @@ impl Call {
         let frames = relay.without_af_xdp().first().map(|(_, why)| why);
         if let Some(why) = relay.without_kernel().or(frames) {
             assert_ne!(why.obstacle, Obstacle::Refused, "{}", why.detail);
-            eprintln!("left out: {} {}", why.obstacle.words(), why.detail);
+            left_out(why);
             return None;
         }
         let peers = [network.caller.socket(&bracketed(caller.caller)), network.callee.socket(&bracketed(callee.callee))];
@@ -143,7 +144,7 @@ fn the_kernel_forwards_and_counts() {
     for (addresses, in_software) in [(&V4, false), (&V6, false), (&V4, true), (&V6, true)] {
         let Some(call) = Call::new(addresses) else { return };
         if in_software && !call.network.checksums_in_software() {
-            eprintln!("left out: checksums in software, for want of ethtool");
+            left_out("checksums in software, for want of ethtool");
             return;
         }
         call.settle();

@@ -1,7 +1,7 @@
 //! A small network of namespaces: caller — node — callee, on two Ethernet links.
 
 use ringfort_relay::frame;
-use ringfort_relay::namespace::Host;
+use ringfort_relay::namespace::{Host, left_out};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io::Read;
 use std::net::{SocketAddr, UdpSocket};
@@ -85,7 +85,7 @@ impl Network {
     pub fn new() -> Option<Network> {
         let places = [Host::new(), Host::new(), Host::new()].map(|host| host.ok().map(Place));
         let [Some(caller), Some(node), Some(callee)] = places else {
-            eprintln!("left out: network namespaces are not permitted here");
+            left_out("network namespaces are not permitted here");
             return None;
         };
         for (place, subnet) in [(&caller, 1), (&callee, 2)] {

@@ -7,6 +7,7 @@ use ringfort_base::{CallId, PortId};
 use ringfort_media::plan::{RelayCommand, SrtpProfile, Transmit};
 use ringfort_media::tier::Tier;
 use ringfort_relay::RelayConfig;
+use ringfort_relay::namespace::left_out;
 use std::time::Instant;
 
 /// `None` where frames cannot be forwarded. Senders compute checksums, as hosts with a card do in the end.
@@ -18,7 +19,7 @@ fn call_with(addresses: &Addresses, in_software: bool) -> Option<Call> {
     let af_xdp = vec!["m1".into(), "m2".into()];
     let call = Call::between(addresses, addresses, RelayConfig { workers: 1, kernel: true, af_xdp, ..RelayConfig::default() })?;
     if !call.network.takes_frames() || in_software && !call.network.checksums_in_software() {
-        eprintln!("left out: forwarding of frames, for want of ethtool");
+        left_out("forwarding of frames, for want of ethtool");
         return None;
     }
     Some(call)
