@@ -190,10 +190,11 @@ fn cpu(link: &Link, options: &Options, load: Load, both: bool, subjects: &[Subje
     Ok(Table {
         title: format!("CPU for a packet, {}{}: {calls} calls", load.name(), if both { ", both directions at once" } else { "" }),
         method: format!(
-            "{}, from one network namespace to the relay in another one and back by the same veth link; \
+            "{}{}, from one network namespace to the relay in another one and back by the same veth link; \
              {} s for each of {} rounds in turns, median. Whole: CPU of the sending thread, the relay's process and the kernel's softirq threads by \
              schedstat, less what the sender alone costs when its packets are dropped as they come in. What comes back is dropped as it comes in and \
              counted by the interface.",
+            goals(load, subjects, &rows),
             what_is_sent(load, both),
             options.seconds,
             options.rounds
@@ -201,6 +202,23 @@ fn cpu(link: &Link, options: &Options, load: Load, both: bool, subjects: &[Subje
         columns: ["whole, µs", "of rtpengine", "process, µs", "sender alone, µs", "lost, %"].map(String::from).to_vec(),
         rows,
     })
+}
+
+/// What was to be reached, whether it was, and if not, what comes next.
+fn goals(load: Load, subjects: &[Subject], rows: &[Row]) -> String {
+    // Codecs have a goal of their own, in calls a core.
+    let wanted = subjects.iter().filter(|_| load != Load::Opus).filter_map(|subject| Some((subject, subject.goal()?)));
+    let told = wanted.map(|(subject, (most, lever))| {
+        let name = subject.name();
+        let ratios = rows.iter().filter(|row| row.case.ends_with(name)).filter_map(|row| row.values.get(1));
+        let worst = ratios.copied().fold(0.0, f64::max);
+        match worst <= most {
+            true => format!("{name}: {most} of rtpengine at most, met ({worst:.2}). "),
+            false => format!("{name}: {most} of rtpengine at most, MISSED ({worst:.2}): {lever}. "),
+        }
+    });
+    let told = told.collect::<String>();
+    if told.is_empty() { told } else { format!("Goals. {told}\n\n") }
 }
 
 fn what_is_sent(load: Load, both: bool) -> String {
