@@ -27,6 +27,8 @@ pub struct Crossing {
 const OWN_HZ: u32 = 16_000;
 /// Clock of telephone events beside narrow-band codecs, Hz.
 const TELEPHONE_HZ: u32 = 8_000;
+/// Audio of one packet where the peer wishes for none, ms (RFC 3551 4.2).
+const PACKET_MS: u32 = 20;
 /// All packets pass.
 const PASSING: Crossing =
     Crossing { hearing: Hearing { payloads: Vec::new(), in_band: false }, speaking: None, digits: false, passes: true };
@@ -81,7 +83,7 @@ fn digits_alone(to: &Agreed, way: DigitsWay) -> Option<Speaking> {
         payload,
         codec: Codec::Pcma,
         source_hz: TELEPHONE_HZ,
-        ptime_ms: to.remote.description.ptime.unwrap_or(20),
+        ptime_ms: packet_ms(to, Codec::Pcma),
         events,
         comfort_noise: None,
         opus: OpusWishes::default(),
@@ -140,6 +142,14 @@ fn rate_of(hearing: &Hearing) -> u32 {
     rates.max().unwrap_or(8_000)
 }
 
+/// Audio of one packet to this peer, ms: as much as it wishes for (RFC 8866 6.4), never more than it takes (6.5). A zero is no wish.
+fn packet_ms(to: &Agreed, codec: Codec) -> u32 {
+    let description = &to.remote.description;
+    let wished = description.ptime.filter(|ms| *ms > 0).unwrap_or(PACKET_MS);
+    let most = description.maxptime.filter(|ms| *ms > 0).unwrap_or(u32::MAX);
+    codec.packet_ms(wished.min(most))
+}
+
 /// How the node speaks to a peer what it has at `source_hz`: by the first codec of it that the node has. The SSRC is still to be given.
 fn spoken_to(to: &Agreed, source_hz: u32) -> Option<Speaking> {
     let (format, codec) = to.spoken().find_map(|format| Some((format, format.codec()?)))?;
@@ -152,7 +162,7 @@ fn spoken_to(to: &Agreed, source_hz: u32) -> Option<Speaking> {
         payload: format.payload,
         codec,
         source_hz,
-        ptime_ms: to.remote.description.ptime.unwrap_or(20),
+        ptime_ms: packet_ms(to, codec),
         events: events().find(|(_, hz)| *hz == clock).or_else(|| events().next()),
         comfort_noise: noise.map(|noise| noise.payload),
         opus: OpusWishes::read(&format.parameters),

@@ -52,6 +52,13 @@ impl Codec {
         }
     }
 
+    /// Audio of one packet where so much is wished for: the longest that the codec has and that is no longer, 10 ms at least. Opus has frames
+    /// of 10, 20, 40 and 60 ms (RFC 6716 2.1.4); of other codecs the node makes packets of every ten up to 60.
+    pub fn packet_ms(self, wished_ms: u32) -> u32 {
+        let lengths: &[u32] = if self == Codec::Opus { &[60, 40, 20] } else { &[60, 50, 40, 30, 20] };
+        lengths.iter().copied().find(|ms| *ms <= wished_ms).unwrap_or(10)
+    }
+
     /// Payload type assigned for good (RFC 3551 table 4); Opus has none.
     pub fn static_payload(self) -> Option<u8> {
         match self {
@@ -74,5 +81,15 @@ mod tests {
             assert_eq!(Codec::named(&codec.name().to_uppercase()), Some(codec));
         }
         assert_eq!(Codec::named("G729"), None);
+    }
+
+    #[test]
+    fn a_packet_is_never_longer_than_wished_for() {
+        for (wished, opus, others) in
+            [(0, 10, 10), (10, 10, 10), (20, 20, 20), (25, 20, 20), (30, 20, 30), (50, 40, 50), (60, 60, 60), (u32::MAX, 60, 60)]
+        {
+            let made = Codec::ALL.map(|codec| codec.packet_ms(wished));
+            assert_eq!(made, [opus, others, others, others], "{wished}");
+        }
     }
 }

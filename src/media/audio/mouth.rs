@@ -30,7 +30,7 @@ pub struct Speaking {
     pub codec: Codec,
     /// Sampling rate of what is said, Hz: Opus codes no more than that. Other codecs have their own.
     pub source_hz: u32,
-    /// Audio of one packet, ms: 10, 20, 40 or 60, without Opus 30 and 50, too; anything else counts as 20.
+    /// Audio of one packet, ms, as [`Codec::packet_ms`] has it: another number counts as the next shorter one.
     pub ptime_ms: u32,
     /// Payload type and clock of telephone events; `None`: digits are sent as tones.
     pub events: Option<(u8, u32)>,
@@ -163,11 +163,7 @@ impl Mouth {
     }
 
     fn ptime_ms(&self) -> u32 {
-        match (self.speaking.ptime_ms, self.speaking.codec) {
-            (30 | 50, Codec::Opus) => 20,
-            (ms @ (10 | 20 | 30 | 40 | 50 | 60), _) => ms,
-            _ => 20,
-        }
+        self.speaking.codec.packet_ms(self.speaking.ptime_ms)
     }
 
     /// Of one packet.

@@ -8,6 +8,7 @@ mod hiding;
 mod hold;
 mod hostile;
 mod lending;
+mod packets;
 mod peers;
 mod phones;
 mod properties;
