@@ -34,11 +34,20 @@ const LEAP: u64 = 3_000;
 struct Down {
     passage: Passage,
     exit: Slot,
-    /// Packets that came up nevertheless.
+    /// Packets that came up nevertheless, and passed.
     aside: u64,
+    /// Those that came up because the node hears them, as it does telephone events beside speech that passes.
+    heard: u64,
     /// What the kernel had seen when it went down.
     began: u64,
     sealed: Option<Sealed>,
+}
+
+impl Down {
+    /// Packets of the stream that the kernel did not see.
+    fn beside(&self) -> u64 {
+        self.aside + self.heard
+    }
 }
 
 /// SRTP in the kernel.
@@ -131,8 +140,8 @@ impl Descent {
         flows: &mut Flows,
     ) -> bool {
         let port = self.port(slot);
-        if let Some((exit, aside)) = port.left.take() {
-            self.fold(slot, exit, aside + packets, flows);
+        if let Some((exit, beside)) = port.left.take() {
+            self.fold(slot, exit, beside + packets, flows);
         }
         match &mut self.port(slot).standing {
             Standing::Up { again } if now < *again => false,
@@ -157,6 +166,16 @@ impl Descent {
         }
     }
 
+    /// An RTP packet of the port ended in its ear. It is of the stream that the kernel counts, and not missing there; nor does it say that the
+    /// kernel does not see the others.
+    pub(crate) fn heard(&mut self, slot: Slot) {
+        match self.known(slot) {
+            Some(Port { standing: Standing::Down(down), .. }) => down.heard += 1,
+            Some(Port { left: Some((_, beside)), .. }) => *beside += 1,
+            _ => {}
+        }
+    }
+
     /// A datagram came to this port, and is about to be judged. Where the kernel carries its SRTP, judge and latch need to know how far: else
     /// what the kernel has carried could be sent once more, from elsewhere, and would be taken for the peer's.
     pub(crate) fn settle(&mut self, now: Time, slot: Slot, flows: &mut Flows) {
@@ -164,8 +183,8 @@ impl Descent {
         if down.sealed.is_none() {
             return;
         }
-        let (exit, aside) = (down.exit, down.aside);
-        if self.fold(slot, exit, aside, flows) {
+        let (exit, beside) = (down.exit, down.beside());
+        if self.fold(slot, exit, beside, flows) {
             flows.heard_elsewhere(now, slot);
         }
     }
@@ -201,8 +220,8 @@ impl Descent {
 
     /// Brings the counters of all flows up to date.
     pub(crate) fn count_all(&mut self, now: Time, flows: &mut Flows) {
-        for (slot, exit, aside) in self.all_down() {
-            self.fold(slot, exit, aside, flows);
+        for (slot, exit, beside) in self.all_down() {
+            self.fold(slot, exit, beside, flows);
             // Where SRTP stands is written down, as if its packets came here.
             flows.note(now, slot);
         }
@@ -243,7 +262,7 @@ impl Descent {
         let ports = self.ports.iter().enumerate().filter_map(|(index, port)| Some((index as u32, port.as_ref()?)));
         ports
             .filter_map(|(index, port)| match &port.standing {
-                Standing::Down(down) => Some((Slot { index, generation: port.generation }, down.exit, down.aside)),
+                Standing::Down(down) => Some((Slot { index, generation: port.generation }, down.exit, down.beside())),
                 Standing::Up { .. } => None,
             })
             .collect()
@@ -330,7 +349,7 @@ impl Descent {
         let port = self.port(slot);
         port.counted = seen;
         let sealed = seal.map(|seal| Sealed { seal, from: seen.progress.highest, carried: seal.index, since: now });
-        port.standing = Standing::Down(Box::new(Down { passage, exit, aside: 0, began: seen.packets, sealed }));
+        port.standing = Standing::Down(Box::new(Down { passage, exit, aside: 0, heard: 0, began: seen.packets, sealed }));
         self.port(exit).fed_by = Some(slot);
         self.down += 1;
         Ok(())
@@ -340,10 +359,10 @@ impl Descent {
         let Some(port) = self.known(slot).filter(|port| matches!(port.standing, Standing::Down(_))) else { return };
         let again = if why == Obstacle::Unseen { Time::NEVER } else { Time::ZERO };
         let Standing::Down(down) = std::mem::replace(&mut port.standing, Standing::Up { again }) else { return };
-        port.left = Some((down.exit, down.aside));
+        port.left = Some((down.exit, down.beside()));
         self.down -= 1;
         self.kernel.raise(&down.passage);
-        self.fold(slot, down.exit, down.aside, flows);
+        self.fold(slot, down.exit, down.beside(), flows);
         if let Some(mut sealed) = down.sealed {
             sealed.follow(&flows.progress(slot));
             flows.carried_on(slot, sealed.seal.ssrc, sealed.carried);
@@ -354,9 +373,9 @@ impl Descent {
         flows.set_tier(slot, Tier::Sockets(why));
     }
 
-    /// What the kernel counted since the last time goes into the counters; `aside` packets of the stream it did not see. False: it counted
-    /// nothing.
-    fn fold(&mut self, slot: Slot, exit: Slot, aside: u64, flows: &mut Flows) -> bool {
+    /// What the kernel counted since the last time goes into the counters; `beside` packets of the stream it did not see. False: it
+    /// counted nothing.
+    fn fold(&mut self, slot: Slot, exit: Slot, beside: u64, flows: &mut Flows) -> bool {
         let kernel = self.kernel.clone();
         let Some(port) = self.known(slot) else { return false };
         let Some(mut seen) = port.place.and_then(|place| kernel.seen(place)) else { return false };
@@ -373,7 +392,7 @@ impl Descent {
             sealed.follow(&seen.progress);
             flows.carried_on(slot, sealed.seal.ssrc, sealed.carried);
         }
-        seen.progress.received += aside;
+        seen.progress.received += beside;
         flows.forwarded(slot, exit, Carried { packets, octets, as_frames }, seen.progress);
         true
     }

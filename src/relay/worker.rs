@@ -456,6 +456,11 @@ impl Worker {
         {
             self.flows.control_lost(slot);
         }
+        if verdict.step == Step::Heard
+            && let Ok(descent) = &mut self.parts.descent
+        {
+            descent.heard(slot);
+        }
         let Step::Send(departure) = verdict.step else { return None };
         self.relayed_rtp += u64::from(departure.media == Media::Rtp);
         if self.parts.steering.is_some() && component == Component::Rtp {

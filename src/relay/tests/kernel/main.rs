@@ -1,5 +1,6 @@
 //! The kernel tier in a network of namespaces. Where the system permits none, each test says so and ends.
 
+mod beside;
 mod frames;
 mod network;
 mod sealed;
