@@ -345,3 +345,5 @@ fn a_sound_is_said_to_its_end_or_over_and_over() {
     flows.speak(Time::from_millis(2_000), &mut turn, &mut |_, _| panic!("nothing is left to say"));
     assert!(!flows.is_speaking(), "nor are turns needed");
 }
+
+mod hours;
