@@ -292,6 +292,13 @@ pub const KEY_EXCHANGES_MAX: u8 = 4;
 /// again and repeat keystream (RFC 3711 9.1; with GCM, RFC 7714 10.1, that gives the authentication key away), so it is refused. So is
 /// any new SSRC when as many are remembered: it could be one of those.
 pub const SRTP_RETIRED_MAX: usize = 256;
+/// SRTP contexts of former keys that a port keeps, for keys that come back. Beyond it the oldest goes, and under lent keys that seem new from
+/// then on the node says nothing of its own: they could be those, and indices would be used twice.
+pub const SRTP_CONTEXTS_KEPT_MAX: usize = 16;
+/// Parties of a call of which is remembered that they were told one peer's SRTP keys; beyond it its keys are told to nobody any more.
+pub const KEYS_TOLD_MAX: usize = 16;
+/// Offers of other SRTP keys that a peer may refuse, where those it has are known to somebody who left the call; then the call ends.
+pub const KEY_REFUSALS_MAX: u8 = 3;
 /// DTLS handshakes that one leg without ICE has at the same time: until one has shown the right certificate, anybody who knows the port
 /// may have begun one.
 pub const DTLS_SOURCES_MAX: usize = 4;

@@ -380,6 +380,7 @@ impl Node {
             Wake::RingEnd(call) => self.on_call(|calls, env| calls.ring_end(env, call)),
             Wake::ExchangeOverdue(call) => self.on_call(|calls, env| calls.exchange_overdue(env, call)),
             Wake::ExchangeAgain(call) => self.on_call(|calls, env| calls.exchange_again(env, call)),
+            Wake::KeysAgain(call) => self.on_call(|calls, env| calls.share_keys_again(env, call)),
             Wake::Session(call, side) => self.on_call(|calls, env| calls.session_due(env, call, side)),
             Wake::Reliable(call) => self.on_call(|calls, env| calls.repeat_reliable(env, call)),
             Wake::AskAlive(call) => self.on_call(|calls, env| calls.ask_whether_alive(env, call)),

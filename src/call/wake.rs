@@ -32,6 +32,8 @@ pub enum Wake {
     ExchangeOverdue(CallId),
     /// A change of this call that met 491 is tried again.
     ExchangeAgain(CallId),
+    /// A peer of this call that refused other SRTP keys is asked again.
+    KeysAgain(CallId),
     /// A leg's session is to be refreshed, or runs out.
     Session(CallId, Side),
     /// Ask both ends of this call whether they still know of it.

@@ -112,14 +112,17 @@ pub struct Receive {
     /// All RTP that comes here is video: it is marked as such where it leaves.
     #[serde(default)]
     pub is_video: bool,
+    /// Others than the peer were told these keys, or may be: who uses them is not proved to be the peer.
+    #[serde(default)]
+    pub told: bool,
 }
 
 impl Receive {
     /// Plain packets from such a source, of which nothing was agreed on.
     pub fn of(latch: Latch) -> Receive {
         let (speech, signals, video) = (Vec::new(), Vec::new(), Vec::new());
-        let (udptl, control, is_video) = (false, false, false);
-        Receive { latch, srtp: None, speech, signals, video, udptl, fragment: None, control, opened: 0, is_video }
+        let (udptl, control, is_video, told) = (false, false, false, false);
+        Receive { latch, srtp: None, speech, signals, video, udptl, fragment: None, control, opened: 0, is_video, told }
     }
 }
 

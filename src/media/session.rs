@@ -11,7 +11,7 @@ use crate::consent::RecordState;
 use crate::description::{Description, Format};
 use crate::digits::{Digits, DigitsWay};
 use crate::error::{MediaCause, MediaError};
-use crate::lending::Lent;
+use crate::lending::{KnownBy, Lent};
 use crate::negotiation::{self, Agreed, Pending, Policy};
 use crate::plan::Component;
 use crate::remote::{Remote, carries, is_browsers};
@@ -124,6 +124,9 @@ pub struct LegSession {
     /// Built in this process: the relay holds the latches itself.
     #[serde(skip)]
     live: bool,
+    /// Who knows the keys of this leg's peer.
+    #[serde(default)]
+    pub(crate) known_by: KnownBy,
     /// Keys that the next offer or answer may tell the peer as the node's own.
     #[serde(skip)]
     pub(crate) borrowed: Lent,
@@ -169,6 +172,7 @@ impl LegSession {
             aside: None,
             recorded: None,
             live: true,
+            known_by: KnownBy::default(),
             borrowed: Lent::default(),
             identity: None,
             outputs: VecDeque::new(),

@@ -14,6 +14,11 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
+    /// Whether one more would be within `max` a second.
+    pub(crate) fn has(&self, now: Time, max: u32) -> bool {
+        self.used < max || self.began.is_none_or(|began| now.since(began) >= Duration::from_secs(1))
+    }
+
     /// Whether one more is within `max` a second.
     pub(crate) fn take(&mut self, now: Time, max: u32) -> bool {
         if self.began.is_none_or(|began| now.since(began) >= Duration::from_secs(1)) {

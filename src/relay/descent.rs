@@ -11,6 +11,7 @@ use crate::path::{Flows, Slot};
 use crate::port::Marks;
 use crate::routes::{Routes, Way};
 use ringfort_base::Time;
+use ringfort_media::plan::Component;
 use ringfort_media::quality::Progress;
 use ringfort_media::tier::{Obstacle, Tier};
 use std::net::SocketAddr;
@@ -60,6 +61,8 @@ struct Sealed {
     carried: u64,
     /// When it went down.
     since: Time,
+    /// When the kernel was asked last because of a datagram.
+    settled: Option<Time>,
 }
 
 impl Sealed {
@@ -178,11 +181,15 @@ impl Descent {
 
     /// A datagram came to this port, and is about to be judged. Where the kernel carries its SRTP, judge and latch need to know how far: else
     /// what the kernel has carried could be sent once more, from elsewhere, and would be taken for the peer's.
-    pub(crate) fn settle(&mut self, now: Time, slot: Slot, flows: &mut Flows) {
+    /// Asking costs a system call: it is not done for strangers, nor twice in a moment.
+    pub(crate) fn settle(&mut self, now: Time, slot: Slot, (component, from): (Component, SocketAddr), flows: &mut Flows) {
         let Some(Port { standing: Standing::Down(down), .. }) = self.known(slot) else { return };
-        if down.sealed.is_none() {
+        let Some(sealed) = &mut down.sealed else { return };
+        let Some(good_for) = flows.minds(now, slot, component, from) else { return };
+        if sealed.settled.is_some_and(|settled| now.since(settled) < good_for) {
             return;
         }
+        sealed.settled = Some(now);
         let (exit, beside) = (down.exit, down.beside());
         if self.fold(slot, exit, beside, flows) {
             flows.heard_elsewhere(now, slot);
@@ -348,7 +355,8 @@ impl Descent {
         kernel.lower(&passage, place, &seen, &self.routes)?;
         let port = self.port(slot);
         port.counted = seen;
-        let sealed = seal.map(|seal| Sealed { seal, from: seen.progress.highest, carried: seal.index, since: now });
+        let sealed =
+            seal.map(|seal| Sealed { seal, from: seen.progress.highest, carried: seal.index, since: now, settled: None });
         port.standing = Standing::Down(Box::new(Down { passage, exit, aside: 0, heard: 0, began: seen.packets, sealed }));
         self.port(exit).fed_by = Some(slot);
         self.down += 1;

@@ -8,6 +8,7 @@ use crate::latch::{LatchState, Standing};
 use crate::path::Slot;
 use crate::plausible::is_plausible;
 use crate::protection::{Protection, Receiving};
+use crate::spent::{Spent, protect};
 use crate::untouched::{LentKeys, Origin};
 use crate::voice::Voice;
 use ringfort_base::limits::{CONTROL_PER_SECOND_MAX, STRAYS_PROVED_PER_SECOND_MAX, STREAMS_TOLD_MAX};
@@ -41,18 +42,20 @@ struct Active {
     receiver: Receiving,
     sender: Protection<SrtpSender>,
     lent: LentKeys,
+    spent: Spent,
     /// The destination port where it was last found.
     across: Option<Slot>,
 }
 
 impl Active {
     fn new(now: Time, plan: Box<FlowPlan>) -> Active {
-        let sender = sender(&plan.transmit);
+        let sender = protect(&plan.transmit);
         Active {
             latch: LatchState::new(now, plan.receive.latch),
             receiver: Receiving::new(plan.receive.srtp.as_ref()),
             lent: LentKeys::new(&plan.transmit, &sender),
             sender,
+            spent: Spent::default(),
             across: None,
             plan,
         }
@@ -69,7 +72,7 @@ impl Active {
         }
         let keys = |transmit: &'_ Transmit| (transmit.srtp.clone(), transmit.lent);
         if keys(&self.plan.transmit) != keys(&plan.transmit) {
-            self.sender = sender(&plan.transmit);
+            self.spent.replace(&mut self.sender, &plan.transmit);
             self.lent.replace(now, &plan.transmit, &self.sender);
         }
         self.across = None;
@@ -80,11 +83,18 @@ impl Active {
     fn follows(&self) -> bool {
         !self.receiver.is_plain() && self.plan.receive.fragment.is_none()
     }
-}
 
-fn sender(transmit: &Transmit) -> Protection<SrtpSender> {
-    let make = if transmit.lent { SrtpSender::lent } else { SrtpSender::new };
-    Protection::new(transmit.srtp.as_ref(), make)
+    /// Whether a packet from elsewhere is asked for its keys: where they prove that it is the peer's. Keys that others know prove it only
+    /// for the host that the peer's description names.
+    fn may_prove(&self, now: Time, component: Component, from: SocketAddr) -> bool {
+        let whose = !self.plan.receive.told || self.latch.is_named(from);
+        self.follows() && whose && self.latch.is_silent(now, component, from)
+    }
+
+    /// Whether who uses the peer's keys is the peer.
+    fn is_proof(&self) -> bool {
+        !self.receiver.is_plain() && !self.plan.receive.told
+    }
 }
 
 /// One open port.
@@ -237,8 +247,7 @@ impl Flow {
         };
         let mut standing = active.latch.judge(now, component, from);
         if standing == Standing::Stray {
-            let may_prove = active.follows() && active.latch.is_silent(now, component, from);
-            if !may_prove || !self.strays.take(now, STRAYS_PROVED_PER_SECOND_MAX) {
+            if !active.may_prove(now, component, from) || !self.strays.take(now, STRAYS_PROVED_PER_SECOND_MAX) {
                 self.stray(from);
                 return None;
             }
@@ -255,7 +264,7 @@ impl Flow {
         };
         let latched = standing != Standing::Known;
         match standing {
-            Standing::Moved => active.latch.follow(now, component, from, !active.receiver.is_plain()),
+            Standing::Moved => active.latch.follow(now, component, from, active.is_proof()),
             Standing::Candidate => active.latch.lock(component, from),
             Standing::Known | Standing::Stray => {}
         }
@@ -290,6 +299,19 @@ impl Flow {
             }
         }
         Some(Accepted { len: plain_len, latched, under })
+    }
+
+    /// Whether something comes back that the node itself has said to this port's peer, under keys that its own peer lent.
+    pub(crate) fn has_said(&self, media: Media, packet: &[u8]) -> bool {
+        let at = if media == Media::Rtcp { 4 } else { 8 };
+        let ssrc = packet.get(at..).and_then(<[u8]>::first_chunk).map(|octets| u32::from_be_bytes(*octets));
+        let sender = self.active.as_ref().map(|active| &active.sender);
+        matches!((sender, ssrc), (Some(Protection::Srtp(sender)), Some(ssrc)) if sender.is_lent() && sender.owns(ssrc))
+    }
+
+    /// Such a packet is refused.
+    pub(crate) fn refuse_own(&mut self) {
+        self.counters.replayed += 1;
     }
 
     /// A packet came from elsewhere. While nobody may send yet, that is no stray.

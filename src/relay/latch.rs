@@ -106,7 +106,7 @@ impl LatchState {
     }
 
     /// Whether the peer's description names this host.
-    fn is_named(&self, source: SocketAddr) -> bool {
+    pub(crate) fn is_named(&self, source: SocketAddr) -> bool {
         matches!(self.rule, Latch::Symmetric { expected: Some(expected), .. } if expected.ip() == source.ip())
     }
 

@@ -54,6 +54,7 @@ mod rings;
 mod routes;
 mod shared;
 mod signs;
+mod spent;
 mod steering;
 mod sys;
 mod untouched;

@@ -14,6 +14,7 @@ use ringfort_media::quality::making::Reporter;
 use ringfort_media::tier::{Obstacle, Tier};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// A place in the table of ports. Places are used again; the generation tells the users apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,7 +225,9 @@ impl Flows {
                 return DROP;
             }
         };
-        self.keep(arrival.slot, buffer.get(..arrival.len).unwrap_or_default());
+        if !self.keep(arrival.slot, media, buffer.get(..arrival.len).unwrap_or_default()) {
+            return DROP;
+        }
         let flow = flow_at(&mut self.entries, arrival.slot);
         let Some(accepted) = flow.and_then(|flow| flow.accept(now, arrival.component, media, arrival.from, buffer, arrival.len))
         else {
@@ -367,6 +370,12 @@ impl Flows {
         if let Some(flow) = self.flow(slot) {
             flow.heard_elsewhere(now);
         }
+    }
+
+    /// Whether a datagram from there is worth asking the kernel how far it has carried the port's stream, and how old an
+    /// earlier answer may be.
+    pub(crate) fn minds(&mut self, now: Time, slot: Slot, component: Component, from: SocketAddr) -> Option<Duration> {
+        self.flow(slot)?.minds(now, component, from)
     }
 
     /// SSRC and index of a port's stream that comes, if it is SRTP.

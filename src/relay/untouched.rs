@@ -1,7 +1,7 @@
 //! SRTP that goes on as it came: one side's peer was told the other's keys (docs/decisions/0030). A packet is proved and read like any
 //! other; then it leaves with the octets that came.
 
-use crate::flow::Media;
+use crate::flow::{Flow, Media};
 use crate::path::{Flows, Slot};
 use crate::protection::{FORMER_KEYS_MAX, Protection};
 use ringfort_base::Time;
@@ -119,19 +119,24 @@ fn mark(transmit: &Transmit, sender: &Protection<SrtpSender>) -> Option<KeyMark>
 }
 
 impl Flows {
-    /// Keeps a datagram that may have to leave as it came. For a port without SRTP nothing is done.
-    pub(crate) fn keep(&mut self, slot: Slot, packet: &[u8]) {
-        if self.is_lent_across(slot) {
-            self.untouched.keep(packet);
-        } else {
-            self.untouched.len = 0;
+    /// Keeps a datagram that may have to leave as it came. For a port without SRTP nothing is done. False: it is none of the peer's, for the
+    /// node has said it itself to the other side.
+    pub(crate) fn keep(&mut self, slot: Slot, media: Media, packet: &[u8]) -> bool {
+        self.untouched.len = 0;
+        let Some(exit) = self.lent_across(slot) else { return true };
+        if self.flow(exit).is_some_and(|exit| exit.has_said(media, packet)) {
+            self.flow(slot).into_iter().for_each(Flow::refuse_own);
+            return false;
         }
+        self.untouched.keep(packet);
+        true
     }
 
-    /// Whether the port by which this one's packets leave has lent keys.
-    fn is_lent_across(&mut self, slot: Slot) -> bool {
-        let Some(flow) = self.flow(slot).filter(|flow| flow.is_secure()) else { return false };
-        let Some((Destination::Port(port), known)) = flow.destination() else { return false };
-        self.find(slot, port, known).and_then(|exit| self.flow(exit)).is_some_and(|exit| exit.has_lent_keys())
+    /// The port by which this one's packets leave, if it has lent keys.
+    fn lent_across(&mut self, slot: Slot) -> Option<Slot> {
+        let (destination, known) = self.flow(slot).filter(|flow| flow.is_secure())?.destination()?;
+        let Destination::Port(port) = destination else { return None };
+        let exit = self.find(slot, port, known)?;
+        self.flow(exit)?.has_lent_keys().then_some(exit)
     }
 }

@@ -433,7 +433,7 @@ impl Worker {
         }
         let is_frame = matches!(buffer, Buffer::Frame(_));
         if let Ok(descent) = &mut self.parts.descent {
-            descent.settle(self.now, slot, &mut self.flows);
+            descent.settle(self.now, slot, (component, from), &mut self.flows);
         }
         let octets = match buffer {
             Buffer::Batch(n) => self.batch.buffer(n),

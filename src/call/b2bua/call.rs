@@ -128,6 +128,9 @@ pub struct Call {
     /// Offers that the node made in a row, so that each side has the other's keys.
     #[serde(skip)]
     pub(crate) key_exchanges: u8,
+    /// Such offers that came to nothing in a row, where one was due.
+    #[serde(skip)]
+    pub(crate) key_refusals: u8,
     /// Its audio is decoded and encoded anew.
     #[serde(skip)]
     pub(crate) transcoded: bool,

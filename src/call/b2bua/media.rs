@@ -202,6 +202,7 @@ impl Call {
     pub(super) fn replan(&mut self, env: &mut Env<'_>) {
         let mut transcoded = false;
         self.seats().into_iter().for_each(|seat| self.begin_one_stream(seat));
+        self.note_keys();
         for seat in self.seats() {
             let Some(ssrc) = self.media_at(seat).map(|m| *m.voice.get_or_insert_with(|| env.cx.entropy.u64() as u32)) else {
                 continue;

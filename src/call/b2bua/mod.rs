@@ -320,6 +320,11 @@ impl Calls {
         self.with(env, id, |call, env, _| call.send_again(env));
     }
 
+    /// Who refused other keys is asked again.
+    pub fn share_keys_again(&mut self, env: &mut Env<'_>, id: CallId) {
+        self.with(env, id, Call::share_keys_again);
+    }
+
     /// A call's recorder is to be looked after, or another one tried.
     pub fn recording_due(&mut self, env: &mut Env<'_>, id: CallId) {
         self.with(env, id, Call::recording_due);

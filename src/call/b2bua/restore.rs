@@ -63,6 +63,8 @@ impl Call {
                 self.pump(env, tables);
                 self.watch_session(env, Side::Caller);
                 self.watch_session(env, Side::Callee);
+                // Somebody may have left just before.
+                self.share_keys(env);
                 self.ask_soon(env);
             }
         }

@@ -39,6 +39,7 @@ impl LegSession {
         let (ours, theirs) = agreed.keys().map(|(ours, theirs)| (ours.clone(), theirs.clone())).unzip();
         FlowPlan {
             receive: Receive {
+                told: theirs.as_ref().is_some_and(|keys| self.shares(keys)),
                 srtp: theirs,
                 speech: agreed.speech(),
                 signals: agreed.signals(),

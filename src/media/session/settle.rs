@@ -5,7 +5,7 @@ use crate::compose::{Hop, Local, compose};
 use crate::consent::RecordState;
 use crate::error::MediaError;
 use crate::negotiation::{Agreed, Pending};
-use crate::plan::Destination;
+use crate::plan::{Destination, SrtpKeys};
 use crate::remote::RemoteDtls;
 use crate::sdp::Fingerprint;
 use crate::webrtc::{DtlsIdentity, DtlsTransport, IceCredentials, IceTerms, Terms};
@@ -92,7 +92,8 @@ impl LegSession {
             None => self.transport = None,
         }
         let told_again = self.agreed.is_some() && matches!(self.pending, Some(Pending::Received(_)));
-        let proves = self.transport.is_some() || agreed.keys().or(agreed.video_keys()).is_some();
+        let known = |keys: Option<(_, &SrtpKeys)>| keys.is_some_and(|(_, theirs)| !self.shares(theirs));
+        let proves = self.transport.is_some() || known(agreed.keys().or(agreed.video_keys()));
         if told_again && agreed.peer_may_send() && !proves {
             self.opened = self.opened.wrapping_add(1);
         }

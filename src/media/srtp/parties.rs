@@ -14,6 +14,11 @@ pub(super) struct Parties {
 }
 
 impl Parties {
+    /// Whether the node has protected something under this SSRC.
+    pub(super) fn owns(&self, ssrc: u32) -> bool {
+        self.ours.contains(&Some(ssrc))
+    }
+
     /// The node is about to protect something under this SSRC.
     pub(super) fn claim(&mut self, ssrc: u32) -> Result<(), SrtpError> {
         if self.theirs.contains(&Some(ssrc)) {

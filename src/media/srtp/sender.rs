@@ -27,6 +27,8 @@ pub struct SrtpSender {
     turned: bool,
     /// The keys are lent: somebody else protects by them, too.
     parties: Option<Parties>,
+    /// Nothing is protected: whether these keys were in use here before is not known any more.
+    silent: bool,
 }
 
 impl SrtpSender {
@@ -34,13 +36,45 @@ impl SrtpSender {
     pub fn new(keys: &SrtpKeys) -> Result<SrtpSender, SrtpError> {
         let transform = transform(keys)?;
         let (streams, of) = (Streams::default(), KeyMark::of(keys));
-        Ok(SrtpSender { transform, streams, rtcp_next: 0, retired: Vec::new(), of, turned: false, parties: None })
+        Ok(SrtpSender { transform, streams, rtcp_next: 0, retired: Vec::new(), of, turned: false, parties: None, silent: false })
     }
 
     /// The same with the keys of a peer, whose packets pass as they are ([`SrtpSender::pass_rtp`]). What is protected besides has
     /// SSRCs that this peer does not use.
     pub fn lent(keys: &SrtpKeys) -> Result<SrtpSender, SrtpError> {
         SrtpSender::new(keys).map(|sender| SrtpSender { parties: Some(Parties::default()), ..sender })
+    }
+
+    /// Goes on where a context of the same keys stood that was put aside: what it used is not used again. False: these are other keys.
+    pub fn go_on(&mut self, before: &mut SrtpSender) -> bool {
+        if before.of != self.of {
+            return false;
+        }
+        self.streams = std::mem::take(&mut before.streams);
+        self.retired = std::mem::take(&mut before.retired);
+        self.rtcp_next = before.rtcp_next;
+        self.silent = before.silent;
+        if let (Some(parties), Some(known)) = (&mut self.parties, &mut before.parties) {
+            *parties = std::mem::take(known);
+        }
+        true
+    }
+
+    /// Protects nothing from now on; what its owner protected passes.
+    pub fn fall_silent(&mut self) {
+        self.silent = true;
+    }
+
+    /// Whether the keys are lent by a peer.
+    pub fn is_lent(&self) -> bool {
+        self.parties.is_some()
+    }
+
+    /// Whether the node has protected something under this SSRC.
+    pub fn owns(&self, ssrc: u32) -> bool {
+        self.streams.known(ssrc).is_some()
+            || self.retired.contains(&ssrc)
+            || self.parties.as_ref().is_some_and(|parties| parties.owns(ssrc))
     }
 
     /// Which keys they are.
@@ -69,6 +103,9 @@ impl SrtpSender {
 
     /// The node protects under this SSRC.
     fn claim(&mut self, ssrc: u32) -> Result<(), SrtpError> {
+        if self.silent {
+            return Err(SrtpError::KeyExhausted);
+        }
         self.parties.as_mut().map_or(Ok(()), |parties| parties.claim(ssrc))
     }
 

@@ -27,7 +27,7 @@ pub struct SrtpPositions {
 pub struct KeyMark(u64);
 
 impl KeyMark {
-    pub(super) fn of(keys: &SrtpKeys) -> KeyMark {
+    pub(crate) fn of(keys: &SrtpKeys) -> KeyMark {
         let octets = [&keys.salt[..], &keys.key[..]].concat();
         let digest = ring::digest::digest(&ring::digest::SHA256, &octets);
         KeyMark(digest.as_ref().first_chunk().map_or(0, |mark| u64::from_be_bytes(*mark)))
@@ -92,6 +92,14 @@ pub(super) struct Stream {
     touched: u64,
 }
 
+impl Stream {
+    /// How far SRTP is for sure: what others have said of it may be wrong, and whoever went on from that after a restart would guess the
+    /// roll-over counter wrong for ever.
+    fn sure(&self) -> &Window {
+        self.proved.as_ref().unwrap_or(&self.rtp)
+    }
+}
+
 /// A table of fixed size; a new SSRC takes the place of the least recently used.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
@@ -118,7 +126,7 @@ impl Streams {
         self.uses += 1;
         stream.touched = self.uses;
         if let Some(entry) = self.entries[..self.used].iter_mut().find(|entry| entry.ssrc == stream.ssrc) {
-            self.turned |= entry.rtp.highest.map(stretch) != stream.rtp.highest.map(stretch);
+            self.turned |= entry.sure().highest.map(stretch) != stream.sure().highest.map(stretch);
             self.turned |= entry.numbering.shift != stream.numbering.shift;
             *entry = stream;
             return None;
@@ -149,7 +157,7 @@ impl Streams {
         streams.sort_by_key(|stream| stream.touched);
         let position = |s: &Stream| {
             let shift = s.numbering.shift;
-            StreamPosition { ssrc: s.ssrc, rtp: Position::of(&s.rtp), rtcp: Position::of(&s.rtcp), shift }
+            StreamPosition { ssrc: s.ssrc, rtp: Position::of(s.sure()), rtcp: Position::of(&s.rtcp), shift }
         };
         streams.iter().map(position).collect()
     }

@@ -1,13 +1,19 @@
 //! A flow of which nothing but addresses changes: what the kernel is told of it, and what it tells.
 
 use super::{Active, Flow, Media, Target, target};
+use crate::latch::Standing;
 use crate::path::Slot;
+use ringfort_base::limits::STRAYS_PROVED_PER_SECOND_MAX;
 use ringfort_base::{PortId, Time};
 use ringfort_media::plan::{Component, Destination, FlowPlan, Receive, Transmit};
 use ringfort_media::quality::Progress;
 use ringfort_media::srtp::KeyMark;
 use ringfort_media::tier::{Obstacle, Tier};
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// For so long what the kernel has said of a stream is not asked again, where its packets come from whom they should.
+const SETTLED: Duration = Duration::from_millis(1);
 
 /// What the kernel carried of a flow since the last time.
 #[derive(Clone, Copy, Debug)]
@@ -59,8 +65,19 @@ impl Flow {
     pub(crate) fn untouched_in(&self) -> Result<UntouchedIn, Obstacle> {
         let active = self.active.as_ref().ok_or(Obstacle::Stopped)?;
         let FlowPlan { receive, destination, transmit: _, audio, copy, apart } = &*active.plan;
-        let Receive { latch: _, srtp, speech, signals: _, video, udptl, fragment: _, control: _, opened: _, is_video: _ } =
-            receive;
+        let Receive {
+            latch: _,
+            srtp,
+            speech,
+            signals: _,
+            video,
+            udptl,
+            fragment: _,
+            control: _,
+            opened: _,
+            is_video: _,
+            told: _,
+        } = receive;
         if copy.is_some() {
             return Err(Obstacle::Recorded);
         }
@@ -103,6 +120,19 @@ impl Flow {
                 Target::At(_, to) => Ok(to),
                 Target::NotTaken | Target::Unknown => Err(Obstacle::NotLatched),
             },
+        }
+    }
+
+    /// Whether a datagram from there on this socket is worth asking the kernel how far it has carried the port's stream: it is the peer's, or may
+    /// prove to be. Then how old an earlier answer may be: who is to prove something may not use what was carried since.
+    pub(crate) fn minds(&self, now: Time, component: Component, from: SocketAddr) -> Option<Duration> {
+        let active = self.active.as_ref()?;
+        match active.latch.judge(now, component, from) {
+            Standing::Stray => {
+                let may = active.may_prove(now, component, from) && self.strays.has(now, STRAYS_PROVED_PER_SECOND_MAX);
+                may.then_some(Duration::ZERO)
+            }
+            Standing::Known | Standing::Candidate | Standing::Moved => Some(SETTLED),
         }
     }
 
@@ -150,5 +180,39 @@ impl Flow {
 
     pub(crate) fn tier(&self) -> Tier {
         self.counters.tier
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringfort_media::plan::{DiscardReason, Latch, SrtpKeys, SrtpProfile};
+
+    const PEER: &str = "192.0.2.1:4000";
+
+    fn flow(told: bool) -> Flow {
+        let keys = SrtpKeys { profile: SrtpProfile::Aes128CmSha1_80, key: vec![1; 16], salt: vec![2; 14] };
+        let receive = Receive { srtp: Some(keys), told, ..Receive::of(Latch::Exact(PEER.parse().unwrap())) };
+        let transmit = Transmit { rtp: None, rtcp: None, rtcp_mux: true, srtp: None, lent: false, muted: true };
+        let destination = Destination::Discard(DiscardReason::NotConnected);
+        let mut flow = Flow::new(PortId(1), false);
+        flow.plan(Time::ZERO, Box::new(FlowPlan { receive, destination, transmit, audio: None, copy: None, apart: None }));
+        flow
+    }
+
+    /// Whoever floods a port that is down makes no system calls of it.
+    #[test]
+    fn strangers_are_not_worth_asking_the_kernel() {
+        let (peer, stranger): (SocketAddr, SocketAddr) = (PEER.parse().unwrap(), "203.0.113.66:6".parse().unwrap());
+        let minds = |flow: &Flow, ms, from| flow.minds(Time::from_millis(ms), Component::Rtp, from);
+        let mut of_peer = flow(false);
+        assert_eq!((minds(&of_peer, 500, peer), minds(&of_peer, 500, stranger)), (Some(SETTLED), None));
+        assert_eq!(minds(&of_peer, 2_000, stranger), Some(Duration::ZERO), "it may be the peer, who has moved");
+        for _ in 0..STRAYS_PROVED_PER_SECOND_MAX {
+            let mut forged = [0x80; 64];
+            assert!(of_peer.accept(Time::from_millis(2_000), Component::Rtp, Media::Rtp, stranger, &mut forged, 64).is_none());
+        }
+        assert_eq!((minds(&of_peer, 2_001, stranger), minds(&of_peer, 2_001, peer)), (None, Some(SETTLED)));
+        assert_eq!(minds(&flow(true), 2_000, stranger), None, "its keys would prove nothing");
     }
 }

@@ -166,6 +166,7 @@ fn new_call(env: &mut Env<'_>, tables: &mut Tables, incoming: Incoming, asked: R
         answered: None,
         reroutes: 0,
         key_exchanges: 0,
+        key_refusals: 0,
         transcoded: false,
         places: Vec::new(),
         outcome: None,

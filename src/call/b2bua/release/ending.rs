@@ -134,6 +134,7 @@ impl Call {
             Wake::TargetSilent(self.id),
             Wake::RingEnd(self.id),
             Wake::Reliable(self.id),
+            Wake::KeysAgain(self.id),
             Wake::AskAlive(self.id),
             Wake::Session(self.id, Side::Caller),
             Wake::Session(self.id, Side::Callee),

@@ -139,6 +139,8 @@ impl Call {
                 media.described = media.session.description().cloned().or(media.described.take());
             }
         }
+        let own = exchange.asked.is_none();
+        self.keys_not_shared(env, own);
         let Some((id, request)) = exchange.asked else { return };
         let tag = self.leg(exchange.from).map(|leg| leg.tag.clone());
         // A refusal that nobody acknowledges is no reason to end the call.

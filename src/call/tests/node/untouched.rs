@@ -6,6 +6,7 @@ use ringfort_base::PortId;
 use ringfort_base::limits::KEY_EXCHANGES_MAX;
 use ringfort_media::plan::{Destination, FlowPlan, RelayCommand};
 use ringfort_sip::message::Method;
+use std::time::Duration;
 
 const TARGET: &str = "203.0.113.9:5060";
 
@@ -143,27 +144,91 @@ fn peers_that_never_keep_their_keys_get_the_node_s() {
     assert!(plans.iter().all(|plan| plan.transmit.srtp.is_some() && !plan.transmit.muted), "both hear");
 }
 
-/// Who transferred the call knows the keys, and hears nothing that is said after it.
-#[test]
-fn who_leaves_the_call_takes_no_keys_along() {
+/// 101 has transferred the trunk to 103, who took the call. The node asks the trunk for other keys.
+fn transferred() -> (Desk, End, End) {
     let (mut desk, mut phone, trunk) = connected();
     assert_eq!(desk.register(TARGET, "103", &contact("103", TARGET)), 200);
     phone.send(&mut desk, "REFER", "Refer-To: <sip:103@ringfort.local>\r\n", "");
     let invite = desk.last_of(TARGET, |m| m.is_request() && m.method() == Method::Invite);
     assert!(!told(&body(&invite), &inline("phone", 1)) && !told(&body(&invite), &inline("trunk", 1)));
     desk.reply(TARGET, "200 OK", "x", &contact("103", TARGET), &secured(TARGET, 1, &inline("other", 1)));
-    // The transferor's own leg is about to go; nobody is at its other side.
-    let stands = |plan: &FlowPlan| plan.transmit.lent && matches!(plan.destination, Destination::Port(_));
-    let lent: Vec<FlowPlan> = plans(&desk).into_iter().filter(stands).collect();
-    assert!(lent.len() == 1 && lent[0].transmit.muted, "nothing is said by the old keys: {lent:?}");
+    let (_, target) = talk::ends_at(&invite, TARGET, &invite, TARGET);
+    let target = End { local: target.local.replace("tag=t", "tag=x"), ..target };
     let again = trunk.asked(&desk);
     assert!(again.method() == Method::Invite && told(&body(&again), &inline("other", 1)), "{}", body(&again));
+    (desk, trunk, target)
+}
+
+/// Plans by which a party hears another one.
+fn heard(desk: &Desk) -> Vec<FlowPlan> {
+    plans(desk).into_iter().filter(|plan| matches!(plan.destination, Destination::Port(_))).collect()
+}
+
+/// Who transferred the call knows the keys, and hears nothing that is said after it.
+#[test]
+fn who_leaves_the_call_takes_no_keys_along() {
+    let (mut desk, trunk, target) = transferred();
+    // The transferor's own leg is about to go; nobody is at its other side.
+    let lent: Vec<FlowPlan> = heard(&desk).into_iter().filter(|plan| plan.transmit.lent).collect();
+    assert!(lent.len() == 1 && lent[0].transmit.muted, "nothing is said by the old keys: {lent:?}");
     trunk.answer(&mut desk, "200 OK", "", &secured(TRUNK, 2, &inline("trunk", 2)));
-    let (_, target) = talk::ends_at(&desk.last_of(TARGET, |m| m.is_request()), TARGET, &invite, TARGET);
-    let target = End { local: target.local.replace("tag=t", "tag=x"), ..target };
     let again = target.asked(&desk);
     assert!(again.method() == Method::Invite && told(&body(&again), &inline("trunk", 2)), "{}", body(&again));
     target.answer(&mut desk, "200 OK", "", &secured(TARGET, 2, &inline("other", 1)));
-    let lent: Vec<FlowPlan> = plans(&desk).into_iter().filter(stands).collect();
-    assert!(lent.len() == 2 && lent.iter().all(|plan| !plan.transmit.muted), "{lent:?}");
+    let heard = heard(&desk);
+    assert!(heard.len() == 2 && heard.iter().all(|plan| plan.transmit.lent && !plan.transmit.muted), "{heard:?}");
+}
+
+/// Most peers keep their keys in a re-INVITE. Who left knows those, so the next one is not told them, nor is it after a restart.
+#[test]
+fn who_leaves_the_call_takes_not_those_along_of_who_stays() {
+    let (mut desk, trunk, target) = transferred();
+    let sent = desk.sent.len();
+    trunk.answer(&mut desk, "200 OK", "", &secured(TRUNK, 2, &inline("trunk", 1)));
+    let shows = |desk: &Desk, from: usize| desk.sent[from..].iter().any(|(_, m)| told(&body(m), &inline("trunk", 1)));
+    assert!(!shows(&desk, sent));
+    let to_target = |desk: &Desk| {
+        let heard = heard(desk);
+        let keys = heard[0].receive.srtp.clone();
+        heard.iter().find(|plan| plan.receive.srtp != keys).expect("the target's").transmit.clone()
+    };
+    let (told_to_target, known) = (to_target(&desk), heard(&desk)[0].receive.srtp.clone());
+    assert!(!told_to_target.lent && !told_to_target.muted && told_to_target.srtp != known, "keys of the node's own");
+    let mut next = Desk::restarted(&config(), desk.left_behind());
+    let mut target = target;
+    target.send(&mut next, "INVITE", "", &secured(TARGET, 2, &inline("other", 2)));
+    trunk.answer(&mut next, "200 OK", "", &secured(TRUNK, 3, &inline("trunk", 1)));
+    assert!(!shows(&next, 0) && !to_target(&next).lent);
+}
+
+/// A peer that refuses other keys would hear nothing for ever.
+#[test]
+fn a_peer_that_refuses_other_keys_is_asked_again_and_then_released() {
+    let (mut desk, trunk, _) = transferred();
+    for refusal in ["488 Not Acceptable Here", "500 Server Error", "603 Decline"] {
+        let asked = desk.requests(TRUNK, Method::Invite).len();
+        trunk.answer(&mut desk, refusal, "", "");
+        assert_eq!((desk.requests(TRUNK, Method::Invite).len(), desk.requests(TRUNK, Method::Bye).len()), (asked, 0));
+        desk.pass(Duration::from_secs(6));
+    }
+    assert_eq!([TRUNK, TARGET].map(|to| desk.requests(to, Method::Bye).is_empty()), [false; 2]);
+}
+
+#[test]
+fn a_peer_that_refuses_other_keys_once_hears_again() {
+    let (mut desk, trunk, _) = transferred();
+    trunk.answer(&mut desk, "500 Server Error", "", "");
+    desk.pass(Duration::from_secs(6));
+    trunk.answer(&mut desk, "200 OK", "", &secured(TRUNK, 2, &inline("trunk", 2)));
+    assert!(heard(&desk).iter().all(|plan| !plan.transmit.muted));
+}
+
+/// The process died before the trunk had other keys.
+#[test]
+fn keys_are_taken_back_after_a_restart() {
+    let (desk, trunk, _) = transferred();
+    let next = Desk::restarted(&config(), desk.left_behind());
+    let again = next.requests(TRUNK, Method::Invite);
+    assert!(again.len() == 1 && told(&body(&again[0]), &inline("other", 1)), "{again:?}");
+    drop(trunk);
 }

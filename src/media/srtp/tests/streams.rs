@@ -290,3 +290,22 @@ fn a_stream_that_was_led_astray_goes_on_where_it_was_proved() {
         assert_eq!((receiver.highest(2), receiver.highest(1)), (None, Some(3)), "no stream, and no index");
     }
 }
+
+/// What is written down is what was proved: whoever went on after a restart from where others led the count would never find back.
+#[test]
+fn what_is_written_down_was_proved() {
+    for profile in PROFILES {
+        let (mut sender, mut receiver) = pair(profile);
+        assert!(unprotected(&mut receiver, &protected(&mut sender, &rtp(1, 1))).is_ok());
+        receiver.take_turned();
+        receiver.carried_on(1, 0x5_0000);
+        assert!(!receiver.take_turned(), "nothing was proved");
+        let (_, mut next) = pair(profile);
+        next.restore(&receiver.positions());
+        assert!(unprotected(&mut next, &protected(&mut sender, &rtp(1, 2))).is_ok());
+        receiver.carried_on(1, 0x5_0001);
+        let far = protected(&mut sender, &rtp(1, 20_000));
+        assert_eq!(receiver.unprotect_rtp_of_known(&mut far.clone()).map(|_| ()), Ok(()));
+        assert!(receiver.take_turned(), "it was proved that it went on");
+    }
+}

@@ -180,9 +180,13 @@ fn what_the_node_says_has_an_ssrc_of_its_own() {
         listener.unprotect_rtp(&mut packet).expect("under the lent keys");
         assert_eq!(packet[8..12], [0, 0, 0, 77]);
     }
+    // What comes back of it is none of the lender's, though its keys prove it.
+    let reflected = receive(&lent.peers[1].rtp);
+    lent.peers[0].rtp.send_to(&reflected, lent.ports[0]).unwrap();
+    lent.world.counters(A, |c| c.replayed == 1 && c.rtp_in == 1);
     // Neither takes the other's SSRC: under one key that would be one keystream for two streams.
     lent.send(0, &rtp(77, 2));
-    lent.world.counters(B, |c| c.srtp_unsent == 1);
+    lent.world.counters(A, |c| c.replayed == 2);
     lent.world.plan(B, &FlowPlan { audio: spoken(1), ..lent.plan(1) });
     lent.world.counters(B, |c| c.srtp_unsent > 3);
     lent.world.plan(B, &lent.plan(1));

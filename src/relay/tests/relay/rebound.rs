@@ -21,13 +21,15 @@ struct Call {
     slots: [Slot; 2],
     now_ms: u64,
     sequence: u16,
+    /// Others know the peer's keys.
+    told: bool,
 }
 
 impl Call {
     fn new() -> Call {
         let mut flows = Flows::new();
         let slots = [1, 2].map(|port| flows.open(PortId(port), false).unwrap());
-        let mut call = Call { flows, slots, now_ms: 0, sequence: 0 };
+        let mut call = Call { flows, slots, now_ms: 0, sequence: 0, told: false };
         call.plan(2, None, 0);
         call
     }
@@ -37,6 +39,7 @@ impl Call {
             srtp: srtp.cloned(),
             speech: vec![(0, 8_000)],
             opened,
+            told: self.told,
             ..Receive::of(Latch::Symmetric { expected: Some(at("10.0.0.5:4000")), grace_ms: 300 })
         };
         let rtp = Some(at("192.0.2.200:9000"));
@@ -113,6 +116,29 @@ fn keys_prove_where_a_silent_peer_is_now() {
         assert_eq!(call.heard(new, Some(&mut sender)), (true, false));
         assert_eq!(call.heard(old, Some(&mut sender)), (false, false));
     }
+}
+
+/// Others know the keys: only from the host of the description they prove that it is the peer, or after it has described itself anew.
+#[test]
+fn keys_that_others_know_move_nobody() {
+    let (mut call, key) = (Call::new(), keys(PROFILES[0], 1));
+    call.told = true;
+    call.plan(1, Some(&key), 0);
+    call.now_ms = 1_000;
+    let mut sender = SrtpSender::new(&key).unwrap();
+    let (old, other, named) = (at("198.51.100.1:1000"), at("198.51.100.99:2000"), at("10.0.0.5:7000"));
+    assert_eq!(call.heard(old, Some(&mut sender)), (true, true));
+    call.now_ms = 5_000;
+    assert_eq!(call.heard(other, Some(&mut sender)), (false, false), "it may be who was told the keys");
+    call.plan(1, Some(&key), 1);
+    call.now_ms = 6_500;
+    assert_eq!(call.heard(other, None), (false, false), "keys it must have all the same");
+    assert_eq!(call.heard(other, Some(&mut sender)), (true, true));
+    assert_eq!(call.heard(old, Some(&mut sender)), (true, true), "and the one before may take it back");
+    assert_eq!(call.heard(named, Some(&mut sender)), (true, true), "the host of the description");
+    call.now_ms = 9_000;
+    assert_eq!(call.heard(at("10.0.0.5:9000"), Some(&mut sender)), (true, true), "whatever its port");
+    assert_eq!(call.heard(other, Some(&mut sender)), (false, false));
 }
 
 /// Whoever floods a port with packets from elsewhere has twenty of them decrypted in a second.
