@@ -8,7 +8,8 @@ use ringfort_tests::harness::site::{DOMAIN, Site, password_of};
 use ringfort_tests::harness::stream::Wire;
 use ringfort_tests::harness::tone_peer::TonePeer;
 use ringfort_tests::harness::wait::{await_until, seconds};
-use ringfort_tests::harness::{Context, Outcome, Scene, play};
+use ringfort_tests::harness::{Context, Failure, Outcome, Scene, play, programs};
+use std::process::Command;
 
 /// Calls that this machine is said to carry.
 const CARRIED: usize = 3;
@@ -83,5 +84,58 @@ fn one_call_more_than_was_measured_is_refused() -> Outcome<()> {
         let next = Phone::calls(scene, &node, last, 1_500.0)?;
         ensure!(next.call.answer.status() == Some(200), "{}", next.call.answer.start);
         next.talks()
+    })
+}
+
+/// Calls for which a scene has media ports.
+const PORTS_FOR: u64 = 450;
+
+/// Runs the command beside the folder that a node of this site will have; how many calls it found.
+fn found(scene: &Scene, site: &Site) -> Outcome<u64> {
+    let config = scene.write("node.toml", &site.text())?;
+    let mut command = Command::new(programs::ringfort()?);
+    let output =
+        command.arg("capacity").arg("--config").arg(config).args(["--step-ms", "100", "--delay-ms", "20", "--json"]).output();
+    let output = output.during("running ringfort capacity")?;
+    if !output.status.success() {
+        return Err(Failure::new(String::from_utf8_lossy(&output.stderr)));
+    }
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).during("reading what it told")?;
+    let kept = std::fs::read(scene.file("state/capacity.json")).during("reading what it kept")?;
+    ensure!(serde_json::from_slice::<serde_json::Value>(&kept).is_ok_and(|kept| kept == told), "it keeps what it tells: {told}");
+    ensure!(scene.file("state/capacity.svg").is_file(), "it draws the curve");
+    for figure in ["plain_calls", "handshakes_a_second", "opus_g711_calls_a_core", "sip_calls_a_second", "calls_max"] {
+        ensure!(told[figure].as_u64().is_some_and(|count| count > 0), "{figure} was not measured: {told}");
+    }
+    told["calls_max"].as_u64().during("the limit")
+}
+
+/// From the command to the refusal, with nothing written by hand. The calls are set up and say nothing: it is their number that counts.
+#[test]
+fn what_the_command_finds_is_the_node_s_limit() -> Outcome<()> {
+    play("capacity-command", |scene| {
+        // Its own limit of new calls a second goes before the one that is found.
+        let site = Site::new(scene)?.account("101").section("[limits]\ncalls_per_second = 100000\n");
+        let most = found(scene, &site)?;
+        if most > PORTS_FOR {
+            println!("LEFT OUT: this machine carries {most} calls, for more than {PORTS_FOR} of which there are no ports");
+            return Ok(());
+        }
+        let node = Node::start(scene, site)?;
+        let mut sip = SipClient::new(Wire::udp(Node::at(node.site().udp), 0)?, "101", &password_of("101"), DOMAIN);
+        let body = ringfort_tests::harness::sip_message::plain_sdp(scene.port()?, "sendrecv");
+        let mut calls = Vec::new();
+        for n in 0..most {
+            let call = sip.invite("*43", &body)?;
+            ensure!(call.answer.status() == Some(200), "call {n} of {most}: {}", call.answer.start);
+            calls.push(call);
+        }
+        let refused = sip.invite("*43", &body)?.answer;
+        ensure!(refused.status() == Some(503), "call {} of {most} was answered {}", most + 1, refused.start);
+        node.await_metric("ringfort_calls", most as f64, seconds(2))?;
+        ensure!(sip.bye(&calls[0])?.status() == Some(200), "BYE must be answered 200");
+        node.await_metric("ringfort_calls", (most - 1) as f64, seconds(5))?;
+        ensure!(sip.invite("*43", &body)?.answer.status() == Some(200), "a place that comes free is the next caller's");
+        Ok(())
     })
 }
