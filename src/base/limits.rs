@@ -264,6 +264,8 @@ pub const SIGN_INS_WAITING_MAX: usize = 64;
 pub const EVENT_STREAMS_MAX: usize = 64;
 /// Web phones that are told live of their users' calls at once. One beyond it works, but shows no calls of other clients.
 pub const PHONE_STREAMS_MAX: usize = 1_000;
+/// Such streams of one user: tabs and machines where the web phone is open, and those whose network is gone until that is noticed.
+pub const PHONE_STREAMS_PER_USER_MAX: usize = 8;
 /// Calls and registrations listed in one status of the web API; all of them are counted, and can be read page by page.
 pub const STATUS_LIST_MAX: usize = 500;
 /// Entries of one page of the web API's lists.

@@ -28,6 +28,7 @@ pub mod model;
 pub mod password;
 pub mod session;
 pub mod state;
+mod streams;
 pub mod throttle;
 
 pub use admin::{AdminError, Admins, OneTimePassword};

@@ -4,6 +4,7 @@ use crate::admin::Admins;
 use crate::backend::Backend;
 use crate::model::StatusView;
 use crate::session::Sessions;
+use crate::streams::PhoneStreams;
 use crate::throttle::Throttle;
 use ringfort_base::{Entropy, Now};
 use ringfort_call::status::Status;
@@ -12,7 +13,7 @@ use tokio::sync::Semaphore;
 
 pub use ringfort_base::limits::EVENT_STREAMS_MAX as STREAMS_MAX;
 pub use ringfort_base::limits::PASSWORD_CHECKS_MAX;
-pub use ringfort_base::limits::PHONE_STREAMS_MAX;
+pub use ringfort_base::limits::PHONE_STREAMS_PER_USER_MAX;
 pub use ringfort_base::limits::SIGN_INS_WAITING_MAX;
 
 /// The clock. `node` is the only member that reads one.
@@ -48,7 +49,7 @@ pub struct Inner {
     pub(crate) password_checks: Arc<Semaphore>,
     pub(crate) sign_ins: Semaphore,
     pub(crate) streams: Arc<Semaphore>,
-    pub(crate) phone_streams: Arc<Semaphore>,
+    pub(crate) phone_streams: PhoneStreams,
     entropy: Mutex<Box<dyn Entropy>>,
     rendered: Mutex<Option<Rendered>>,
 }
@@ -75,7 +76,7 @@ impl WebState {
                 password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX)),
                 sign_ins: Semaphore::new(SIGN_INS_WAITING_MAX),
                 streams: Arc::new(Semaphore::new(STREAMS_MAX)),
-                phone_streams: Arc::new(Semaphore::new(PHONE_STREAMS_MAX)),
+                phone_streams: PhoneStreams::default(),
                 entropy: Mutex::new(entropy),
                 rendered: Mutex::default(),
             }),

@@ -11,7 +11,6 @@ use ringfort_call::status::Status;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// Shortest time between two events.
@@ -19,14 +18,14 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// A comment this often keeps proxies from closing a quiet stream, and finds clients that are gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-struct Watch<View> {
+struct Watch<View, Place> {
     state: WebState,
     token: String,
     ticks: Interval,
     view: View,
     sent: Option<Arc<Status>>,
     told: Option<Arc<str>>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// The status now, and again whenever it has changed, at most once a second. Each event's data is a `StatusView`. The
@@ -44,11 +43,12 @@ pub async fn stream(
     Ok(watch(state, signed_in.token, place, |state: &WebState, status: &Arc<Status>| state.status_json(status)))
 }
 
-/// What `view` makes of the status, now and whenever it has become another one, for as long as the session lasts.
+/// What `view` makes of the status, now and whenever it has become another one, for as long as the session lasts. `place` is given back at
+/// the end.
 pub(super) fn watch(
     state: WebState,
     token: String,
-    place: OwnedSemaphorePermit,
+    place: impl Send + 'static,
     view: impl Fn(&WebState, &Arc<Status>) -> Arc<str> + Send + 'static,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let mut ticks = interval(PERIOD);
@@ -62,7 +62,7 @@ pub(super) fn watch(
     Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
-impl<View: Fn(&WebState, &Arc<Status>) -> Arc<str>> Watch<View> {
+impl<View: Fn(&WebState, &Arc<Status>) -> Arc<str>, Place> Watch<View, Place> {
     /// Waits for a view that differs from the one sent. `None` when the session has ended.
     async fn next(&mut self) -> Option<Arc<str>> {
         loop {

@@ -33,14 +33,14 @@ pub async fn account(State(state): State<WebState>, signed_in: SignedIn) -> Resu
     (status = 200, description = "A stream of the user's own calls", body = OwnCallsView, content_type = "text/event-stream"),
     (status = 401, description = "Not signed in", body = ErrorBody),
     (status = 403, description = "An administrator has no phone", body = ErrorBody),
-    (status = 503, description = "Too many streams", body = ErrorBody)))]
+    (status = 503, description = "Too many streams, of this user or of all", body = ErrorBody)))]
 pub async fn calls(
     State(state): State<WebState>,
     signed_in: SignedIn,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
     must_be_user(&signed_in)?;
-    let place = state.phone_streams.clone().try_acquire_owned().map_err(|_| ApiError::busy())?;
     let user = signed_in.session.user;
+    let place = state.phone_streams.take(&user).ok_or_else(ApiError::busy)?;
     let view = move |_: &WebState, status: &Arc<Status>| -> Arc<str> {
         // Strings, numbers and sequences always serialise.
         serde_json::to_string(&OwnCallsView::new(status, &user)).unwrap_or_default().into()

@@ -121,6 +121,26 @@ async fn streams_are_bounded_and_give_their_place_back() {
     assert_eq!(admin.open("/api/v1/events").await.status(), 200);
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_user_has_so_many_streams_and_no_more() {
+    let site = Site::new();
+    let mut user = site.user().await;
+    let mut streams = Vec::new();
+    for _ in 0..ringfort_web::state::PHONE_STREAMS_PER_USER_MAX {
+        streams.push(open_at(&user, "/api/v1/phone/calls").await);
+    }
+    assert_eq!(user.open("/api/v1/phone/calls").await.status(), 503);
+    // Neither another session of the same user brings more, nor do others go without.
+    user.sign_in("101", crate::fixture::USER_PASSWORD).await;
+    assert_eq!(user.open("/api/v1/phone/calls").await.status(), 503);
+    site.node.accounts.lock().unwrap().push(("102", "secret-of-102"));
+    let mut other = site.browser("192.0.2.3");
+    other.sign_in("102", "secret-of-102").await;
+    assert_eq!(other.open("/api/v1/phone/calls").await.status(), 200);
+    streams.pop();
+    assert_eq!(user.open("/api/v1/phone/calls").await.status(), 200);
+}
+
 #[tokio::test]
 async fn long_lists_are_cut_in_the_status_and_whole_page_by_page() {
     let site = Site::new();
