@@ -27,7 +27,7 @@ const ARGS = [
   "--allow-loopback-in-peer-connection",
   "--autoplay-policy=no-user-gesture-required",
   "--ignore-certificate-errors",
-  "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+  "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE 10.*",
   "--no-proxy-server",
   "--disable-features=Translate,OptimizationHints,MediaRouter,DialMediaRouteProvider,AutofillServerCommunication," +
     "CertificateTransparencyComponentUpdater,WebRtcHideLocalIpsWithMdns",

@@ -3,6 +3,7 @@
 
 use super::certificate::{Certificate, Kind, run};
 use super::interface::{self, ADDRESS, INTERFACE};
+use super::network::at;
 use super::ports::PortBlock;
 use super::process::Process;
 use super::programs::require;
@@ -10,6 +11,8 @@ use super::site::{DOMAIN, password_of};
 use super::tone::{self, Heard, WINDOW};
 use super::wait::await_until;
 use super::{Context, Failure, Outcome, Scene};
+use ringfort_relay::namespace::Host;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -39,6 +42,20 @@ pub struct Setup<'a> {
     pub dials: &'a str,
 }
 
+/// Where a phone is: the interface that it speaks by, its address, and that of the node.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Interface.
+    pub interface: &'static str,
+    /// The phone's address.
+    pub address: &'static str,
+    /// The node's.
+    pub node: &'static str,
+}
+
+/// Beside the node.
+const HERE: Place = Place { interface: INTERFACE, address: ADDRESS, node: "127.0.0.1" };
+
 /// A running phone.
 #[derive(Debug)]
 pub struct Baresip {
@@ -51,6 +68,15 @@ impl Baresip {
     /// Starts it. It registers, answers every call, and dials where it is told to.
     pub fn start(scene: &Scene, setup: &Setup<'_>) -> Outcome<Baresip> {
         interface::raise()?;
+        Baresip::start_at(scene, setup, HERE)
+    }
+
+    /// Starts it on a host of its own.
+    pub fn start_on(host: &Host, scene: &Scene, setup: &Setup<'_>, place: Place) -> Outcome<Baresip> {
+        at(host, || Baresip::start_at(scene, setup, place))
+    }
+
+    fn start_at(scene: &Scene, setup: &Setup<'_>, place: Place) -> Outcome<Baresip> {
         let name = format!("baresip-{}", setup.user);
         let folder = scene.file(&name);
         let heard = folder.join("heard");
@@ -59,10 +85,10 @@ impl Baresip {
         std::fs::write(&tone, wav(setup.hz, setup.codec.1, setup.codec.2)).during(tone.display())?;
         let media = scene.ports().borrow_mut().take_block()?;
         let (sip, config) = (scene.port()?, folder.join("config"));
-        let text = configuration(sip, &tone.to_string_lossy(), &heard.to_string_lossy(), &media, setup.rtcp_mux);
+        let text = configuration(place, sip, [&tone, &heard].map(|path| path.to_string_lossy()), &media, setup.rtcp_mux);
         std::fs::write(&config, text).during(config.display())?;
         let accounts = folder.join("accounts");
-        std::fs::write(&accounts, account(setup)).during(accounts.display())?;
+        std::fs::write(&accounts, account(setup, place.node)).during(accounts.display())?;
         let mut command = Command::new(require("baresip")?);
         command.arg("-f").arg(&folder);
         if !setup.dials.is_empty() {
@@ -120,24 +146,25 @@ fn elliptic(folder: &Path) -> Outcome<(PathBuf, PathBuf)> {
     Ok((pem, shim))
 }
 
-fn account(setup: &Setup<'_>) -> String {
+fn account(setup: &Setup<'_>, node: &str) -> String {
     let (user, password, port) = (setup.user, password_of(setup.user), setup.node_tls);
     let media = if setup.media.is_empty() { String::new() } else { format!(";mediaenc={}", setup.media) };
     let (codec, rate, channels) = setup.codec;
     format!(
-        "<sip:{user}@{DOMAIN};transport=tls>;auth_pass={password};outbound=\"sip:127.0.0.1:{port};transport=tls\";regint=60\
+        "<sip:{user}@{DOMAIN};transport=tls>;auth_pass={password};outbound=\"sip:{node}:{port};transport=tls\";regint=60\
          {media};answermode=auto;audio_codecs={codec}/{rate}/{channels}\n"
     )
 }
 
-fn configuration(sip: u16, tone: &str, heard: &str, media: &PortBlock, rtcp_mux: bool) -> String {
+fn configuration(place: Place, sip: u16, [tone, heard]: [Cow<'_, str>; 2], media: &PortBlock, rtcp_mux: bool) -> String {
+    let Place { interface, address, .. } = place;
     let rtcp_mux = if rtcp_mux { "yes" } else { "no" };
     let modules = ["stdio", "g711", "g722", "opus", "aufile", "aubridge", "sndfile", "srtp", "dtls_srtp"]
         .map(|name| format!("module {name}.so\n"))
         .concat();
     let applications = ["account", "menu"].map(|name| format!("module_app {name}.so\n")).concat();
     format!(
-        "sip_listen {ADDRESS}:{sip}\nnet_interface {INTERFACE}\naudio_source aufile,{tone}\naudio_player aubridge,nowhere\nsnd_path {heard}\n\
+        "sip_listen {address}:{sip}\nnet_interface {interface}\naudio_source aufile,{tone}\naudio_player aubridge,nowhere\nsnd_path {heard}\n\
          audio_alert aufile,/dev/null\nrtp_ports {}-{}\nrtcp_mux {rtcp_mux}\ndns_server 127.0.0.1:9\nmodule_path /usr/lib/baresip/modules\n\
          {modules}{applications}",
         media.first, media.last

@@ -1,11 +1,13 @@
 //! A browser with the web phone, driven over lines of JSON: Chromium by `browser/driver.mjs` and Playwright, Firefox by
 //! `browser/firefox.mjs` and WebDriver BiDi.
 
+use super::network::at;
 use super::ports::exclusive;
 use super::process::Process;
 use super::programs::{data_folder, require};
 use super::wait::seconds;
 use super::{Context, Failure, Outcome, Scene};
+use ringfort_relay::namespace::Host;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
@@ -42,6 +44,13 @@ impl Browser {
     pub fn start(scene: &Scene) -> Outcome<Browser> {
         let turn = exclusive("the browser", TURN)?;
         Browser::driven(scene, &CHROMIUM, Some(turn))
+    }
+
+    /// Starts Chromium on a host of its own.
+    pub fn start_on(host: &Host, scene: &Scene) -> Outcome<Browser> {
+        // Taken here: another network has names of its own.
+        let turn = exclusive("the browser", TURN)?;
+        at(host, || Browser::driven(scene, &CHROMIUM, Some(turn)))
     }
 
     /// Starts Firefox beside this browser, for the same test.

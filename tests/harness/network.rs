@@ -24,6 +24,11 @@ pub const CARRIER: &str = "10.82.0.2";
 /// Somebody else in the phone's network.
 pub const STRANGER: &str = "10.81.0.66";
 
+/// The phone's address after [`Network::move_phone`].
+pub const ELSEWHERE: &str = "10.83.0.2";
+/// Who leads it from there to the node.
+const GATEWAY: &str = "10.83.0.1";
+
 /// How often a cable by hand looks for what is due.
 const LOOK: Duration = Duration::from_micros(200);
 
@@ -66,6 +71,29 @@ impl Network {
             left_out(format_args!("{name}: no network of namespaces can be made here: {error}"));
         }
         built.ok()
+    }
+
+    /// Phone and carrier reach each address of the node, and nothing changes any more under a browser that is to come.
+    pub fn route(&self) -> Outcome<()> {
+        for (host, gateway) in [(&self.phone, INSIDE), (&self.carrier, OUTSIDE)] {
+            for words in
+                ["ip link set eth0 addrgenmode none", "ip -6 addr flush dev eth0", &format!("ip route add default via {gateway}")]
+            {
+                host.call(words).during("making a route")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The phone leaves its network: its cable goes dead, and its address with it. Then another one leads to the node, at the end of which it
+    /// has another address.
+    pub fn move_phone(&self) -> Outcome<()> {
+        let (near, far) = (format!("{GATEWAY}/24"), format!("{ELSEWHERE}/24"));
+        for words in ["ip addr flush dev eth0", "ip link set eth0 down"] {
+            self.phone.call(words).during("taking the phone's cable away")?;
+        }
+        self.node.connect(("in1", &near), &self.phone, ("eth1", &far)).during("laying another cable")?;
+        self.phone.call(&format!("ip route add default via {GATEWAY}")).during("making a route")
     }
 }
 

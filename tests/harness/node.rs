@@ -120,7 +120,12 @@ impl Node {
 
     /// The page.
     pub fn page(&self) -> String {
-        format!("https://127.0.0.1:{}/", self.site.web)
+        self.page_at("127.0.0.1")
+    }
+
+    /// The page at another address of the node's host.
+    pub fn page_at(&self, address: &str) -> String {
+        format!("https://{address}:{}/", self.site.web)
     }
 
     /// The API, not signed in.

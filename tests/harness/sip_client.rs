@@ -247,8 +247,13 @@ impl SipClient {
 
     /// Accepts the next INVITE that the node sends, whose SDP `answer` is given, up to the ACK.
     pub fn accept(&mut self, limit: Duration, answer: impl FnOnce(&str) -> Outcome<String>) -> Outcome<()> {
+        self.accept_with("", limit, answer)
+    }
+
+    /// The same with further header lines in the answer.
+    pub fn accept_with(&mut self, more: &str, limit: Duration, answer: impl FnOnce(&str) -> Outcome<String>) -> Outcome<()> {
         let request = self.await_request("INVITE", limit)?;
-        let contact = format!("Contact: {}\r\n", self.contact()?);
+        let contact = format!("Contact: {}\r\n{more}", self.contact()?);
         let reply = request.reply("200 OK", &unique(), &contact, &answer(&request.body)?);
         self.wire.send(reply.as_bytes())?;
         self.await_request("ACK", limit).map(drop)

@@ -80,6 +80,12 @@ impl Site {
         self
     }
 
+    /// The page at every address of the host.
+    pub fn page_everywhere(mut self) -> Site {
+        self.head = self.head.replacen("[web]\nlisten = \"127.0.0.1:", "[web]\nlisten = \"0.0.0.0:", 1);
+        self
+    }
+
     /// What may carry audio.
     pub fn tier(mut self, tier: &str) -> Site {
         self.head = self.head.replacen("[media]\n", &format!("[media]\ntier = \"{tier}\"\n"), 1);

@@ -12,6 +12,8 @@ const AMPLITUDE: f64 = 8_000.0;
 const SILENCE: f64 = 50.0 * 50.0;
 /// A tone must hold so much of all power.
 const DOMINANT: f64 = 0.7;
+/// Each of two tones must hold so much of it.
+const ONE_OF_TWO: f64 = 0.2;
 
 /// What is heard.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,6 +52,18 @@ pub fn listen(samples: &[i16]) -> Heard {
     }
 }
 
+/// The key whose two tones these samples are (ITU-T Q.23), twelve keys of them.
+pub fn key(samples: &[i16]) -> Option<char> {
+    let power = samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / samples.len().max(1) as f64;
+    let loudest = |tones: &[f64]| {
+        let shares = tones.iter().map(|hz| goertzel(samples, *hz) / power).enumerate();
+        shares.max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, share)| power > SILENCE && *share > ONE_OF_TWO)
+    };
+    let (row, _) = loudest(&[697.0, 770.0, 852.0, 941.0])?;
+    let (column, _) = loudest(&[1_209.0, 1_336.0, 1_477.0])?;
+    ["123", "456", "789", "*0#"][row].chars().nth(column)
+}
+
 /// Power of one frequency, on the scale of the mean square of all samples.
 fn goertzel(samples: &[i16], hz: f64) -> f64 {
     let coefficient = 2.0 * (TAU * hz / RATE).cos();
@@ -78,6 +92,16 @@ mod tests {
             assert!(heard.is(hz), "{hz}: {heard:?}");
             assert!(!heard.is(hz + 40.0));
         }
+    }
+
+    #[test]
+    fn keys_are_told_from_speech() {
+        let pair = |low: f64, high: f64| -> Vec<i16> { (0..160).map(|n| sample(low, n) / 2 + sample(high, n) / 2).collect() };
+        assert_eq!(
+            [pair(697.0, 1_209.0), pair(852.0, 1_477.0), pair(941.0, 1_336.0)].map(|s| key(&s)),
+            [Some('1'), Some('9'), Some('0')]
+        );
+        assert_eq!([pair(440.0, 620.0), through_g711(1_000.0), vec![3; 160]].map(|s| key(&s)), [None; 3]);
     }
 
     #[test]

@@ -48,12 +48,30 @@ struct Ear {
     samples: VecDeque<i16>,
     last: Option<Instant>,
     gap_max: Duration,
-    keys: String,
-    last_event: Option<u32>,
+    events: Vec<Event>,
+    tones: Vec<Tones>,
+    /// The last packet had the tones of a key.
+    sounding: bool,
     /// Key to be pressed.
     press: Option<u8>,
     /// What is heard: source, first and highest sequence number with its roll-overs, packets.
     stream: Option<Stream>,
+}
+
+/// A key by telephone event.
+#[derive(Clone, Copy, Debug)]
+struct Event {
+    key: char,
+    timestamp: u32,
+    duration: u16,
+    ended: bool,
+}
+
+/// A key by its two tones, and how many packets had them.
+#[derive(Clone, Copy, Debug)]
+struct Tones {
+    key: char,
+    packets: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -153,7 +171,21 @@ impl TonePeer {
 
     /// Keys of telephone events received so far.
     pub fn keys(&self) -> String {
-        self.ear().keys.clone()
+        self.ear().events.iter().map(|event| event.key).collect()
+    }
+
+    /// Keys of telephone events that have ended, each with its length in milliseconds.
+    pub fn events(&self) -> Vec<(char, u32)> {
+        let ear = self.ear();
+        let ended = ear.events.iter().filter(|event| event.ended);
+        ended.map(|event| (event.key, u32::from(event.duration) / 8)).collect()
+    }
+
+    /// Keys by tones that have ended, each with its length in milliseconds, to a packet.
+    pub fn tones(&self) -> Vec<(char, u32)> {
+        let (ear, packet_ms) = (self.ear(), PACKET.as_millis() as u32);
+        let ended = ear.tones.len() - usize::from(ear.sounding);
+        ear.tones[..ended].iter().map(|tones| (tones.key, tones.packets * packet_ms)).collect()
     }
 
     /// Whence the last packet came, which is where its own go.
@@ -292,7 +324,9 @@ impl Ear {
         self.count(packet.ssrc, packet.sequence);
         match packet.payload_type {
             PCMU => {
-                self.samples.extend(packet.payload.iter().map(|octet| g711::decode(*octet)));
+                let samples: Vec<i16> = packet.payload.iter().map(|octet| g711::decode(*octet)).collect();
+                self.take_tones(tone::key(&samples));
+                self.samples.extend(samples);
                 let surplus = self.samples.len().saturating_sub(WINDOW);
                 self.samples.drain(..surplus);
             }
@@ -317,12 +351,21 @@ impl Ear {
 
     /// All packets of one event carry the timestamp of its beginning (RFC 4733 2.5.1.2).
     fn take_event(&mut self, packet: &Packet<'_>) {
-        if self.last_event == Some(packet.timestamp) {
-            return;
+        let Some(key) = rtp::key_of_event(packet.payload) else { return };
+        let [_, flags, high, low] = [0, 1, 2, 3].map(|at| packet.payload[at]);
+        let (duration, ended) = (u16::from_be_bytes([high, low]), flags & 0x80 != 0);
+        match self.events.last_mut().filter(|event| event.timestamp == packet.timestamp) {
+            Some(event) => (event.duration, event.ended) = (event.duration.max(duration), event.ended || ended),
+            None => self.events.push(Event { key, timestamp: packet.timestamp, duration, ended }),
         }
-        if let Some(key) = rtp::key_of_event(packet.payload) {
-            self.last_event = Some(packet.timestamp);
-            self.keys.push(key);
+    }
+
+    fn take_tones(&mut self, key: Option<char>) {
+        let sounded = std::mem::replace(&mut self.sounding, key.is_some());
+        let Some(key) = key else { return };
+        match self.tones.last_mut().filter(|tones| sounded && tones.key == key) {
+            Some(tones) => tones.packets += 1,
+            None => self.tones.push(Tones { key, packets: 1 }),
         }
     }
 }

@@ -2,15 +2,20 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { keepWhenRefused, type Refusable } from "../src/phone/refusal";
 
-function session(signalingState: string) {
+function session(signalingState: string, established = true, holding = false) {
   const seen = { ended: 0, descriptions: [] as unknown[], refused: 0, told: 0 };
   const fake = {
     _localHold: true,
     _setLocalMediaStatus: () => seen.told++,
     terminate: () => void seen.ended++,
+    isEstablished: () => established,
     connection: { signalingState, setLocalDescription: async (of: unknown) => void seen.descriptions.push(of) },
   };
-  keepWhenRefused(fake as unknown as Refusable, () => seen.refused++);
+  keepWhenRefused(
+    fake as unknown as Refusable,
+    () => holding,
+    () => seen.refused++,
+  );
   const end = (reason?: string) =>
     (fake as unknown as Refusable).terminate(reason === undefined ? {} : { reason_phrase: reason });
   return { seen, fake, end };
@@ -29,6 +34,22 @@ test("an ICE restart that is refused is no hold", () => {
   const { seen, fake, end } = session("stable");
   end("Media Renegotiation Failed");
   assert.deepEqual([seen.ended, seen.refused, seen.descriptions.length, fake._localHold], [0, 0, 0, true]);
+});
+
+test("a change that went down with the connection leaves the call, and its offer to the next one", () => {
+  const restart = session("have-local-offer");
+  restart.end("Connection Error");
+  assert.deepEqual([restart.seen.ended, restart.seen.refused, restart.fake._localHold], [0, 0, true]);
+  assert.deepEqual(restart.seen.descriptions, []);
+  const hold = session("have-local-offer", true, true);
+  hold.end("Connection Error");
+  assert.deepEqual([hold.seen.ended, hold.seen.refused, hold.fake._localHold], [0, 1, false]);
+});
+
+test("a call that does not stand ends with the connection", () => {
+  const { seen, end } = session("have-local-offer", false);
+  end("Connection Error");
+  assert.equal(seen.ended, 1);
 });
 
 test("whoever hangs up hangs up", () => {

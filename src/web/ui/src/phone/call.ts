@@ -92,7 +92,11 @@ export class ActiveCall {
   adopt(session: RTCSession): void {
     this.session = session;
     const { id } = this;
-    keepWhenRefused(session, () => this.holdRefused());
+    keepWhenRefused(
+      session,
+      () => this.changing,
+      () => this.holdRefused(),
+    );
     session.on("peerconnection", ({ peerconnection }) => this.watchTracks(peerconnection));
     session.on("icecandidate", (event) => this.boundGathering(event));
     session.on("progress", (event: IncomingEvent | OutgoingEvent) => this.progressed(event));
