@@ -168,16 +168,17 @@ fn the_node_has_a_silent_browser_begin_ice_anew() -> Outcome<()> {
     })
 }
 
-/// When the answer was there, and when the first packet of audio.
+/// How long after each call's answer its first packet of audio came.
 const STOPWATCH: &str = "{
+    window.heardAfterMs = [];
     const original = RTCPeerConnection.prototype.setRemoteDescription;
     RTCPeerConnection.prototype.setRemoteDescription = function (description) {
-        if (description.type === 'answer' && !window.answeredAt) {
-            window.answeredAt = performance.now();
+        if (description.type === 'answer' && !this.answeredAt) {
+            this.answeredAt = performance.now();
             const look = async () => {
                 const stats = [...(await this.getStats()).values()];
                 const heard = stats.some(({ type, packetsReceived }) => type === 'inbound-rtp' && packetsReceived > 0);
-                if (heard) window.heardAfterMs = performance.now() - window.answeredAt;
+                if (heard) window.heardAfterMs.push(performance.now() - this.answeredAt);
                 else setTimeout(look, 5);
             };
             void look();
@@ -186,7 +187,7 @@ const STOPWATCH: &str = "{
     };
 }";
 
-/// From the answer to the first packet that comes back from the echo service. The figure is printed; the bound is for a busy machine.
+/// From the answer to the first packet that comes back from the echo service, by the browser's clock; the median of the calls.
 #[test]
 fn the_first_audio_comes_soon_after_the_answer() -> Outcome<()> {
     play("interop-first-audio", |scene| {
@@ -194,11 +195,18 @@ fn the_first_audio_comes_soon_after_the_answer() -> Outcome<()> {
         let mut chromium = chromium(scene)?;
         chromium.before_pages(STOPWATCH)?;
         chromium.open_phone("ada", &node.page(), "101", &password_of("101"), 440.0)?;
-        chromium.dial("ada", "*43")?;
-        chromium.await_tone("ada", 440.0, seconds(8))?;
-        let after_ms = chromium.evaluate("ada", "window.heardAfterMs")?.as_f64().unwrap_or(f64::MAX);
-        println!("first audio {after_ms:.0} ms after the answer");
-        ensure!(after_ms < 2_000.0, "the first audio came {after_ms} ms after the answer");
+        for _ in 0..7 {
+            chromium.dial("ada", "*43")?;
+            chromium.await_tone("ada", 440.0, seconds(8))?;
+            chromium.click("ada", "hangup")?;
+            chromium.await_call("ada", "ended", seconds(5))?;
+            node.await_metric("ringfort_calls", 0.0, seconds(5))?;
+        }
+        let times = chromium.evaluate("ada", "window.heardAfterMs")?;
+        let mut times: Vec<f64> = times.as_array().into_iter().flatten().filter_map(|ms| ms.as_f64()).collect();
+        times.sort_unstable_by(f64::total_cmp);
+        println!("first audio {times:.0?} ms after the answers");
+        ensure!(times.len() == 7 && times[3] <= 200.0, "the first audio came {times:?} ms after the answers");
         Ok(())
     })
 }

@@ -341,7 +341,10 @@ fn at(timeline: &serde_json::Value, party: &str, what: &str) -> u64 {
     found.find_map(|step| step["at"].as_u64()).unwrap_or_default()
 }
 
-/// The first packet of the browser's audio comes soon after the answer: nothing waits for a timer. The time is printed; asserted is the order.
+/// From the answer to the first audio, ms: the goal, which most calls must meet.
+const FIRST_AUDIO_MS: u64 = 200;
+
+/// The first packet of the browser's audio comes soon after the answer: nothing waits for a timer. The node's own timeline is the clock.
 #[test]
 fn first_audio_follows_the_answer() -> Outcome<()> {
     play("browser-first-audio", |scene| {
@@ -370,6 +373,7 @@ fn first_audio_follows_the_answer() -> Outcome<()> {
         }
         times.sort_unstable();
         println!("first audio after the answer: {times:?} ms, median {}, at most {}", times[3], times[6]);
+        ensure!(times[3] <= FIRST_AUDIO_MS, "the first audio came {times:?} ms after the answers");
         Ok(())
     })
 }
