@@ -1,6 +1,7 @@
 //! SIP messages as plain text: as much of the grammar as a test's own peer needs, written apart from the product's parser.
 
 use super::{Context, Outcome};
+use std::net::IpAddr;
 
 /// A received message.
 #[derive(Clone, Debug)]
@@ -78,6 +79,12 @@ pub fn plain_sdp(port: u16, direction: &str) -> String {
 /// The port of the first audio line of an SDP.
 pub fn audio_port(sdp: &str) -> Option<u16> {
     sdp.lines().find_map(|line| line.strip_prefix("m=audio ")?.split(' ').next()?.parse().ok())
+}
+
+/// The address where an SDP wants its audio.
+pub fn audio_host(sdp: &str) -> Outcome<IpAddr> {
+    let host = sdp.lines().find_map(|line| line.strip_prefix("c=IN IP4 ")?.parse().ok());
+    host.during(format_args!("no address in {sdp:?}"))
 }
 
 #[cfg(test)]

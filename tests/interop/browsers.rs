@@ -8,13 +8,13 @@ use ringfort_tests::harness::interface::{self, DefaultRoute};
 use ringfort_tests::harness::mirror::{Mirror, camera_sdp};
 use ringfort_tests::harness::node::Node;
 use ringfort_tests::harness::sip_client::{Placed, SipClient};
-use ringfort_tests::harness::sip_message::SipMessage;
+use ringfort_tests::harness::sip_message::{SipMessage, audio_host};
 use ringfort_tests::harness::site::{DOMAIN, Site, password_of};
 use ringfort_tests::harness::stream::Wire;
 use ringfort_tests::harness::tone_peer::TonePeer;
 use ringfort_tests::harness::wait::{await_until, seconds};
 use ringfort_tests::harness::{Context, Failure, Outcome, Scene, play};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const MUSIC_HZ: f64 = 700.0;
@@ -306,7 +306,7 @@ impl Camera {
             call.join().unwrap_or_else(|_| Err(Failure::new("the caller panicked")))
         })?;
         ensure!(placed.answer.body.contains("RTP/AVP 97\r\na=rtpmap:97 VP8/90000"), "{}", placed.answer.body);
-        self.voice.send_to_host(SocketAddr::new(media_host(&placed.answer.body)?, placed.media_port()?));
+        self.voice.send_to_host(SocketAddr::new(audio_host(&placed.answer.body)?, placed.media_port()?));
         Ok(placed)
     }
 
@@ -388,11 +388,6 @@ impl Camera {
         let bye = self.phone.await_request("BYE", seconds(10))?;
         self.phone.wire().send(bye.reply("200 OK", "camera", "", "").as_bytes())
     }
-}
-
-fn media_host(sdp: &str) -> Outcome<IpAddr> {
-    let host = sdp.lines().find_map(|line| line.strip_prefix("c=IN IP4 ")?.parse().ok());
-    host.during(format_args!("no address in {sdp:?}"))
 }
 
 /// In both directions of a call; the browser calls for this codec.

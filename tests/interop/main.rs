@@ -5,3 +5,4 @@ mod browsers;
 mod firewall;
 mod phones;
 mod suites;
+mod trickle;
