@@ -42,6 +42,19 @@ impl Firewall {
     }
 }
 
+impl Firewall {
+    /// The system refuses to send to this UDP port.
+    pub fn refuse(port: u16) -> Outcome<Firewall> {
+        let table = format!("ringfort_refuse_{port}");
+        nft(&format!(
+            "add table inet {table}\n\
+             add chain inet {table} output {{ type filter hook output priority 0; }}\n\
+             add rule inet {table} output udp dport {port} drop\n"
+        ))?;
+        Ok(Firewall { table })
+    }
+}
+
 impl Drop for Firewall {
     fn drop(&mut self) {
         let _ = nft(&format!("delete table inet {}\n", self.table));

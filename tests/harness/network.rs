@@ -7,6 +7,7 @@ use ringfort_relay::namespace::{Host, left_out};
 use smoltcp::phy::{Device, Medium, RxToken, TunTapInterface, TxToken};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
@@ -28,6 +29,9 @@ pub const STRANGER: &str = "10.81.0.66";
 pub const ELSEWHERE: &str = "10.83.0.2";
 /// Who leads it from there to the node.
 const GATEWAY: &str = "10.83.0.1";
+
+/// Where programs of the system are.
+const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How often a cable by hand looks for what is due.
 const LOOK: Duration = Duration::from_micros(200);
@@ -94,6 +98,45 @@ impl Network {
         }
         self.node.connect(("in1", &near), &self.phone, ("eth1", &far)).during("laying another cable")?;
         self.phone.call(&format!("ip route add default via {GATEWAY}")).during("making a route")
+    }
+}
+
+/// What the phone is sent by UDP is counted and does not arrive.
+const DEAF: [&str; 4] = [
+    "nft add table inet cut",
+    "nft add counter inet cut arrived",
+    "nft add chain inet cut input { type filter hook input priority 0 ; }",
+    "nft add rule inet cut input iifname eth0 meta l4proto udp counter name arrived drop",
+];
+
+impl Network {
+    /// What the phone is sent by UDP is lost on its way from now on; what it sends arrives.
+    pub fn deafen_phone(&self) -> Outcome<()> {
+        DEAF.iter().try_for_each(|words| self.phone.call(words)).during("losing what the phone is sent")
+    }
+
+    /// Nothing passes between phone and node any more, for good, and neither is told.
+    pub fn cut_phone(&self) -> Outcome<()> {
+        self.deafen_phone()?;
+        let rest = "nft add rule inet cut input iifname eth0 drop";
+        self.phone.call(rest).during("losing what the phone is sent")?;
+        for words in [
+            "nft add table inet cut",
+            "nft add chain inet cut input { type filter hook input priority 0 ; }",
+            "nft add rule inet cut input iifname in0 drop",
+        ] {
+            self.node.call(words).during("losing what the phone sends")?;
+        }
+        Ok(())
+    }
+
+    /// UDP packets that the phone was sent since then.
+    pub fn lost_at_phone(&self) -> Outcome<u64> {
+        let list = || Command::new("nft").args(["list", "counter", "inet", "cut", "arrived"]).env("PATH", PATH).output();
+        let output = self.phone.run(list).and_then(|output| output).during("asking for a counter")?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let packets = text.split("packets ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
+        packets.during(format_args!("no counter in {text:?}"))
     }
 }
 
@@ -175,8 +218,8 @@ fn by_hand(stop: Arc<AtomicBool>, node: &Host, device: &str, far: &Host, weather
 }
 
 fn up(device: &str) -> std::io::Result<()> {
-    let mut command = std::process::Command::new("ip");
-    let done = command.args(["link", "set", device, "up"]).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").status()?;
+    let mut command = Command::new("ip");
+    let done = command.args(["link", "set", device, "up"]).env("PATH", PATH).status()?;
     if done.success() { Ok(()) } else { Err(std::io::Error::other(format!("{device} cannot be set up"))) }
 }
 

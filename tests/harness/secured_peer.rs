@@ -91,6 +91,12 @@ impl SecuredPeer {
         self.send().map(|(_, secret)| secret)
     }
 
+    /// Sends octets that went out before once more.
+    pub fn repeat(&self, said: &[u8]) -> Outcome<()> {
+        let Some((_, _, to)) = &self.contexts else { return Err(Failure::new("nothing was answered yet")) };
+        self.socket.send_to(said, *to).map(drop).during("sending")
+    }
+
     /// The next packet of audio, as it came. `None`: there was none in time. An error: it cannot be read.
     pub fn hear(&mut self) -> Outcome<Option<Vec<u8>>> {
         self.read().map(|read| read.map(|(_, secret)| secret))

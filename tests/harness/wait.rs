@@ -25,6 +25,16 @@ pub fn await_true(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) 
     await_until(what, limit, || Ok(holds().then_some(())))
 }
 
+/// Does both at once: whoever is asked, and whoever asks.
+pub fn beside<T: Send>(one: impl FnOnce() -> Outcome<()> + Send, other: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
+    std::thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let result = other();
+        one.join().map_err(|_| Failure::new("a panic"))??;
+        result
+    })
+}
+
 /// Seconds, shorter to write where deadlines are given.
 pub const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)

@@ -5,6 +5,7 @@ mod attack;
 mod browser;
 mod capacity;
 mod causes;
+mod ceasing;
 mod configuration;
 mod families;
 mod fax;

@@ -1,8 +1,9 @@
-//! A browser on a host of its own: its network goes and another one comes; its network loses packets.
+//! A browser on a host of its own: its network goes and another one comes, or goes for good; its network loses packets.
 
 use ringfort_tests::ensure;
 use ringfort_tests::harness::baresip::{Baresip, Place, Setup};
 use ringfort_tests::harness::browser::Browser;
+use ringfort_tests::harness::http::Api;
 use ringfort_tests::harness::network::{CARRIER, ELSEWHERE, INSIDE, Network, PHONE, Weather, at};
 use ringfort_tests::harness::node::Node;
 use ringfort_tests::harness::sip_client::{Placed, SipClient};
@@ -14,6 +15,8 @@ use ringfort_tests::harness::wait::{await_until, seconds};
 use ringfort_tests::harness::{Context, Failure, Outcome, Scene, play};
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
 
 /// A desk phone on the carrier's host.
 struct Desk {
@@ -98,6 +101,102 @@ fn a_browser_takes_its_call_into_another_network() -> Outcome<()> {
         ensure!(desk.phone.bye(&call)?.status() == Some(200), "BYE must be answered 200");
         browser.await_call("ada", "ended", seconds(10))?;
         at(&network.node, || node.await_metric("ringfort_calls", 0.0, seconds(5)))
+    })
+}
+
+/// A call of the desk phone to a browser whose network fails for good.
+struct Failing<'a> {
+    network: &'a Network,
+    node: Node,
+    desk: Desk,
+    browser: Browser,
+    admin: Api,
+}
+
+impl<'a> Failing<'a> {
+    fn start(network: &'a Network, scene: &Scene) -> Outcome<Failing<'a>> {
+        network.route()?;
+        let site = Site::new(scene)?.at(INSIDE).page_everywhere().account("101").account("102");
+        let node = at(&network.node, || Node::start(scene, site))?;
+        let desk = Desk::start(network, scene, &node)?;
+        let mut browser = Browser::start_on(&network.phone, scene)?;
+        browser.open_phone("ada", &node.page_at(INSIDE), "101", &password_of("101"), 440.0)?;
+        let admin = at(&network.node, || node.admin())?;
+        Ok(Failing { network, node, desk, browser, admin })
+    }
+
+    fn status(&self) -> Outcome<Value> {
+        at(&self.network.node, || self.admin.json("/api/v1/status"))
+    }
+
+    /// Waits until the live call says this of the browser's audio.
+    fn await_missing(&self, cause: &str, limit: Duration) -> Outcome<()> {
+        let mut last = Value::Null;
+        let named = await_until(cause, limit, || {
+            last = self.status()?["calls"][0]["missing"][1].clone();
+            Ok((last["cause"] == cause).then_some(()))
+        });
+        named.map_err(|failure| Failure::new(format!("{failure}: {last}")))
+    }
+
+    /// Waits until the node ends the call for this: the desk phone gets a BYE, and the record says why.
+    fn await_end(&mut self, cause: &str, limit: Duration) -> Outcome<()> {
+        let bye = self.desk.phone.await_request("BYE", limit)?;
+        self.desk.phone.wire().send(bye.reply("200 OK", "", "", "").as_bytes())?;
+        at(&self.network.node, || self.node.await_metric("ringfort_calls", 0.0, seconds(5)))?;
+        let record = self.status()?["recent"][0].clone();
+        ensure!(record["cause"] == cause && record["missing"][1]["cause"] == cause, "the record says {record}");
+        Ok(())
+    }
+}
+
+/// What the node answers to the browser's checks is lost: they arrive, and none is ever chosen.
+#[test]
+fn checks_whose_answers_are_lost_have_a_name() -> Outcome<()> {
+    play("moving-deaf", |scene| {
+        let Some(network) = Network::new("checks_whose_answers_are_lost_have_a_name", None, None) else { return Ok(()) };
+        let mut failing = Failing::start(&network, scene)?;
+        network.deafen_phone()?;
+        failing.desk.call(&mut failing.browser)?;
+        failing.await_missing("ice-incomplete", seconds(10))?;
+        ensure!(network.lost_at_phone()? > 0, "the node answers nothing");
+        failing.await_end("ice-incomplete", seconds(20))
+    })
+}
+
+/// Consent lasts for so long after the last check (RFC 7675 5.1), which was made shortly before the network went.
+const CONSENT: RangeInclusive<f64> = 20.0..=30.5;
+
+/// The browser is gone, and nobody says so: the node stops sending when its consent has run out, and gives the call up when it cannot be asked
+/// for anew.
+#[test]
+fn nothing_is_sent_to_a_browser_whose_consent_ran_out() -> Outcome<()> {
+    play("moving-consent", |scene| {
+        let Some(network) = Network::new("nothing_is_sent_to_a_browser_whose_consent_ran_out", None, None) else { return Ok(()) };
+        let mut failing = Failing::start(&network, scene)?;
+        failing.desk.call(&mut failing.browser)?;
+        failing.desk.audio.await_tone(440.0, seconds(10))?;
+        failing.browser.await_tone("ada", 1_000.0, seconds(10))?;
+        network.cut_phone()?;
+        let cut = Instant::now();
+        let (mut sent, mut last) = (0, cut);
+        let mut look = || {
+            let now = network.lost_at_phone()?;
+            if now != sent {
+                (sent, last) = (now, Instant::now());
+            }
+            Ok((last.elapsed() > seconds(3)).then_some(()))
+        };
+        await_until("the node stops sending", seconds(40), &mut look)?;
+        failing.await_missing("consent-expired", seconds(5))?;
+        // It asks by a re-INVITE meanwhile, which is lost as well.
+        failing.await_end("consent-expired", seconds(30))?;
+        look()?;
+        let sent_for = (last - cut).as_secs_f64();
+        println!("{sent} packets within {sent_for:.1} s after the cut");
+        ensure!(CONSENT.contains(&sent_for), "sent for {sent_for} s after the last check");
+        ensure!(sent > 1_000, "{sent} packets are no audio");
+        Ok(())
     })
 }
 

@@ -9,8 +9,8 @@ use ringfort_tests::harness::secured_peer::SecuredPeer;
 use ringfort_tests::harness::sip_client::{Placed, SipClient};
 use ringfort_tests::harness::site::{DOMAIN, Site};
 use ringfort_tests::harness::stream::Wire;
-use ringfort_tests::harness::wait::{await_until, seconds};
-use ringfort_tests::harness::{Context, Failure, Outcome, Scene, play};
+use ringfort_tests::harness::wait::{await_until, beside, seconds};
+use ringfort_tests::harness::{Context, Outcome, Scene, play};
 use std::net::{IpAddr, SocketAddr};
 
 const SIP: u16 = 5060;
@@ -102,16 +102,6 @@ impl Between {
             Ok(self.by_kernel(network)?.then_some(()))
         })
     }
-}
-
-/// Does both at once.
-fn beside<T: Send>(one: impl FnOnce() -> Outcome<()> + Send, other: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
-    std::thread::scope(|scope| {
-        let one = scope.spawn(one);
-        let result = other();
-        one.join().map_err(|_| Failure::new("a panic"))??;
-        result
-    })
 }
 
 /// The packets are the same on both sides, the kernel carries them, over a roll-over of their numbers; hold brings them up, and the process may

@@ -169,6 +169,9 @@ pub struct Watch {
     /// Since when the party's speech is waited for; `None`: it is not.
     #[serde(skip)]
     speech: Option<Since>,
+    /// Counters of the last report before the answer.
+    #[serde(skip)]
+    early: PortCounters,
     /// Since when nothing was sent to the party.
     #[serde(skip)]
     sending: Option<Since>,
@@ -209,12 +212,14 @@ impl Watch {
     /// Begins anew when audio has come or gone, and when what is expected changes.
     fn follow(&mut self, now: Time, situation: &Situation, counters: &PortCounters) {
         if !situation.answered && !situation.failed {
+            self.early = *counters;
             return (self.speech, self.sending) = (None, None);
         }
         let held = !situation.may_send;
         let turned = std::mem::replace(&mut self.held, held) != held;
         let since = Since::new(now, situation, counters);
-        let before = *self.speech.get_or_insert(since);
+        // Who spoke between the answer and the first report was heard.
+        let before = *self.speech.get_or_insert(Since { then: self.early, ..since });
         let speech = before.grown(counters, PortCounters::speech_in) > 0 && !held;
         self.heard |= speech;
         // A restarted relay counts from nothing.
@@ -368,6 +373,19 @@ mod tests {
             let worst = told.watch.worst().expect("what was missing");
             assert_eq!((worst.cause.as_str(), worst.time.as_secs()), (expected, 12));
         }
+    }
+
+    /// Reports come each two seconds; whoever speaks for less and falls silent was heard. Early media is not what the call is about.
+    #[test]
+    fn who_spoke_before_the_first_report_was_heard() {
+        let mut told = Told::default();
+        told.counters.rtp_in = 60;
+        assert_eq!(told.after(4, TALKING, |_| {}), None, "a pause");
+        assert_eq!(told.after(2, TALKING, |_| {}), Some("stopped"));
+        let mut told = Told::default();
+        told.counters.rtp_in = 60;
+        told.after(1, Situation { answered: false, ..TALKING }, |_| {});
+        assert_eq!(told.after(2, TALKING, |_| {}), Some("no-rtp"));
     }
 
     #[test]
