@@ -89,7 +89,9 @@ pub enum Step {
     Tier {
         /// `kernel`, `af_xdp` or `sockets`.
         tier: String,
-        /// Stable name of why it is not the kernel; empty when it is.
+        /// Which program in the kernel: `xdp` or `tc`; empty where it is none.
+        program: String,
+        /// Stable name of why nothing faster does; empty where nothing is faster.
         cause: String,
     },
     /// How the party's audio arrived so far.

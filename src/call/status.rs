@@ -149,10 +149,13 @@ pub struct CallStatus {
     /// Quality of both parties' audio, caller first, as last reported.
     #[serde(default)]
     pub quality: [LegQuality; 2],
-    /// What carries both parties' audio to the node, caller first, as last reported: `kernel`, `sockets`, or empty without media.
+    /// What carries both parties' audio to the node, caller first, as last reported: `kernel`, `af_xdp`, `sockets`, or empty without media.
     #[serde(default)]
     pub tier: [String; 2],
-    /// Stable name of why it is not the kernel: `secure`, `recorded`, ...; empty when it is.
+    /// Which program in the kernel: `xdp`, which is the faster one, or `tc`; empty where it is none.
+    #[serde(default)]
+    pub tier_program: [String; 2],
+    /// Stable name of why nothing faster does: `secure`, `recorded`, ...; empty where nothing is faster.
     #[serde(default)]
     pub tier_cause: [String; 2],
     /// The same in words.

@@ -1,19 +1,21 @@
-//! What carries a flow: the kernel by itself, rings beside the kernel, or the relay's sockets, and why not the kernel.
+//! What carries a flow: the kernel by itself, rings beside the kernel, or the relay's sockets, and why nothing faster does.
 
 use serde::{Deserialize, Serialize};
 
 /// What carries the RTP of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Tier {
-    /// A program in the kernel forwards it; user space sees its counters only.
-    Kernel,
+    /// A program in the kernel forwards it as frames, before the kernel makes more of them (XDP); user space sees its counters only.
+    Xdp,
+    /// Another one forwards it behind that (tc).
+    Tc(Obstacle),
     /// A worker receives it by a socket and sends it by another one.
     Sockets(Obstacle),
     /// A worker receives it as frames, past the kernel's sockets, and sends it so where it can.
     AfXdp(Obstacle),
 }
 
-/// Why a flow is not carried by the kernel.
+/// Why a flow is not carried by a faster tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Obstacle {
     /// Sockets are configured.
@@ -51,8 +53,22 @@ pub enum Obstacle {
     /// The kernel does not see its packets, as they come by another interface than answers leave by, or leaves them, as they are not the
     /// speech that was agreed on.
     Unseen,
-    /// As many flows as the kernel's tables hold are there.
+    /// As many flows, or neighbours, as the kernel's tables hold are there.
     Full,
+    /// The interface by which it comes is not one where frames are asked for.
+    NotNamed,
+    /// It is asked for there, and an alarm says why it is not there.
+    NoFrames,
+    /// The driver of the interface by which it comes has no XDP of its own.
+    GenericXdp,
+    /// Its frames come or leave with a tag (VLAN).
+    Tagged,
+    /// The interface by which it leaves takes no frames of others.
+    ExitTakesNone,
+    /// The Ethernet address of the next hop is not known.
+    NoNeighbour,
+    /// The program that sees frames leaves its packets to the one behind.
+    PassedOn,
 }
 
 impl Default for Tier {
@@ -65,32 +81,47 @@ impl Tier {
     /// `kernel`, `af_xdp` or `sockets`.
     pub fn name(self) -> &'static str {
         match self {
-            Tier::Kernel => "kernel",
+            Tier::Xdp | Tier::Tc(_) => "kernel",
             Tier::AfXdp(_) => "af_xdp",
             Tier::Sockets(_) => "sockets",
         }
     }
 
+    /// Which program in the kernel: `xdp` or `tc`; empty where it is none.
+    pub fn program(self) -> &'static str {
+        match self {
+            Tier::Xdp => "xdp",
+            Tier::Tc(_) => "tc",
+            Tier::AfXdp(_) | Tier::Sockets(_) => "",
+        }
+    }
+
+    /// Whether a program in the kernel forwards it.
+    pub fn is_kernel(self) -> bool {
+        matches!(self, Tier::Xdp | Tier::Tc(_))
+    }
+
     /// Stable name of why it is not the fastest one: `secure`, `recorded`, ...; empty when it is.
     pub fn cause(self) -> &'static str {
-        match self {
-            Tier::Kernel => "",
-            Tier::Sockets(obstacle) | Tier::AfXdp(obstacle) => obstacle.as_str(),
-        }
+        self.obstacle().map_or("", Obstacle::as_str)
     }
 
     /// Why it is not the fastest one, in words; empty when it is.
     pub fn reason(self) -> &'static str {
+        self.obstacle().map_or("", Obstacle::words)
+    }
+
+    fn obstacle(self) -> Option<Obstacle> {
         match self {
-            Tier::Kernel => "",
-            Tier::Sockets(obstacle) | Tier::AfXdp(obstacle) => obstacle.words(),
+            Tier::Xdp => None,
+            Tier::Tc(obstacle) | Tier::AfXdp(obstacle) | Tier::Sockets(obstacle) => Some(obstacle),
         }
     }
 
     /// The same flow received as frames, or by sockets. What the kernel carries stays there.
     pub fn as_frames(self, frames: bool) -> Tier {
         match self {
-            Tier::Kernel => Tier::Kernel,
+            Tier::Xdp | Tier::Tc(_) => self,
             Tier::Sockets(obstacle) | Tier::AfXdp(obstacle) if frames => Tier::AfXdp(obstacle),
             Tier::Sockets(obstacle) | Tier::AfXdp(obstacle) => Tier::Sockets(obstacle),
         }
@@ -119,6 +150,13 @@ impl Obstacle {
             Obstacle::NoEthernet => "no-ethernet",
             Obstacle::Unseen => "unseen",
             Obstacle::Full => "full",
+            Obstacle::NotNamed => "not-named",
+            Obstacle::NoFrames => "no-frames",
+            Obstacle::GenericXdp => "generic-xdp",
+            Obstacle::Tagged => "tagged",
+            Obstacle::ExitTakesNone => "exit-takes-none",
+            Obstacle::NoNeighbour => "no-neighbour",
+            Obstacle::PassedOn => "passed-on",
         }
     }
 
@@ -143,6 +181,13 @@ impl Obstacle {
             Obstacle::NoEthernet => "the way to a peer is no Ethernet",
             Obstacle::Unseen => "the packets come by another interface than answers leave by, or are not the agreed speech",
             Obstacle::Full => "the kernel's tables are full",
+            Obstacle::NotNamed => "media.af_xdp does not name the interface that it comes by",
+            Obstacle::NoFrames => "the interface that it comes by has no AF_XDP, as an alarm says",
+            Obstacle::GenericXdp => "the driver of the interface that it comes by has no XDP",
+            Obstacle::Tagged => "its frames are tagged (VLAN)",
+            Obstacle::ExitTakesNone => "the interface that it leaves by takes no frames of others",
+            Obstacle::NoNeighbour => "the Ethernet address of the next hop is not known",
+            Obstacle::PassedOn => "its packets are too long for it, or their headers, checksums or way are not what it takes",
         }
     }
 

@@ -10,7 +10,7 @@ use ringfort_call::Input;
 use ringfort_call::admission::TRANSCODED;
 use ringfort_call::config::Snapshot;
 use ringfort_call::status::{CallStatus, PeerStatus, Status};
-use ringfort_observe::metrics::{Gauges, Metrics, PeerGauge};
+use ringfort_observe::metrics::{Carrier, Gauges, Metrics, PeerGauge};
 use ringfort_observe::{Observers, Timelines};
 use ringfort_relay::Relay;
 use ringfort_sip::digest::Ha1;
@@ -148,11 +148,13 @@ impl Backend for NodeBackend {
 }
 
 /// Directions of audio by what carries them, and why nothing faster does.
-fn flows(calls: &[CallStatus]) -> BTreeMap<(String, String), usize> {
+fn flows(calls: &[CallStatus]) -> BTreeMap<Carrier, usize> {
     let mut flows = BTreeMap::new();
-    let legs = calls.iter().flat_map(|call| call.tier.iter().zip(&call.tier_cause));
-    for (tier, cause) in legs.filter(|(tier, _)| !tier.is_empty()) {
-        *flows.entry((tier.clone(), cause.clone())).or_default() += 1;
+    for (call, leg) in calls.iter().flat_map(|call| [(call, 0), (call, 1)]) {
+        let [tier, program, reason] = [&call.tier, &call.tier_program, &call.tier_cause].map(|both| both[leg].clone());
+        if !tier.is_empty() {
+            *flows.entry(Carrier { tier, program, reason }).or_default() += 1;
+        }
     }
     flows
 }

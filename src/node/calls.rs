@@ -173,17 +173,18 @@ fn text(told: &Told) -> String {
 
 /// One party's audio: how it comes, what carries it and why, how good it is, what is wrong.
 fn leg(call: &CallStatus, side: usize) -> String {
-    let [media, tier, reason] = [&call.media, &call.tier, &call.tier_reason].map(|both| both[side].as_str());
+    let told = [&call.media, &call.tier, &call.tier_program, &call.tier_reason];
+    let [media, tier, program, reason] = told.map(|both| both[side].as_str());
     if media.is_empty() {
         return "no audio".into();
     }
     let quality = &call.quality[side];
     let mut text = format!("{media}, {} packets, {} lost", call.packets[side], quality.lost);
     // Writing to a String cannot fail.
-    let _ = match (tier, reason) {
-        ("", _) => Ok(()),
-        (tier, "") => write!(text, ", by {tier}"),
-        (tier, reason) => write!(text, ", by {tier} ({reason})"),
+    let _ = match [program, reason].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(": ").as_str() {
+        _ if tier.is_empty() => Ok(()),
+        "" => write!(text, ", by {tier}"),
+        how => write!(text, ", by {tier} ({how})"),
     };
     if let Some(mos) = quality.mos {
         let _ = write!(text, ", jitter {} ms, MOS {mos:.1}", quality.jitter_max_us / 1_000);
@@ -209,7 +210,7 @@ mod tests {
         let call = serde_json::json!({
             "call": 7, "from": "101", "to": "\u{1b}[2J102", "state": "connected", "route": "r", "target": "extension:102",
             "started": 1_000, "answered": 2_000, "media": ["dtls-srtp aes-gcm-256", "rtp"], "packets": [50, 0],
-            "tier": ["sockets", "kernel"], "tier_reason": ["secure", ""],
+            "tier": ["kernel", "kernel"], "tier_program": ["tc", "xdp"], "tier_reason": ["secure", ""],
             "missing": [null, { "cause": "no-rtp", "detail": "", "seconds": 9 }],
         });
         let status = Status { node: "n1".into(), calls: vec![serde_json::from_value(call).unwrap()], ..Status::default() };
@@ -223,8 +224,8 @@ mod tests {
             "n1, ",
             " 1 calls",
             "101 to ?[2J102  by extension:102  10 s",
-            "by sockets (secure)",
-            "by kernel",
+            "by kernel (tc: secure)",
+            "by kernel (xdp)",
             "MISSING for 9 s: no-rtp",
         ] {
             assert!(text.contains(part), "{part}: {text}");

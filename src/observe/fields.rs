@@ -191,7 +191,7 @@ impl Fields {
             Step::Latched { component, peer } => self.text("component", component).pii("peer", peer),
             Step::FirstAudio { ssrc } | Step::SsrcChanged { ssrc } => self.plain("ssrc", format_args!("{ssrc:08x}")),
             Step::Codec { codec } => self.text("codec", codec),
-            Step::Tier { tier, cause } => self.text("tier", tier).text("cause", cause),
+            Step::Tier { tier, program, cause } => self.text("tier", tier).text("program", program).text("cause", cause),
             Step::Quality(sample) => self.sample(sample),
         };
     }

@@ -16,5 +16,5 @@ pub mod timeline;
 
 pub use bus::{Observers, Subscriber};
 pub use log::{LogError, LogFormat, LogOptions, LogSubscriber};
-pub use metrics::{Gauges, Metrics, PeerGauge};
+pub use metrics::{Carrier, Gauges, Metrics, PeerGauge};
 pub use timeline::{Line, Seen, Timelines};

@@ -90,7 +90,7 @@ macro_rules! with_names {
             About::Access => $then!($($args)*; aor user source transport expires_s local refresh rule reason status seconds),
             About::Call => $then!($($args)*; call from to route targets answered_by leg how cause status mode duration_ms reroutes
                 packets lost jitter_ms mos missing silent_s reason recorder state),
-            About::Step => $then!($($args)*; call leg step status peer role version suite component ssrc codec tier cause packets lost
+            About::Step => $then!($($args)*; call leg step status peer role version suite component ssrc codec tier program cause packets lost
                 missed jitter_ms round_trip_ms mos),
         }
     };

@@ -15,7 +15,7 @@ use ringfort_base::limits::LABEL_VALUES_MAX;
 /// Longest value of a label.
 const LABEL_LEN_MAX: usize = 64;
 /// Reason of what nothing faster could carry.
-const NO_REASON: &str = "none";
+const NONE: &str = "none";
 /// Upper bounds of the histogram of times to the answer, seconds.
 const SETUP_BUCKETS: [f64; 8] = [0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
 /// Upper bounds of the histogram of times talked, seconds.
@@ -32,8 +32,19 @@ pub struct Metrics {
 struct Inner {
     recorder: PrometheusRecorder,
     labels: Mutex<BTreeMap<&'static str, BTreeSet<String>>>,
-    /// Tiers and reasons that carried something since the start.
-    flows: Mutex<BTreeMap<[Label; 2], usize>>,
+    /// What carried something since the start.
+    flows: Mutex<BTreeMap<[Label; 3], usize>>,
+}
+
+/// What carries a media flow.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Carrier {
+    /// `kernel`, `af_xdp` or `sockets`.
+    pub tier: String,
+    /// Which program in the kernel: `xdp` or `tc`; empty where it is none.
+    pub program: String,
+    /// Why nothing faster carries it: empty where nothing is faster.
+    pub reason: String,
 }
 
 /// What the node looks like now.
@@ -55,8 +66,8 @@ pub struct Gauges {
     pub subscriptions: usize,
     /// The cloud and the trunks.
     pub peers: Vec<PeerGauge>,
-    /// Media flows by what carries them, and why nothing faster does: empty where nothing is faster.
-    pub flows: BTreeMap<(String, String), usize>,
+    /// Media flows by what carries them.
+    pub flows: BTreeMap<Carrier, usize>,
     /// Datagrams that came to the port that browsers share, and were for none of them.
     pub media_strangers: u64,
     /// Datagrams of that port which the node itself lost.
@@ -136,14 +147,15 @@ impl Metrics {
         });
     }
 
-    /// A tier and reason that carry nothing any more are 0, not gone: a registry cannot forget.
-    fn set_flows(&self, flows: &BTreeMap<(String, String), usize>) {
+    /// What carries nothing any more is 0, not gone: a registry cannot forget.
+    fn set_flows(&self, flows: &BTreeMap<Carrier, usize>) {
         let mut shown = self.inner.flows.lock().unwrap_or_else(PoisonError::into_inner);
         shown.values_mut().for_each(|count| *count = 0);
-        shown.entry([Label::new("tier", "kernel"), Label::new("reason", NO_REASON)]).or_default();
-        for ((tier, reason), count) in flows {
-            let reason = if reason.is_empty() { NO_REASON } else { reason };
-            *shown.entry([self.label("tier", tier), self.label("reason", reason)]).or_default() += count;
+        let fastest = [("tier", "kernel"), ("program", "xdp"), ("reason", NONE)];
+        shown.entry(fastest.map(|(name, value)| Label::new(name, value))).or_default();
+        for (Carrier { tier, program, reason }, count) in flows {
+            let label = |name, value: &str| self.label(name, if value.is_empty() { NONE } else { value });
+            *shown.entry([label("tier", tier), label("program", program), label("reason", reason)]).or_default() += count;
         }
         for (labels, count) in shown.iter() {
             gauge!("ringfort_media_flows", labels.to_vec()).set(*count as f64);
@@ -356,6 +368,10 @@ mod tests {
     use ringfort_base::{Pii, Transport};
     use std::net::SocketAddr;
 
+    fn carrier(tier: &str, program: &str, reason: &str) -> Carrier {
+        Carrier { tier: tier.into(), program: program.into(), reason: reason.into() }
+    }
+
     fn gauges() -> Gauges {
         let peer = |name: &str, up| PeerGauge { name: name.into(), up, round_trip_ms: up.then_some(12) };
         Gauges {
@@ -366,9 +382,12 @@ mod tests {
             registrations: 7,
             subscriptions: 5,
             peers: vec![peer("cloud", false), peer("carrier", true)],
-            flows: [(("kernel", ""), 6), (("sockets", "secure"), 2)]
-                .map(|((tier, why), n)| ((tier.into(), why.into()), n))
-                .into(),
+            flows: [
+                (carrier("kernel", "xdp", ""), 6),
+                (carrier("kernel", "tc", "not-named"), 4),
+                (carrier("sockets", "", "secure"), 2),
+            ]
+            .into(),
             media_strangers: 8,
             media_lost: 9,
             messages_in: 100,
@@ -389,8 +408,9 @@ mod tests {
         let text = metrics.render(&gauges());
         for line in [
             "ringfort_events_total{event=\"call-started\"} 2",
-            "ringfort_media_flows{tier=\"kernel\",reason=\"none\"} 6",
-            "ringfort_media_flows{tier=\"sockets\",reason=\"secure\"} 2",
+            "ringfort_media_flows{tier=\"kernel\",program=\"xdp\",reason=\"none\"} 6",
+            "ringfort_media_flows{tier=\"kernel\",program=\"tc\",reason=\"not-named\"} 4",
+            "ringfort_media_flows{tier=\"sockets\",program=\"none\",reason=\"secure\"} 2",
             "ringfort_media_strangers_total 8",
             "ringfort_media_lost_total 9",
             "ringfort_calls_ended_total{cause=\"normal\",mode=\"survivable\"} 2",
@@ -433,12 +453,12 @@ mod tests {
         metrics.render(&gauges());
         let text = metrics.render(&Gauges::default());
         for line in [
-            "ringfort_media_flows{tier=\"kernel\",reason=\"none\"} 0",
-            "ringfort_media_flows{tier=\"sockets\",reason=\"secure\"} 0",
+            "ringfort_media_flows{tier=\"kernel\",program=\"xdp\",reason=\"none\"} 0",
+            "ringfort_media_flows{tier=\"sockets\",program=\"none\",reason=\"secure\"} 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }
-        let flows = (0..1_000).map(|n| (("sockets".into(), format!("reason-{n}")), 1)).collect();
+        let flows = (0..1_000).map(|n| (carrier("sockets", "", &format!("reason-{n}")), 1)).collect();
         let text = metrics.render(&Gauges { flows, ..Gauges::default() });
         let lines = text.lines().filter(|l| l.starts_with("ringfort_media_flows{"));
         assert!(lines.count() <= LABEL_VALUES_MAX + 2);

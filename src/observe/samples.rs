@@ -105,7 +105,7 @@ pub fn every_step() -> Vec<Step> {
         Step::Codec { codec: quoting() },
         Step::Held,
         Step::Resumed,
-        Step::Tier { tier: "sockets".into(), cause: "secure".into() },
+        Step::Tier { tier: "kernel".into(), program: "tc".into(), cause: "not-named".into() },
         Step::Quality(Sample { packets: 500, lost: 3, jitter_us: 2_500, round_trip_us: Some(40_000), missed: 1, mos: Some(4.2) }),
     ]
 }

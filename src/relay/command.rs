@@ -5,6 +5,7 @@ use crate::descent::Descent;
 use crate::directory::{Directory, Tenant};
 use crate::faults::{self, Faults};
 use crate::homes::{self, Homes};
+use crate::kernel::fronts::{Front, Fronts};
 use crate::kernel::programs::Programs;
 use crate::kernel::{Kernel, Unavailable};
 use crate::outbox::{Outbox, Sink};
@@ -230,9 +231,11 @@ impl Relay {
     pub fn start(config: RelayConfig, sink: Sink) -> io::Result<Relay> {
         let faults = Faults::default();
         let workers = config.workers.max(1);
-        let Steered { programs, steering, mut queues, without: without_af_xdp } = steer(&config.af_xdp);
+        let steered = steer(&config.af_xdp);
+        let fronts = steered.fronts();
+        let Steered { programs, steering, mut queues, without: without_af_xdp } = steered;
         let kernel = match config.kernel {
-            true => kernel(programs, &faults),
+            true => kernel(programs, fronts, &faults),
             false => Err(Unavailable { obstacle: Obstacle::Configured, detail: String::new() }),
         };
         let (lines, neighbours) = lines(workers, steering.is_some())?;
@@ -510,6 +513,14 @@ struct Steered {
     without: Vec<(String, Unavailable)>,
 }
 
+impl Steered {
+    /// Where what the kernel carries is forwarded as frames.
+    fn fronts(&self) -> Fronts {
+        let raised = self.steering.iter().flat_map(|steering| steering.fronts());
+        raised.chain(self.without.iter().map(|(name, _)| (name.clone(), Front::Without))).collect()
+    }
+}
+
 /// Steers what comes by these interfaces.
 fn steer(names: &[String]) -> Steered {
     let mut steered = Steered::default();
@@ -534,10 +545,10 @@ fn steer(names: &[String]) -> Steered {
 }
 
 /// The kernel tier, with the programs that see frames where there are such.
-fn kernel(frames: Option<Programs>, faults: &Faults) -> Result<Arc<Kernel>, Unavailable> {
+fn kernel(frames: Option<Programs>, fronts: Fronts, faults: &Faults) -> Result<Arc<Kernel>, Unavailable> {
     let has_frames = frames.is_some();
     let programs = frames.map_or_else(Programs::forward, Ok)?;
-    Kernel::load(programs, has_frames, faults.clone()).map(Arc::new)
+    Kernel::load(programs, has_frames, fronts, faults.clone()).map(Arc::new)
 }
 
 /// Addresses that a port is opened with.

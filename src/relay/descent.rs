@@ -28,6 +28,8 @@ const UNSEEN_MAX: u64 = 100;
 const PROVED_EVERY: Duration = Duration::from_secs(10);
 /// So many at once, those first that were proved the longest ago: a thread with thousands of flows has others to serve.
 const PROVED_AT_ONCE: usize = 64;
+/// So many packets in a row of a flow that could be forwarded as frames were not; then the program for that leaves them to the one behind.
+const PASSED_ON_MIN: u64 = 10;
 /// A leap that the kernel leaves to user space, as bpf/forward.bpf.c has it.
 const LEAP: u64 = 3_000;
 
@@ -95,6 +97,8 @@ struct Port {
     place: Option<Place>,
     /// What of that is in the port's counters.
     counted: Seen,
+    /// Of that, packets since the last one that was forwarded as a frame, while that could have been.
+    passed_on: u64,
     /// It came up just now from there: a packet that was on its way then is counted when the next one comes, beside so many that the
     /// kernel had not seen.
     left: Option<(Slot, u64)>,
@@ -105,7 +109,7 @@ struct Port {
 impl Port {
     fn new(generation: u32) -> Port {
         let standing = Standing::Up { again: Time::ZERO };
-        Port { generation, standing, place: None, counted: Seen::default(), left: None, fed_by: None }
+        Port { generation, standing, place: None, counted: Seen::default(), passed_on: 0, left: None, fed_by: None }
     }
 }
 
@@ -152,7 +156,10 @@ impl Descent {
                 *again = now + RETRY;
                 let lowered = self.lower(now, slot, local, flows);
                 let frames = matches!(flows.tier(slot), Some(Tier::AfXdp(_)));
-                flows.set_tier(slot, lowered.err().map_or(Tier::Kernel, |why| Tier::Sockets(why).as_frames(frames)));
+                match lowered {
+                    Ok(()) => self.tell_program(slot, flows),
+                    Err(why) => flows.set_tier(slot, Tier::Sockets(why).as_frames(frames)),
+                }
                 lowered.is_ok()
             }
             Standing::Down(down) => {
@@ -306,12 +313,12 @@ impl Descent {
         if here.ip().is_unspecified() || there.ip().is_unspecified() {
             return Err(Obstacle::NoRoute);
         }
-        let (arrives, _) = self.ethernet(here, peer)?;
+        let (enters, _) = self.ethernet(here, peer)?;
         let (interface, hop) = self.ethernet(there, to)?;
-        self.attach(arrives)?;
+        self.attach(enters)?;
         let (arrives, leaves) = (Pair { local: here, peer }, Pair { local: there, peer: to });
         Ok((
-            Passage { arrives, leaves, hop, interface, dscp: self.marks.of(is_video), speech, sealed: seal.is_some() },
+            Passage { enters, arrives, leaves, hop, interface, dscp: self.marks.of(is_video), speech, sealed: seal.is_some() },
             exit,
             seal,
         ))
@@ -331,7 +338,7 @@ impl Descent {
             return Ok(());
         }
         let link = self.routes.link(interface).ok().flatten().ok_or(Obstacle::NoRoute)?;
-        if link.is_ethernet { self.kernel.attach(interface, &link.name) } else { Err(Obstacle::NoEthernet) }
+        if link.is_ethernet { self.kernel.attach(interface, &link) } else { Err(Obstacle::NoEthernet) }
     }
 
     fn lower(
@@ -392,7 +399,7 @@ impl Descent {
             return false;
         }
         let octets = seen.octets.saturating_sub(port.counted.octets);
-        let as_frames = seen.as_frames.wrapping_sub(port.counted.as_frames).into();
+        let as_frames: u64 = seen.as_frames.wrapping_sub(port.counted.as_frames).into();
         port.counted = seen;
         if let Standing::Down(down) = &mut port.standing
             && let Some(sealed) = &mut down.sealed
@@ -401,8 +408,29 @@ impl Descent {
             flows.carried_on(slot, sealed.seal.ssrc, sealed.carried);
         }
         seen.progress.received += beside;
+        port.passed_on = match flows.tier(slot) {
+            Some(Tier::Tc(why)) if why != Obstacle::PassedOn => 0,
+            _ if as_frames > 0 => 0,
+            _ => port.passed_on + packets,
+        };
         flows.forwarded(slot, exit, Carried { packets, octets, as_frames }, seen.progress);
+        self.tell_program(slot, flows);
         true
+    }
+
+    /// Tells by which of its programs the kernel forwards a flow that is down: by the faster one, where nothing is in its way and it does.
+    fn tell_program(&mut self, slot: Slot, flows: &mut Flows) {
+        let kernel = self.kernel.clone();
+        let Some(port) = self.known(slot) else { return };
+        let Standing::Down(down) = &port.standing else { return };
+        let tier = match kernel.as_frames(&down.passage) {
+            Err(why) => Tier::Tc(why),
+            Ok(()) if port.passed_on >= PASSED_ON_MIN => Tier::Tc(Obstacle::PassedOn),
+            Ok(()) => Tier::Xdp,
+        };
+        if flows.tier(slot) != Some(tier) {
+            flows.set_tier(slot, tier);
+        }
     }
 
     /// Packets of a flow that is down came up again and again.

@@ -40,6 +40,8 @@ pub(crate) enum Way {
 pub(crate) struct Link {
     pub(crate) name: String,
     pub(crate) is_ethernet: bool,
+    /// Its frames have a tag on the wire: it is a VLAN of another one.
+    pub(crate) is_tagged: bool,
     /// Its Ethernet address; zeros where it has none.
     pub(crate) mac: [u8; 6],
     /// Longest IP packet that it takes, octets.
@@ -143,7 +145,9 @@ impl Routes {
             let found = |wanted| Attributes(link.get(LINK_HEADER..)?).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
             let mac = found(libc::IFLA_ADDRESS).and_then(|mac| mac.first_chunk::<6>().copied()).unwrap_or_default();
             let mtu = found(libc::IFLA_MTU).map_or(0, |mtu| u32_at(mtu, 0));
-            Some(Link { name, is_ethernet: hardware == libc::ARPHRD_ETHER, mac, mtu })
+            let is_tagged = found(libc::IFLA_LINKINFO)
+                .is_some_and(|info| Attributes(info).any(|(kind, value)| kind == libc::IFLA_INFO_KIND && value == b"vlan\0"));
+            Some(Link { name, is_ethernet: hardware == libc::ARPHRD_ETHER, is_tagged, mac, mtu })
         }))
     }
 

@@ -9,6 +9,7 @@
 
 use crate::directory::Tenant;
 use crate::faults::{self, Faults};
+use crate::kernel::fronts::Front;
 use crate::kernel::programs::{Programs, unavailable};
 use crate::kernel::{Unavailable, causes};
 use crate::rings::Rings;
@@ -70,8 +71,17 @@ struct Tables {
     sockets: XskMap<MapData>,
     /// Sockets that there are.
     count: u32,
-    /// Interfaces that are steered, with their indexes.
-    raised: Vec<(String, u32)>,
+    /// Interfaces that are steered.
+    raised: Vec<Raised>,
+}
+
+/// An interface that is steered.
+#[derive(Clone)]
+struct Raised {
+    name: String,
+    index: u32,
+    /// What its driver has of the program.
+    front: Front,
 }
 
 impl Steering {
@@ -84,6 +94,11 @@ impl Steering {
     /// Opens a socket for each queue of an interface, then has the program see what comes in by it.
     pub(crate) fn raise(&self, name: &str) -> Result<Vec<Queue>, Unavailable> {
         self.tables().raise(name).map_err(|error| unavailable(&*error))
+    }
+
+    /// What became of the interfaces that were raised.
+    pub(crate) fn fronts(&self) -> Vec<(String, Front)> {
+        self.tables().raised.iter().map(|raised| (raised.name.clone(), raised.front)).collect()
     }
 
     /// Whether somebody reads the rings.
@@ -100,8 +115,8 @@ impl Steering {
     pub(crate) fn look_after(&self, faults: &Faults) {
         let raised = self.tables().raised.clone();
         let is_read = self.is_read.load(Ordering::Relaxed);
-        for (name, interface) in raised {
-            let there = || Routes::quiet().and_then(|routes| routes.link(interface)).is_ok_and(|link| link.is_some());
+        for Raised { name, index, .. } in raised {
+            let there = || Routes::quiet().and_then(|routes| routes.link(index)).is_ok_and(|link| link.is_some());
             let why = if !is_read { "it was given up after an error" } else { "the interface is gone" };
             if !is_read || !there() {
                 let reason = || format!("{name} has no AF_XDP any more: {why}; it has it again after a restart of the node");
@@ -180,15 +195,16 @@ impl Tables {
         };
         self.links.insert(index.0, link_with(false), 0)?;
         let attach = |mode| self.programs.program(PROGRAM, |program| Ok(xdp_of(program)?.attach_to_if_index(index.0, mode)?));
-        match attach(XdpMode::Driver) {
+        let front = match attach(XdpMode::Driver) {
             Ok(_) => {
                 self.links.insert(index.0, link_with(true), 0)?;
                 tracing::info!(interface = name, "audio that the kernel carries is forwarded as frames");
+                Front::Driver(index.0)
             }
-            Err(_) => _ = attach(XdpMode::Skb)?,
-        }
+            Err(_) => attach(XdpMode::Skb).map(|_| Front::Generic(index.0))?,
+        };
         self.count += queues;
-        self.raised.push((name.to_owned(), index.0));
+        self.raised.push(Raised { name: name.to_owned(), index: index.0, front });
         Ok(opened)
     }
 }

@@ -165,9 +165,11 @@ pub struct CallView {
     pub packets: [u64; 2],
     /// Quality of the audio of caller and callee.
     pub quality: [QualityView; 2],
-    /// What carries the audio of caller and callee: `kernel`, `sockets`; empty without media.
+    /// What carries the audio of caller and callee: `kernel`, `af_xdp`, `sockets`; empty without media.
     pub tier: [String; 2],
-    /// Stable name of why it is not the kernel: `secure`, `recorded`, ...; empty when it is.
+    /// Which program in the kernel: `xdp`, which is the faster one, or `tc`; empty where it is none.
+    pub tier_program: [String; 2],
+    /// Stable name of why nothing faster does: `secure`, `recorded`, ...; empty where nothing is faster.
     pub tier_cause: [String; 2],
     /// The same in words.
     pub tier_reason: [String; 2],

@@ -365,6 +365,7 @@ impl Call {
             packets: [packets(Some(&self.caller)), packets(callee)],
             quality: self.quality(),
             tier: tiers.map(|tier| tier.map_or("", Tier::name).into()),
+            tier_program: tiers.map(|tier| tier.map_or("", Tier::program).into()),
             tier_cause: tiers.map(|tier| tier.map_or("", Tier::cause).into()),
             tier_reason: tiers.map(|tier| tier.map_or("", Tier::reason).into()),
             missing: self.missing(Watch::missing),

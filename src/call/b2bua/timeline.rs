@@ -62,7 +62,7 @@ impl Media {
         if self.counters.rtp_in == 0 || self.told.tier.replace(tier) == Some(tier) {
             return None;
         }
-        Some(Step::Tier { tier: tier.name().into(), cause: tier.cause().into() })
+        Some(Step::Tier { tier: tier.name().into(), program: tier.program().into(), cause: tier.cause().into() })
     }
 
     /// How the audio arrived until now, from time to time.

@@ -171,7 +171,7 @@ impl Flow {
     }
 
     pub(crate) fn set_tier(&mut self, tier: Tier) {
-        if let (Tier::Kernel, Some(active)) = (tier, &mut self.active) {
+        if let (true, Some(active)) = (tier.is_kernel(), &mut self.active) {
             // It takes over where packets come from the locked source, and tells nobody when they cease.
             active.latch.confirm();
         }

@@ -5,6 +5,7 @@
 use super::layout::{HOP, Hop, HopPlace};
 use crate::routes::{Heard, Link, Neighbour, Routes};
 use aya::maps::{Array, MapData};
+use ringfort_media::tier::Obstacle;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use xdp::nic::{NicIndex, XdpAct};
@@ -16,7 +17,8 @@ const PLACES: u32 = 4_096;
 struct Entry {
     at: HopPlace,
     flows: usize,
-    told: Option<Hop>,
+    /// Or why the program was told none.
+    told: Result<Hop, Obstacle>,
 }
 
 /// The table, and who is where in it.
@@ -48,7 +50,10 @@ impl Hops {
         let at = HopPlace { place, number: self.number };
         // After four thousand million neighbours they begin anew; 0 is nobody's.
         self.number = self.number.checked_add(1).unwrap_or(1);
-        self.known.insert((interface, hop), Entry { at, flows: 1, told: None });
+        self.known.insert(
+            (interface, hop),
+            Entry { at, flows: 1, told: Err(if place == 0 { Obstacle::Full } else { Obstacle::NoNeighbour }) },
+        );
         self.look(interface, hop, routes);
         at
     }
@@ -58,7 +63,7 @@ impl Hops {
         let Some(entry) = self.known.get_mut(&(interface, hop)) else { return };
         entry.flows -= 1;
         if entry.flows == 0 {
-            self.tell(interface, hop, None);
+            self.tell(interface, hop, Err(Obstacle::NoNeighbour));
             let gone = self.known.remove(&(interface, hop)).filter(|entry| entry.at.place != 0);
             self.free.extend(gone.map(|entry| entry.at.place));
         }
@@ -68,10 +73,15 @@ impl Hops {
     pub(crate) fn heard(&mut self, heard: &Heard, routes: &Routes) {
         let Some(told) = self.known.get(&(heard.interface, heard.address)).map(|entry| entry.told) else { return };
         match (heard.mac, told) {
-            (Some(mac), Some(hop)) if mac == hop.target => {}
-            (None, _) => self.tell(heard.interface, heard.address, None),
+            (Some(mac), Ok(hop)) if mac == hop.target => {}
+            (None, _) => self.tell(heard.interface, heard.address, Err(Obstacle::NoNeighbour)),
             (Some(_), _) => self.look(heard.interface, heard.address, routes),
         }
+    }
+
+    /// Whether frames can be addressed to the neighbour; else why not.
+    pub(crate) fn reaches(&self, interface: u32, hop: IpAddr) -> Result<(), Obstacle> {
+        self.known.get(&(interface, hop)).map_or(Err(Obstacle::NoNeighbour), |entry| entry.told.map(drop))
     }
 
     /// Interfaces or routes changed.
@@ -85,18 +95,28 @@ impl Hops {
         let link = routes.link(interface).ok().flatten();
         let neighbour = routes.neighbour(interface, hop).ok().flatten();
         let takes = *self.takes.entry(interface).or_insert_with(|| takes_frames(interface));
-        let hop_of = |(link, neighbour): (Link, Neighbour)| Hop { source: link.mac, target: neighbour.mac };
-        self.tell(interface, hop, link.zip(neighbour).filter(|_| takes).map(hop_of));
+        self.tell(interface, hop, hop_of(link, neighbour, takes));
     }
 
     /// Tells the program what it does not know yet.
-    fn tell(&mut self, interface: u32, hop: IpAddr, new: Option<Hop>) {
+    fn tell(&mut self, interface: u32, hop: IpAddr, new: Result<Hop, Obstacle>) {
         let entry = self.known.get_mut(&(interface, hop)).filter(|entry| entry.at.place != 0 && entry.told != new);
         let Some(entry) = entry else { return };
-        match self.table.set(entry.at.place, Hop::octets(entry.at.number, new), 0) {
+        match self.table.set(entry.at.place, Hop::octets(entry.at.number, new.ok()), 0) {
             Ok(()) => entry.told = new,
             Err(error) => tracing::error!(%error, "the table of neighbours"),
         }
+    }
+}
+
+/// How frames are addressed to a neighbour behind an interface that takes such, or none.
+fn hop_of(link: Option<Link>, neighbour: Option<Neighbour>, takes: bool) -> Result<Hop, Obstacle> {
+    let link = link.ok_or(Obstacle::NoNeighbour)?;
+    match (takes, link.is_tagged, neighbour) {
+        (false, true, _) => Err(Obstacle::Tagged),
+        (false, false, _) => Err(Obstacle::ExitTakesNone),
+        (true, _, None) => Err(Obstacle::NoNeighbour),
+        (true, _, Some(neighbour)) => Ok(Hop { source: link.mac, target: neighbour.mac }),
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Pair {
 /// The way of a flow through the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Passage {
+    /// Interface by which it comes. The program is not told.
+    pub(crate) enters: u32,
     /// What comes in.
     pub(crate) arrives: Pair,
     /// What it becomes; `local` sends.
@@ -235,6 +237,7 @@ mod tests {
         let old = Pair { local: at("192.0.2.255:65534"), peer: at("203.0.113.7:1") };
         let new = Pair { local: at("198.51.100.1:40000"), peer: at("10.255.255.255:65535") };
         let arrives_leaves = Passage {
+            enters: 2,
             arrives: old,
             leaves: new,
             hop: at("10.0.0.1:0").ip(),

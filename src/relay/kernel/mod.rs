@@ -4,23 +4,25 @@
 //!
 //! Read first: bpf(2), capabilities(7).
 
+pub(crate) mod fronts;
 mod hops;
 pub(crate) mod layout;
 pub(crate) mod programs;
 
 use crate::faults::{self, Faults};
-use crate::routes::{News, Routes};
-use aya::maps::{Array, HashMap, MapData, MapError};
+use crate::routes::{Link, News, Routes};
+use aya::maps::{Array, HashMap as Table, MapData, MapError};
 use aya::programs::LinkOrder;
 use aya::programs::tc::{SchedClassifier, TcAttachOptions, TcAttachType};
 use aya::util::KernelVersion;
 
+use fronts::Fronts;
 use hops::Hops;
 use layout::{KEY, PASSAGE, Passage, SEEN, Seen};
 use programs::{Programs, unavailable};
 use ringfort_base::limits::MEDIA_PORTS_MAX;
 use ringfort_media::tier::Obstacle;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{fmt, io};
@@ -61,17 +63,19 @@ pub(crate) struct Kernel {
     tables: Mutex<Tables>,
     /// Where frames are forwarded, too.
     has_frames: bool,
+    fronts: Fronts,
     faults: Faults,
 }
 
 struct Tables {
-    passages: HashMap<MapData, [u8; KEY], [u8; PASSAGE]>,
+    passages: Table<MapData, [u8; KEY], [u8; PASSAGE]>,
     progress: Array<MapData, [u8; SEEN]>,
     /// Places that were given back, and the first that was never taken.
     free: Vec<u32>,
     fresh: u32,
-    /// Interfaces that have the program. An index is not used again while the system runs.
-    attached: HashSet<u32>,
+    /// Interfaces that have the program, and whether frames that come by them are forwarded before; else why not. An index is not used again while
+    /// the system runs.
+    attached: HashMap<u32, Result<(), Obstacle>>,
     /// Interfaces that refused it, with their names.
     refused: BTreeMap<u32, String>,
     /// Where frames are forwarded, too: to whom.
@@ -79,19 +83,19 @@ struct Tables {
 }
 
 impl Kernel {
-    /// Loads the program. Nothing is attached yet. With `frames`, flows are forwarded as frames where they can be.
-    pub(crate) fn load(programs: Programs, frames: bool, faults: Faults) -> Result<Kernel, Unavailable> {
+    /// Loads the program. Nothing is attached yet. With `frames`, flows are forwarded as frames where they can be; `fronts` says where.
+    pub(crate) fn load(programs: Programs, frames: bool, fronts: Fronts, faults: Faults) -> Result<Kernel, Unavailable> {
         if KernelVersion::current().is_ok_and(|running| running < KernelVersion::new(6, 6, 0)) {
             return Err(Unavailable { obstacle: Obstacle::KernelTooOld, detail: String::new() });
         }
         let tables = Tables::load(&programs, frames).map_err(|error| unavailable(&*error))?;
-        Ok(Kernel { programs, has_frames: tables.hops.is_some(), tables: Mutex::new(tables), faults })
+        Ok(Kernel { programs, has_frames: tables.hops.is_some(), tables: Mutex::new(tables), fronts, faults })
     }
 
     /// Has the program see what comes in by an Ethernet interface.
-    pub(crate) fn attach(&self, interface: u32, name: &str) -> Result<(), Obstacle> {
-        let mut tables = self.tables();
-        if tables.attached.contains(&interface) {
+    pub(crate) fn attach(&self, interface: u32, link: &Link) -> Result<(), Obstacle> {
+        let (mut tables, name) = (self.tables(), &link.name);
+        if tables.attached.contains_key(&interface) {
             return Ok(());
         }
         let attached = self.programs.program(PROGRAM, |program| {
@@ -101,13 +105,13 @@ impl Kernel {
         });
         match attached {
             Ok(_) => {
-                tables.attached.insert(interface);
+                tables.attached.insert(interface, self.fronts.forwards(interface, link));
                 tables.refused.remove(&interface);
                 self.faults.end(&faults::kernel_at(name));
                 Ok(())
             }
             Err(error) => {
-                tables.refused.insert(interface, name.to_owned());
+                tables.refused.insert(interface, name.clone());
                 self.faults.begin(&faults::kernel_at(name), || {
                     format!("audio that comes by {name} is carried by sockets only: {}", causes(&*error))
                 });
@@ -118,7 +122,7 @@ impl Kernel {
 
     /// Whether the program sees what comes in by an interface.
     pub(crate) fn is_attached(&self, interface: u32) -> bool {
-        self.tables().attached.contains(&interface)
+        self.tables().attached.contains_key(&interface)
     }
 
     /// An interface is gone, and what was attached to it.
@@ -167,6 +171,13 @@ impl Kernel {
         tables.leave_hop(passage);
     }
 
+    /// Whether what goes this way can be forwarded as frames; else why not.
+    pub(crate) fn as_frames(&self, passage: &Passage) -> Result<(), Obstacle> {
+        let tables = self.tables();
+        tables.attached.get(&passage.enters).copied().unwrap_or(Err(Obstacle::NoRoute))?;
+        tables.hops.as_ref().map_or(Err(Obstacle::NoFrames), |hops| hops.reaches(passage.interface, passage.hop))
+    }
+
     /// Whether flows are forwarded as frames where they can be.
     pub(crate) fn has_frames(&self) -> bool {
         self.has_frames
@@ -199,10 +210,10 @@ impl Tables {
             let program: &mut SchedClassifier = program.try_into()?;
             Ok(program.load()?)
         })?;
-        let passages = HashMap::try_from(programs.table("passages")?)?;
+        let passages = Table::try_from(programs.table("passages")?)?;
         let progress = Array::try_from(programs.table("progress")?)?;
         let hops = if frames { Some(Hops::new(Array::try_from(programs.table("hops")?)?)) } else { None };
-        Ok(Tables { passages, progress, free: Vec::new(), fresh: 0, attached: HashSet::new(), refused: BTreeMap::new(), hops })
+        Ok(Tables { passages, progress, free: Vec::new(), fresh: 0, attached: HashMap::new(), refused: BTreeMap::new(), hops })
     }
 
     fn leave_hop(&mut self, passage: &Passage) {
@@ -239,22 +250,24 @@ mod tests {
     #[test]
     fn an_interface_that_refuses_is_a_fault_until_it_takes_the_program_or_goes() {
         let faults = Faults::default();
-        let kernel = match Programs::forward().and_then(|programs| Kernel::load(programs, false, faults.clone())) {
-            Ok(kernel) => kernel,
-            Err(why) => {
-                assert_ne!(why.obstacle, Obstacle::Refused, "{why}");
-                return left_out(why);
-            }
-        };
+        let kernel =
+            match Programs::forward().and_then(|programs| Kernel::load(programs, false, Fronts::default(), faults.clone())) {
+                Ok(kernel) => kernel,
+                Err(why) => {
+                    assert_ne!(why.obstacle, Obstacle::Refused, "{why}");
+                    return left_out(why);
+                }
+            };
         let names = || faults.list().into_iter().map(|(path, _)| path).collect::<Vec<_>>();
-        assert!(kernel.attach(99_999, "nowhere0").is_err() && kernel.attach(99_999, "nowhere0").is_err());
+        let link = |name: &str| Link { name: name.into(), is_ethernet: true, is_tagged: false, mac: [0; 6], mtu: 1_500 };
+        assert!(kernel.attach(99_999, &link("nowhere0")).is_err() && kernel.attach(99_999, &link("nowhere0")).is_err());
         assert_eq!(names(), ["kernel nowhere0"]);
         kernel.forget(99_998);
         assert_eq!(names(), ["kernel nowhere0"]);
         kernel.forget(99_999);
         assert_eq!(names(), [""; 0]);
         faults.begin(&faults::kernel_at("lo"), || "refused before".into());
-        kernel.attach(1, "lo").expect("loopback takes it");
+        kernel.attach(1, &link("lo")).expect("loopback takes it");
         assert_eq!(names(), [""; 0]);
     }
 }

@@ -129,12 +129,20 @@ fn tiers_are_told_with_their_reasons() {
     let (mut desk, _, _, [_, callee]) = talking();
     let at = |rtp_in, tier| PortCounters { rtp_in, tier, ..PortCounters::default() };
     let settling = Tier::Sockets(Obstacle::Settling);
-    for counters in [at(0, settling), at(1, settling), at(2, settling), at(50, Tier::Kernel), at(60, Tier::Kernel)] {
+    for counters in [
+        at(0, settling),
+        at(1, settling),
+        at(2, settling),
+        at(50, Tier::Tc(Obstacle::NotNamed)),
+        at(60, Tier::Xdp),
+        at(70, Tier::Xdp),
+    ] {
         tell(&mut desk, callee, counters, false);
     }
-    tell(&mut desk, callee, at(70, Tier::Sockets(Obstacle::Secure)), false);
-    let tier = |tier: &str, cause: &str| (Party::Callee, Step::Tier { tier: tier.into(), cause: cause.into() });
-    assert_eq!(named(&desk, &["tier"]), [tier("sockets", "settling"), tier("kernel", ""), tier("sockets", "secure")]);
+    tell(&mut desk, callee, at(80, Tier::Sockets(Obstacle::Secure)), false);
+    let told = [("sockets", "", "settling"), ("kernel", "tc", "not-named"), ("kernel", "xdp", ""), ("sockets", "", "secure")];
+    let told = told.map(|(tier, program, cause)| Step::Tier { tier: tier.into(), program: program.into(), cause: cause.into() });
+    assert_eq!(named(&desk, &["tier"]), told.map(|step| (Party::Callee, step)));
 }
 
 #[test]

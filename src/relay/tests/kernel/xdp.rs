@@ -5,7 +5,7 @@ use super::sealed::Sealed;
 use super::{A, B, Call, PATIENCE, bracketed, rtp};
 use ringfort_base::{CallId, PortId};
 use ringfort_media::plan::{RelayCommand, SrtpProfile, Transmit};
-use ringfort_media::tier::Tier;
+use ringfort_media::tier::{Obstacle, Tier};
 use ringfort_relay::RelayConfig;
 use ringfort_relay::namespace::left_out;
 use std::time::Instant;
@@ -52,7 +52,7 @@ fn frames_are_forwarded_and_counted() {
         }
         for (port, before) in [A, B].into_iter().zip(before) {
             let now = call.counters(port);
-            assert_eq!((now.rtp_in - before.rtp_in, now.rtp_lost, now.tier), (500, 0, Tier::Kernel));
+            assert_eq!((now.rtp_in - before.rtp_in, now.rtp_lost, now.tier), (500, 0, Tier::Xdp));
             assert_eq!(now.rtp_in_octets - before.rtp_in_octets, 500 * 172);
             let as_frames = now.rtp_as_frames - before.rtp_as_frames;
             // Once a second one goes the usual way.
@@ -86,7 +86,7 @@ fn what_is_not_certain_goes_the_usual_way() {
             }
         };
         assert_eq!((now.rtcp_in, now.unknown_payload, now.stray_source, now.malformed), (1, 1, 1, 1));
-        assert_eq!((now.rtp_in - before.rtp_in, now.tier), (2, Tier::Kernel));
+        assert_eq!((now.rtp_in - before.rtp_in, now.tier), (2, Tier::Xdp));
     }
 }
 
@@ -117,7 +117,7 @@ fn checksums_that_were_only_begun_do_no_harm() {
     v6.settle();
     (2..50).for_each(|n| v6.pass(0, &rtp(1, n)));
     let a = v6.counters(A);
-    assert_eq!((a.rtp_in, a.rtp_as_frames, a.tier), (50, 0, Tier::Kernel));
+    assert_eq!((a.rtp_in, a.rtp_as_frames, a.tier), (50, 0, Tier::Tc(Obstacle::PassedOn)));
 }
 
 /// A neighbour that gets another Ethernet address is reached there, one that is forgotten is found again, and no packet is lost while
@@ -163,7 +163,7 @@ fn srtp_that_passes_untouched_is_forwarded_as_frames() {
         (begin..begin + 300).for_each(|n| drop(sealed.pass(0, &rtp(1, n))));
         let now = sealed.call.counters(A);
         assert!(now.rtp_as_frames - before.rtp_as_frames >= 250, "{now:?}");
-        assert_eq!((now.rtp_in - before.rtp_in, now.rtp_lost, now.tier), (300, 0, Tier::Kernel));
+        assert_eq!((now.rtp_in - before.rtp_in, now.rtp_lost, now.tier), (300, 0, Tier::Xdp));
         (0..50).for_each(|n| drop(sealed.pass(0, &rtp(9, n))));
         let now = sealed.call.counters(A);
         assert_eq!((now.auth_failed, now.replayed, now.rtp_lost), (0, 0, 0));
@@ -198,7 +198,8 @@ fn frames_leave_by_the_interface_that_they_came_by() {
             call.arrives(0, &rtp(2, n));
         }
         let a = call.counters(A);
-        assert_eq!((a.rtp_in, a.rtp_lost, a.tier), (100, 0, Tier::Kernel));
+        let tier = if takes_frames { Tier::Xdp } else { Tier::Tc(Obstacle::ExitTakesNone) };
+        assert_eq!((a.rtp_in, a.rtp_lost, a.tier), (100, 0, tier));
         assert_eq!(a.rtp_as_frames > 50, takes_frames, "{a:?}");
     }
 }

@@ -295,6 +295,7 @@ pub fn call(id: u64) -> CallStatus {
         packets: [100, 99],
         quality: [quality(); 2],
         tier: ["kernel".into(), "sockets".into()],
+        tier_program: ["xdp".into(), String::new()],
         tier_cause: [String::new(), "secure".into()],
         tier_reason: [String::new(), "SRTP begins or ends here".into()],
         missing: [Some(missing()), Some(missing())],

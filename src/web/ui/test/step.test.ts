@@ -18,5 +18,5 @@ test("a step has words, and one that is not known its name", () => {
 test("details are told as the node says them; a cause stands elsewhere", () => {
   assert.equal(detailsOf(step("dtls-begun", { peer: "192.0.2.7:4000", role: "server" })), "peer 192.0.2.7:4000, role server");
   assert.equal(detailsOf(step("call-ended", { cause: "normal", jitter_ms: "2/3" })), "jitter ms 2/3");
-  assert.equal(detailsOf(step("tier", { cause: "secure", tier: "sockets" })), "cause secure, tier sockets");
+  assert.equal(detailsOf(step("tier", { cause: "not-named", program: "tc", tier: "kernel" })), "cause not-named, program tc, tier kernel");
 });

@@ -86,8 +86,9 @@ export interface LiveCall {
   media: [string, string];
   packets: [number, number];
   quality: [Quality, Quality];
-  /** What carries each leg's audio, and why it is not the kernel. */
+  /** What carries each leg's audio, by which program of the kernel, and why nothing faster does. */
   tier: [string, string];
+  tier_program: [string, string];
   tier_cause: [string, string];
   tier_reason: [string, string];
   missing: [MissingAudio | null, MissingAudio | null];

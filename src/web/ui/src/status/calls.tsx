@@ -96,7 +96,7 @@ function Legs({ call }: { call: LiveCall }) {
           <span class="muted">{name}</span> <code>{call.media[leg] || "–"}</code>{" "}
           <span class="figures">{t("calls.packets", { count: formatCount(call.packets[leg] ?? 0) })}</span>
           <Score quality={call.quality[leg]} />
-          <Tier name={call.tier[leg]} reason={call.tier_reason[leg]} />
+          <Tier name={call.tier[leg]} program={call.tier_program[leg]} reason={call.tier_reason[leg]} />
           <Missing missing={call.missing[leg]} />
         </li>
       ))}
@@ -104,9 +104,10 @@ function Legs({ call }: { call: LiveCall }) {
   );
 }
 
-/** What carries a party's audio, and why it is not the kernel. */
-function Tier({ name, reason }: { name: string | undefined; reason: string | undefined }) {
-  if (!name) return null;
+/** What carries a party's audio, and why nothing faster does. */
+function Tier({ name: tier, program, reason }: Record<"name" | "program" | "reason", string | undefined>) {
+  if (!tier) return null;
+  const name = program ? `${tier} (${program})` : tier;
   return <span class="second-line">{reason ? t("calls.tier", { name, reason }) : t("calls.tier.fastest", { name })}</span>;
 }
 
