@@ -89,6 +89,12 @@ impl Network {
         Ok(())
     }
 
+    /// Devices send frames that were only forwarded, as the drivers of cards do: virtual ones only to hosts that want them so. False where
+    /// `ethtool` is missing.
+    pub fn takes_frames(&self) -> bool {
+        [&self.phone, &self.carrier].iter().all(|host| host.call("ethtool -K eth0 gro on").is_ok())
+    }
+
     /// The phone leaves its network: its cable goes dead, and its address with it. Then another one leads to the node, at the end of which it
     /// has another address.
     pub fn move_phone(&self) -> Outcome<()> {

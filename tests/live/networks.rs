@@ -2,6 +2,7 @@
 
 use ringfort_relay::namespace::left_out;
 use ringfort_tests::ensure;
+use ringfort_tests::harness::http::Api;
 use ringfort_tests::harness::network::{CARRIER, INSIDE, Network, OUTSIDE, PHONE, STRANGER, Weather, at};
 use ringfort_tests::harness::node::Node;
 use ringfort_tests::harness::secured_peer::SecuredPeer;
@@ -32,14 +33,14 @@ struct Between {
 }
 
 impl Between {
-    /// A call of so many milliseconds, or of as many for each step of the scenario.
-    fn call(network: &Network, scene: &Scene, scenario: &str, step_ms: u32, tier: &str) -> Outcome<Between> {
+    /// A call of so many milliseconds, or of as many for each step of the scenario. What may carry audio is said to the site.
+    fn call(network: &Network, scene: &Scene, scenario: &str, step_ms: u32, carried: fn(Site) -> Site) -> Outcome<Between> {
         let sections = format!(
             "[[realm]]\nname = \"outside\"\nlisten = [\"udp:{OUTSIDE}:{SIP}\"]\nusers = false\n\n\
              [[trunk]]\nname = \"phone\"\naddress = \"{PHONE}:{SIP}\"\noptions_interval_ms = 0\n\n\
              [[trunk]]\nname = \"carrier\"\naddress = \"{CARRIER}:{SIP}\"\nrealm = \"outside\"\noptions_interval_ms = 0\n"
         );
-        let site = Site::new(scene)?.at(INSIDE).tier(tier).section(&sections).route("out", "0*", "trunk:carrier");
+        let site = carried(Site::new(scene)?).at(INSIDE).section(&sections).route("out", "0*", "trunk:carrier");
         let node = at(&network.node, || Node::start(scene, site))?;
         let peer =
             |address: &str, hz| TonePeer::start_at(address.parse::<IpAddr>().during("an address")?, AUDIO, hz)?.reporting();
@@ -69,10 +70,36 @@ impl Between {
 
     /// What carries both parties' audio, and why it is not the kernel.
     fn tiers(status: &Value) -> [(String, String); 2] {
-        let call = &status["calls"][0];
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
-        [0, 1].map(|leg| (text(&call["tier"][leg]), text(&call["tier_reason"][leg])))
+        [0, 1].map(|leg| (Between::told(status, "tier", leg), Between::told(status, "tier_reason", leg)))
     }
+
+    /// What carries a party's audio, by which program of the kernel, and the stable name of why nothing faster does.
+    fn ways(status: &Value) -> [[String; 3]; 2] {
+        [0, 1].map(|leg| ["tier", "tier_program", "tier_cause"].map(|name| Between::told(status, name, leg)))
+    }
+
+    fn told(status: &Value, name: &str, leg: usize) -> String {
+        status["calls"][0][name][leg].as_str().unwrap_or_default().to_string()
+    }
+
+    /// Both parties end, and no packet was missed by anybody.
+    fn end_whole(&mut self, network: &Network, admin: &Api) -> Outcome<()> {
+        self.caller.finish(seconds(25))?;
+        self.callee.finish(seconds(10))?;
+        ensure!(self.far.missing() == 0, "{} of the caller's packets are missing", self.far.missing());
+        let status = at(&network.node, || {
+            self.node.await_metric("ringfort_calls", 0.0, seconds(5))?;
+            admin.json("/api/v1/status")
+        })?;
+        let quality = &status["recent"][0]["quality"];
+        ensure!([0, 1].iter().all(|leg| quality[leg]["lost"].as_u64() == Some(0)), "packets were lost: {quality}");
+        Ok(())
+    }
+}
+
+/// Nothing is said of what may carry audio.
+fn by_default(site: Site) -> Site {
+    site
 }
 
 /// What the node tells of a call agrees with what the network did to it.
@@ -82,7 +109,7 @@ fn the_figures_are_those_of_the_network() -> Outcome<()> {
         let bad = Weather { delay_ms: 40, jitter_ms: 8, loss_percent: 4 };
         let good = Weather { delay_ms: 10, jitter_ms: 0, loss_percent: 0 };
         let Some(network) = Network::new("the_figures_are_those_of_the_network", Some(bad), Some(good)) else { return Ok(()) };
-        let mut call = Between::call(&network, scene, "call", 14_000, "auto")?;
+        let mut call = Between::call(&network, scene, "call", 14_000, by_default)?;
         call.hear_each_other()?;
         call.caller.finish(seconds(25))?;
         call.callee.finish(seconds(10))?;
@@ -119,7 +146,7 @@ fn a_call_on_the_kernels_tier() -> Outcome<()> {
     play("networks-kernel", |scene| {
         let name = "a_call_on_the_kernels_tier";
         let Some(network) = Network::new(name, None, None) else { return Ok(()) };
-        let mut call = Between::call(&network, scene, "hold-caller", 5_000, "auto")?;
+        let mut call = Between::call(&network, scene, "hold-caller", 5_000, by_default)?;
         call.hear_each_other()?;
         let node = &call.node;
         let admin = at(&network.node, || node.admin())?;
@@ -144,17 +171,60 @@ fn a_call_on_the_kernels_tier() -> Outcome<()> {
         call.hear_each_other()?;
         call.near.press(7);
         call.far.await_keys("57", seconds(2))?;
-        call.caller.finish(seconds(25))?;
-        call.callee.finish(seconds(10))?;
-        ensure!(call.far.missing() == 0, "{} of the caller's packets are missing", call.far.missing());
-        let status = at(&network.node, || {
-            node.await_metric("ringfort_calls", 0.0, seconds(5))?;
-            admin.json("/api/v1/status")
-        })?;
-        let quality = &status["recent"][0]["quality"];
-        ensure!([0, 1].iter().all(|leg| quality[leg]["lost"].as_u64() == Some(0)), "packets were lost: {quality}");
+        call.end_whole(&network, &admin)
+    })
+}
+
+/// The same past the kernel's own reception: both interfaces have XDP, both legs say so, in every place where it is told, and hold brings both up
+/// and down again.
+#[test]
+fn a_call_forwarded_as_frames() -> Outcome<()> {
+    play("networks-xdp", |scene| {
+        let name = "a_call_forwarded_as_frames";
+        let Some(network) = Network::new(name, None, None) else { return Ok(()) };
+        if !network.takes_frames() {
+            left_out(format_args!("{name}: for want of ethtool"));
+            return Ok(());
+        }
+        let mut call = Between::call(&network, scene, "hold-caller", 6_000, |site| site.af_xdp(&["in0", "out0"]))?;
+        call.hear_each_other()?;
+        let node = &call.node;
+        if let Some(why) = without_frames(node)? {
+            left_out(format_args!("{name}: {why}"));
+            return Ok(());
+        }
+        let admin = at(&network.node, || node.admin())?;
+        let ways = || Ok(Between::ways(&at(&network.node, || admin.json("/api/v1/status"))?));
+        let both = || Ok(ways()?.iter().all(|way| way == &["kernel", "xdp", ""]).then_some(()));
+        let settled = await_until("both are forwarded as frames", seconds(5), both);
+        ensure!(settled.is_ok(), "{:?}", ways()?);
+        let metric = "ringfort_media_flows{tier=\"kernel\",program=\"xdp\",reason=\"none\"}";
+        at(&network.node, || node.await_metric(metric, 2.0, seconds(5)))?;
+        let counted = || Ok(at(&network.node, || admin.json("/api/v1/status"))?["calls"][0]["packets"][0].as_u64().unwrap_or(0));
+        let before = counted()?;
+        await_until("a second's packets are counted", seconds(5), || Ok((counted()? >= before + 50).then_some(())))?;
+        let told = at(&network.node, || node.calls())?;
+        ensure!(told.matches("by kernel (xdp)").count() == 2, "{told}");
+        let up = || Ok(ways()?.into_iter().find(|[tier, ..]| tier != "kernel"));
+        let way = await_until("hold brings a flow up", seconds(10), up)?;
+        println!("while on hold: {way:?}");
+        await_until("both are forwarded as frames after hold", seconds(10), both)?;
+        call.hear_each_other()?;
+        let id = at(&network.node, || admin.json("/api/v1/status"))?["calls"][0]["call"].as_str().unwrap_or_default().to_string();
+        call.end_whole(&network, &admin)?;
+        let steps = at(&network.node, || admin.json(&format!("/api/v1/calls/{id}/timeline")))?["steps"].to_string();
+        ensure!(steps.matches("\"program\":\"xdp\"").count() >= 3, "{steps}");
         Ok(())
     })
+}
+
+/// Why a node has no AF_XDP, where that may be. It is a failure where it may not.
+fn without_frames(node: &Node) -> Outcome<Option<String>> {
+    let log = node.log().text();
+    let why = log.lines().find(|line| line.contains("has no AF_XDP"));
+    let known = |why: &str| ["lacks CAP", "without clang"].iter().any(|part| why.contains(part));
+    ensure!(why.is_none_or(known), "{why:?}");
+    Ok(why.map(str::to_owned))
 }
 
 /// Secured audio of a phone on another host comes as frames and leaves as frames, also of a node that was killed and started again, and the keys
@@ -194,14 +264,11 @@ fn a_secured_call_past_the_sockets() -> Outcome<()> {
                 })
             })
         };
-        if let Err(failure) = frames(&node) {
-            let log = node.log().text();
-            let why = log.lines().find(|line| line.contains("has no AF_XDP")).unwrap_or_default();
-            let known = ["lacks CAP", "without clang"].iter().any(|part| why.contains(part));
-            ensure!(known, "{failure} {why}");
+        if let Some(why) = without_frames(&node)? {
             left_out(format_args!("{name}: {why}"));
             return Ok(());
         }
+        frames(&node)?;
         node.kill();
         at(&network.node, || node.start_again())?;
         println!("{} packets lost over a restart", echoes(200)?);
@@ -217,20 +284,20 @@ fn a_secured_call_past_the_sockets() -> Outcome<()> {
 /// host and from another port of the phone's own. Nobody is sent the call's audio, and nobody takes it over.
 #[test]
 fn a_stranger_gets_nothing_of_a_live_call() -> Outcome<()> {
-    bleed("networks-bleed", "auto")
+    bleed("networks-bleed", by_default)
 }
 
 #[test]
 fn a_stranger_gets_nothing_of_a_call_on_sockets() -> Outcome<()> {
-    bleed("networks-bleed-sockets", "sockets")
+    bleed("networks-bleed-sockets", |site| site.tier("sockets"))
 }
 
-fn bleed(name: &str, tier: &str) -> Outcome<()> {
-    play(name, |scene| Network::new(name, None, None).map_or(Ok(()), |network| attack(&network, scene, tier)))
+fn bleed(name: &str, carried: fn(Site) -> Site) -> Outcome<()> {
+    play(name, |scene| Network::new(name, None, None).map_or(Ok(()), |network| attack(&network, scene, carried)))
 }
 
-fn attack(network: &Network, scene: &Scene, tier: &str) -> Outcome<()> {
-    let mut call = Between::call(network, scene, "call-until-bye", 0, tier)?;
+fn attack(network: &Network, scene: &Scene, carried: fn(Site) -> Site) -> Outcome<()> {
+    let mut call = Between::call(network, scene, "call-until-bye", 0, carried)?;
     call.hear_each_other()?;
     let partners = || [call.near.partner(), call.far.partner()];
     let before = partners();
