@@ -182,8 +182,8 @@ fn two_who_hold_each_other_at_once_stay_connected() -> Outcome<()> {
                 browser.await_call(tab, state, seconds(5))?;
             }
         }
-        // Whether both hear each other in the end is not shown here: often one of them hears nothing, a defect that is not mended.
-        Ok(())
+        browser.await_tone("ada", GRACE.2, seconds(10))?;
+        browser.await_tone("grace", ADA.2, seconds(10))
     })
 }
 

@@ -9,7 +9,12 @@ function session(signalingState: string, established = true, holding = false) {
     _setLocalMediaStatus: () => seen.told++,
     terminate: () => void seen.ended++,
     isEstablished: () => established,
-    connection: { signalingState, setLocalDescription: async (of: unknown) => void seen.descriptions.push(of) },
+    connection: {
+      signalingState,
+      currentLocalDescription: { sdp: "a=setup:active\r\n" },
+      currentRemoteDescription: { sdp: "a=setup:actpass\r\na=sendonly\r\n" },
+      setRemoteDescription: async (of: unknown) => void seen.descriptions.push(of),
+    },
   };
   keepWhenRefused(
     fake as unknown as Refusable,
@@ -25,18 +30,18 @@ test("a hold that is refused is undone, and the call goes on", () => {
   const { seen, fake, end } = session("have-local-offer");
   end("Hold Failed");
   assert.deepEqual([seen.ended, seen.refused, seen.told, fake._localHold], [0, 1, 1, false]);
-  assert.deepEqual(seen.descriptions, [{ type: "rollback" }]);
+  assert.deepEqual(seen.descriptions, [{ type: "answer", sdp: "a=setup:passive\r\na=sendonly\r\n" }]);
   end("Unhold Failed");
   assert.equal(fake._localHold, true);
 });
 
-test("an ICE restart that is refused is no hold", () => {
-  const { seen, fake, end } = session("stable");
+test("an ICE restart that is refused is no hold, and is offered until the next", () => {
+  const { seen, fake, end } = session("have-local-offer");
   end("Media Renegotiation Failed");
   assert.deepEqual([seen.ended, seen.refused, seen.descriptions.length, fake._localHold], [0, 0, 0, true]);
 });
 
-test("a change that went down with the connection leaves the call, and its offer to the next one", () => {
+test("a change that went down with the connection leaves the call; a restart's offer waits for the next one", () => {
   const restart = session("have-local-offer");
   restart.end("Connection Error");
   assert.deepEqual([restart.seen.ended, restart.seen.refused, restart.fake._localHold], [0, 0, true]);
@@ -44,6 +49,7 @@ test("a change that went down with the connection leaves the call, and its offer
   const hold = session("have-local-offer", true, true);
   hold.end("Connection Error");
   assert.deepEqual([hold.seen.ended, hold.seen.refused, hold.fake._localHold], [0, 1, false]);
+  assert.equal(hold.seen.descriptions.length, 1);
 });
 
 test("a call that does not stand ends with the connection", () => {

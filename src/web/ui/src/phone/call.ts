@@ -1,6 +1,7 @@
 // One call of the web phone: a JsSIP session with its media, and what it tells the state.
 
 import type { UA } from "jssip";
+import RequestSender from "jssip/lib/Dialog/RequestSender";
 import type {
   EndEvent,
   IceCandidateEvent,
@@ -11,6 +12,7 @@ import type {
   TerminateOptions,
 } from "jssip/lib/RTCSession";
 import { causeOf, type Cause } from "./cause";
+import { askAgainAfter, leaveAskingAgainToCalls, refuseWhileAsking } from "./glare";
 import { closeMicrophone } from "./microphone";
 import { keepWhenRefused } from "./refusal";
 import { dialogOf, type DialogName } from "./replaces";
@@ -31,9 +33,10 @@ const RESTART_RETRY_MS = 500;
 const RESTART_AGAIN_MS = 5_000;
 /** A hold that cannot be asked for now, because the other side is changing something, is asked for anew after this time. */
 const HOLD_RETRY_MS = 100;
-/** A hold that was refused, for the other side asked for something at the same moment, is asked for again within this time, so often. */
-const REFUSED_WITHIN_MS = 4_000;
+/** A hold that was refused, for the other side asked for something at the same moment, is asked for again so often. */
 const REFUSED_MAX = 3;
+
+leaveAskingAgainToCalls(RequestSender);
 
 export interface CallListener {
   event(event: PhoneEvent): void;
@@ -92,6 +95,7 @@ export class ActiveCall {
   adopt(session: RTCSession): void {
     this.session = session;
     const { id } = this;
+    refuseWhileAsking(session);
     keepWhenRefused(
       session,
       () => this.changing,
@@ -146,7 +150,7 @@ export class ActiveCall {
     if (!this.changing) this.holdTimer = window.setTimeout(() => this.followHold(), HOLD_RETRY_MS);
   }
 
-  /** RFC 3261 14.1: after a random time once more; whoever refuses again and again does not want it. */
+  /** After a while once more; whoever refuses again and again does not want it. */
   private holdRefused(): void {
     const held = this.session?.isOnHold().local ?? false;
     this.changing = false;
@@ -155,7 +159,7 @@ export class ActiveCall {
       [this.held, this.refusals] = [held, 0];
       return this.agreed();
     }
-    this.holdTimer = window.setTimeout(() => this.followHold(), Math.random() * REFUSED_WITHIN_MS);
+    this.holdTimer = window.setTimeout(() => this.followHold(), askAgainAfter(this.direction()));
   }
 
   private agreed(): void {
@@ -244,8 +248,11 @@ export class ActiveCall {
 
   private ended({ message, cause }: EndEvent): void {
     const status = message && "status_code" in message ? message.status_code : null;
-    const direction = this.session?.direction === "incoming" ? "incoming" : "outgoing";
-    this.finish(this.leaving ?? causeOf({ word: cause, status, wanted: this.wanted, direction }), status);
+    this.finish(this.leaving ?? causeOf({ word: cause, status, wanted: this.wanted, direction: this.direction() }), status);
+  }
+
+  private direction(): "incoming" | "outgoing" {
+    return this.session?.direction === "incoming" ? "incoming" : "outgoing";
   }
 
   private finish(cause: Cause, status: number | null): void {

@@ -21,7 +21,8 @@ export type Refusable = Pick<RTCSession, "terminate" | "connection" | "isEstabli
 
 /**
  * Keeps the call when a change is refused or lost. `holding` says whether a hold, or its end, is being asked for now; `refused` hears of one
- * that was undone.
+ * that was undone. A restart of ICE that came to nothing stays offered until the next one takes its place: Chromium forgets, when it is rolled
+ * back, that its path is broken.
  */
 export function keepWhenRefused(session: Refusable, holding: () => boolean, refused: () => void): void {
   const terminate = session.terminate.bind(session);
@@ -29,16 +30,25 @@ export function keepWhenRefused(session: Refusable, holding: () => boolean, refu
     const reason = options.reason_phrase ?? "";
     const lost = reason === LOST && session.isEstablished();
     if (!lost && !REFUSALS.includes(reason)) return terminate(options);
-    // An offer that was refused is none any more. One that was lost waits for the next to take its place: Chromium forgets, when it is rolled
-    // back, that its path is broken.
-    const { connection } = session;
-    if (!lost && connection.signalingState === "have-local-offer") {
-      void connection.setLocalDescription({ type: "rollback" }).catch(() => undefined);
-    }
     if (!HOLDS.includes(reason) && !(lost && holding())) return;
+    const { connection } = session;
+    if (connection.signalingState === "have-local-offer") void leaveAsItStands(connection);
     const internals = session as unknown as Internals;
     internals._localHold = !internals._localHold;
     internals._setLocalMediaStatus();
     refused();
   };
+}
+
+/**
+ * Ends an offer that nobody will answer by what the other side said last. Chromium does not play what it receives after a hold once an offer has
+ * been rolled back: the track stays muted.
+ */
+async function leaveAsItStands(connection: RTCPeerConnection): Promise<void> {
+  const { currentLocalDescription: ours, currentRemoteDescription: theirs } = connection;
+  if (ours === null || theirs === null) return;
+  // Who offered last left it to the other side who begins DTLS (RFC 8842 5.2), which an answer must say.
+  const begins = ours.sdp.includes("a=setup:active") ? "passive" : "active";
+  const sdp = theirs.sdp.replace(/a=setup:actpass/g, `a=setup:${begins}`);
+  await connection.setRemoteDescription({ type: "answer", sdp }).catch(() => undefined);
 }
