@@ -47,7 +47,7 @@ pub(super) fn open(env: &mut Env<'_>, tables: &mut Tables, call: CallId, kind: L
     let (bind, advertised) = (own.media_bind, own.media_advertised);
     let common = env.cx.snapshot.media.shared_port();
     let common = common.filter(|_| kind == LegKind::Webrtc && tables.apart_until <= env.cx.now.mono);
-    let number = if common.is_none() { Some(tables.allocator.take(env.cx.now.mono)?) } else { None };
+    let number = if common.is_none() { Some(tables.allocator.take(env.cx.now.mono, env.cx.entropy.u64())?) } else { None };
     let port = PortId(tables.fresh_id().0);
     let rtp = SocketAddr::new(bind, number.or(common)?);
     // A browser multiplexes for sure (RFC 8834 4.5); a phone may not.
@@ -80,7 +80,7 @@ pub(super) fn open_aside(env: &mut Env<'_>, tables: &mut Tables, call: CallId, m
     if !media.session.wants_aside(described) {
         return;
     }
-    let Some(number) = tables.allocator.take(env.cx.now.mono) else { return };
+    let Some(number) = tables.allocator.take(env.cx.now.mono, env.cx.entropy.u64()) else { return };
     let port = PortId(tables.fresh_id().0);
     let own = media.session.address();
     let at = |number| SocketAddr::new(own.rtp.ip(), number);
@@ -442,7 +442,7 @@ impl Call {
         let again = self.asking.ports_lost <= limits::PORT_TRIES_MAX;
         match seat {
             Seat::Caller if again && untold && self.callee.is_none() && self.phase != Phase::Ending => {
-                let number = tables.allocator.take(env.cx.now.mono);
+                let number = tables.allocator.take(env.cx.now.mono, env.cx.entropy.u64());
                 if let (Some(number), Some(media)) = (number, self.caller.media.as_mut()) {
                     return reopen(env, tables, self.id, media, number);
                 }

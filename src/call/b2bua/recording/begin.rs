@@ -180,7 +180,7 @@ impl Call {
     fn open_ports(&self, env: &mut Env<'_>, tables: &mut Tables, hop: &Hop, count: usize) -> Option<Opened> {
         let own = env.cx.own.for_media(hop, Some(hop.remote.ip()));
         let (bind, advertised) = (own.media_bind, own.media_advertised);
-        let numbers: Vec<u16> = (0..count).filter_map(|_| tables.allocator.take(env.cx.now.mono)).collect();
+        let numbers: Vec<u16> = (0..count).filter_map(|_| tables.allocator.take(env.cx.now.mono, env.cx.entropy.u64())).collect();
         if numbers.len() < count {
             numbers.iter().for_each(|number| tables.allocator.give_back(env.cx.now.mono, *number));
             return None;
