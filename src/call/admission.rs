@@ -188,21 +188,32 @@ impl Admission {
 
     /// For the status: the node, and whoever else has a limit, in order of names.
     pub fn status(&self, snapshot: &Snapshot) -> Vec<LimitStatus> {
-        let rows = self.usage.iter().filter_map(|(holder, usage)| {
+        let (node, unused) = (Holder::Node, Usage::default());
+        let absent = (!self.usage.contains_key(&node)).then_some((&node, &unused));
+        let rows = absent.into_iter().chain(&self.usage).filter_map(|(holder, usage)| {
             let allowance = Allowance::of(snapshot, holder);
-            let shown = *holder == Holder::Node || (!allowance.is_none() && usage.calls > 0) || usage.refused > 0;
+            let is_node = *holder == Holder::Node;
+            let shown = is_node || (!allowance.is_none() && usage.calls > 0) || usage.refused > 0;
+            let found = snapshot.limits.measured;
             shown.then(|| LimitStatus {
                 holder: holder.to_string(),
                 calls: usage.calls,
                 calls_max: allowance.calls,
+                per_second_max: allowance.per_second,
                 peak: usage.peak,
                 kbit: usage.kbit,
                 kbit_max: allowance.kbit,
                 refused: usage.refused,
+                measured: measured(&[("calls_max", is_node && found.calls), ("per_second_max", is_node && found.per_second)]),
             })
         });
         rows.take(limits::STATUS_LIST_MAX).collect()
     }
+}
+
+/// The names of those that are so.
+fn measured(bounds: &[(&str, bool)]) -> Vec<String> {
+    bounds.iter().filter(|(_, is)| *is).map(|(name, _)| (*name).to_owned()).collect()
 }
 
 impl Usage {
@@ -253,9 +264,19 @@ impl Transcoding {
     }
 
     /// For the status and the metric.
-    pub fn status(&self, calls_max: u32) -> LimitStatus {
+    pub fn status(&self, limits: &LimitsSection) -> LimitStatus {
         let Transcoding { calls, peak, refused } = *self;
-        LimitStatus { holder: TRANSCODED.into(), calls, calls_max, peak, kbit: 0, kbit_max: 0, refused }
+        LimitStatus {
+            holder: TRANSCODED.into(),
+            calls,
+            calls_max: limits.transcoded_calls_max,
+            per_second_max: 0,
+            peak,
+            kbit: 0,
+            kbit_max: 0,
+            refused,
+            measured: measured(&[("calls_max", limits.measured.transcoded)]),
+        }
     }
 }
 
@@ -280,6 +301,7 @@ pub fn kbit_of(description: &Description) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     fn enter(admission: &mut Admission, at_ms: u64, allowance: Allowance, emergency: bool) -> Result<Place, Full> {
         admission.enter(Time::from_millis(at_ms), Holder::Trunk("a".into()), allowance, 87, emergency)
@@ -299,8 +321,27 @@ mod tests {
         assert!(enter(&mut admission, 0, two, false).is_ok());
         let text = "[[trunk]]\nname=\"a\"\naddress=\"192.0.2.1:5060\"\ncalls_max=2\n";
         let snapshot = Snapshot::load("t", text, &mut |_| None).expect("sound");
-        let row = admission.status(&snapshot).remove(0);
+        let row = admission.status(&snapshot).remove(1);
         assert_eq!((row.holder.as_str(), row.calls, row.calls_max, row.peak, row.refused), ("trunk:a", 1, 2, 3, 1));
+    }
+
+    /// What was measured is a limit where none is configured, and says that it was.
+    #[test]
+    fn measured_limits_are_told_as_such() {
+        let mut snapshot = Arc::unwrap_or_clone(Snapshot::load("t", "[limits]\ncalls_per_second=7\n", &mut |_| None).unwrap());
+        snapshot.limits.fill(100, 50, 0);
+        let rows = Admission::default().status(&snapshot);
+        let told = |row: &LimitStatus| (row.holder.clone(), row.calls_max, row.per_second_max, row.measured.clone());
+        assert_eq!(
+            rows.iter().map(told).collect::<Vec<_>>(),
+            [("node".into(), 100, 7, vec!["calls_max".into()])],
+            "before any call"
+        );
+        assert!(Transcoding::default().status(&snapshot.limits).measured.is_empty());
+        let mut limits = LimitsSection::default();
+        limits.fill(0, 0, 30);
+        let row = Transcoding::default().status(&limits);
+        assert_eq!((row.calls_max, row.measured), (30, vec!["calls_max".into()]));
     }
 
     #[test]

@@ -47,12 +47,15 @@ pub struct Status {
 /// What a limited holder uses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LimitStatus {
-    /// `node`, `trunk:NAME` or `account:USER`.
+    /// `node`, `transcoded`, `realm:NAME`, `trunk:NAME` or `account:USER`.
     pub holder: String,
     /// Calls now.
     pub calls: u32,
     /// Calls at once; 0: no limit.
     pub calls_max: u32,
+    /// New calls a second; 0: no limit.
+    #[serde(default)]
+    pub per_second_max: u32,
     /// Most calls at once since the process started.
     pub peak: u32,
     /// Estimated bandwidth now, kbit/s.
@@ -61,6 +64,9 @@ pub struct LimitStatus {
     pub kbit_max: u32,
     /// Calls refused since the process started.
     pub refused: u64,
+    /// Which of `calls_max` and `per_second_max` were measured by `ringfort capacity` and not configured.
+    #[serde(default)]
+    pub measured: Vec<String>,
 }
 
 /// Something that is wrong for longer than a moment.

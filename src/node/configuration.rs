@@ -96,17 +96,7 @@ impl Source {
         }
         let changed = Arc::make_mut(&mut snapshot);
         let kept = crate::capacity::kept(&state_dir);
-        let limits = &mut changed.limits;
-        let measured = [
-            (&mut limits.calls_max, kept.calls),
-            (&mut limits.transcoded_calls_max, kept.transcoded),
-            (&mut limits.calls_per_second, kept.calls_a_second),
-        ];
-        for (limit, found) in measured {
-            if *limit == 0 {
-                *limit = found;
-            }
-        }
+        changed.limits.fill(kept.calls, kept.calls_a_second, kept.transcoded);
         changed.node.state_dir = state_dir;
         if let Some(dir) = &self.run_dir {
             changed.node.run_dir = dir.clone();

@@ -13,7 +13,7 @@ use crate::tls::{Tls, TlsError};
 use crate::{banner, serve};
 use arc_swap::ArcSwap;
 use ringfort_base::{Entropy, Event, Transport};
-use ringfort_call::config::{ListenAddress, MediaTier, Snapshot};
+use ringfort_call::config::{LimitsSection, ListenAddress, MediaTier, Snapshot};
 use ringfort_call::interface::loopback;
 use ringfort_call::status::Status;
 use ringfort_call::{Input, Node, NodeSetup, OwnAddresses};
@@ -108,6 +108,7 @@ struct Started {
 impl Started {
     fn start(source: Source, loaded: &Loaded, runtime: tokio::runtime::Handle) -> Result<Started, StartError> {
         let snapshot = loaded.snapshot.clone();
+        tell_measured(&snapshot.limits);
         let mut entropy = SystemEntropy::new();
         let state = StateDir::open(&snapshot.node.state_dir)?;
         let listeners = Listeners::bind(&snapshot)?;
@@ -227,6 +228,19 @@ impl Started {
         self.core.stop();
         let _ = self.thread.join();
         self.observers.close();
+    }
+}
+
+/// What `ringfort capacity` found and nobody configured is a limit nobody wrote down.
+fn tell_measured(limits: &LimitsSection) {
+    let LimitsSection { calls_max, calls_per_second, transcoded_calls_max, measured, .. } = *limits;
+    let found = [
+        ("calls_max", calls_max, measured.calls),
+        ("calls_per_second", calls_per_second, measured.per_second),
+        ("transcoded_calls_max", transcoded_calls_max, measured.transcoded),
+    ];
+    for (limit, value, _) in found.into_iter().filter(|(.., is_measured)| *is_measured) {
+        tracing::info!(limit, value, "the limit is what `ringfort capacity` measured");
     }
 }
 

@@ -2,12 +2,14 @@
 //! without a decision about the API does not compile.
 
 use crate::model::{
-    AlarmView, BanView, CallView, MissingView, ModeView, OwnCallView, OwnCallsView, PeerView, QualityView, RecordView,
+    AlarmView, BanView, CallView, LimitView, MissingView, ModeView, OwnCallView, OwnCallsView, PeerView, QualityView, RecordView,
     RecordingView, RegistrationView, STATUS_LIST_MAX, StatusView, TotalsView, TransportView,
 };
 use ringfort_base::event::{CallRecord, LegQuality, MissingAudio, Mode, RecordingNote};
 use ringfort_base::{CallId, Transport};
-use ringfort_call::status::{AlarmStatus, BanStatus, CallStatus, PeerStatus, RegistrationStatus, SeatStatus, Status, Totals};
+use ringfort_call::status::{
+    AlarmStatus, BanStatus, CallStatus, LimitStatus, PeerStatus, RegistrationStatus, SeatStatus, Status, Totals,
+};
 
 impl StatusView {
     /// The view of `status` with the process's own facts. Lists are cut at [`STATUS_LIST_MAX`]; counts are whole.
@@ -26,7 +28,7 @@ impl StatusView {
             alarms,
             bans,
             totals,
-            limits: _,
+            limits,
             // For their users, not for administrators.
             seats: _,
         } = status;
@@ -48,6 +50,7 @@ impl StatusView {
             alarms: alarms.iter().map(Into::into).collect(),
             bans: bans.iter().take(STATUS_LIST_MAX).map(Into::into).collect(),
             totals: (*totals).into(),
+            limits: limits.iter().take(STATUS_LIST_MAX).map(Into::into).collect(),
         }
     }
 }
@@ -126,6 +129,13 @@ impl From<&AlarmStatus> for AlarmView {
     fn from(alarm: &AlarmStatus) -> Self {
         let AlarmStatus { name, reason, since } = alarm;
         AlarmView { name: name.clone(), reason: reason.clone(), since: since.0 }
+    }
+}
+
+impl From<&LimitStatus> for LimitView {
+    fn from(limit: &LimitStatus) -> Self {
+        let LimitStatus { holder, calls, calls_max, per_second_max, peak, kbit, kbit_max, refused, measured } = limit.clone();
+        LimitView { holder, calls, calls_max, per_second_max, peak, kbit, kbit_max, refused, measured }
     }
 }
 

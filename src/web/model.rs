@@ -78,6 +78,32 @@ pub struct StatusView {
     pub bans: Vec<BanView>,
     /// Totals since the process started.
     pub totals: TotalsView,
+    /// What the node may carry, and whoever else has limits, the first 500.
+    #[serde(default)]
+    pub limits: Vec<LimitView>,
+}
+
+/// What somebody may have, and has. A bound of 0 is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LimitView {
+    /// `node`, `transcoded` (calls through the node that are transcoded), `realm:NAME`, `trunk:NAME` or `account:USER`.
+    pub holder: String,
+    /// Calls now.
+    pub calls: u32,
+    /// Calls at once.
+    pub calls_max: u32,
+    /// New calls a second.
+    pub per_second_max: u32,
+    /// Most calls at once since the process started.
+    pub peak: u32,
+    /// Estimated bandwidth now, kbit/s.
+    pub kbit: u32,
+    /// Bandwidth, kbit/s.
+    pub kbit_max: u32,
+    /// Calls refused since the process started.
+    pub refused: u64,
+    /// Which of the bounds were measured on this machine by `ringfort capacity` and not configured: `calls_max`, `per_second_max`.
+    pub measured: Vec<String>,
 }
 
 /// Something that is wrong for longer than a moment.

@@ -73,6 +73,7 @@ fn an_administrator_sees_the_node() -> Outcome<()> {
         // As text, for whoever has no pointer, and counted.
         browser.await_text("admin", "by sockets: SRTP begins or ends here", seconds(10))?;
         node.await_metric("ringfort_media_flows{tier=\"sockets\",program=\"none\",reason=\"secure\"}", 1.0, seconds(10))?;
+        browser.await_text("admin", "no limit", seconds(3))?;
         browser.screenshot("admin", "status")?;
         browser.click("ada", "hangup")
     })

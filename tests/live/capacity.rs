@@ -59,6 +59,11 @@ fn one_call_more_than_was_measured_is_refused() -> Outcome<()> {
         let site = users.iter().fold(Site::new(scene)?, |site, user| site.account(user));
         let node = Node::start(scene, site)?;
         let admin = node.admin()?;
+        let limits = admin.json("/api/v1/status")?["limits"].clone();
+        let row =
+            limits.as_array().and_then(|rows| rows.iter().find(|row| row["holder"] == "node")).during("the node's limits")?;
+        ensure!(row["calls_max"] == CARRIED && row["measured"] == serde_json::json!(["calls_max"]), "{limits}");
+        node.log().await_line("the limit is what `ringfort capacity` measured", seconds(1))?;
         let mut phones = Vec::new();
         for (user, hz) in users.iter().zip([440.0, 700.0, 1_000.0]) {
             let phone = Phone::calls(scene, &node, user, hz)?;

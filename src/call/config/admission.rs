@@ -20,6 +20,36 @@ pub struct LimitsSection {
     pub user_calls_per_second: u32,
     /// What a refused caller is told to wait, seconds.
     pub retry_after_s: u32,
+    /// Which of them are not configured but were measured on this machine.
+    #[serde(skip)]
+    pub measured: Measured,
+}
+
+/// Limits that `ringfort capacity` found, and that nobody configured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// `calls_max`.
+    pub calls: bool,
+    /// `calls_per_second`.
+    pub per_second: bool,
+    /// `transcoded_calls_max`.
+    pub transcoded: bool,
+}
+
+impl LimitsSection {
+    /// Takes what was measured where nothing is configured; 0 is nothing.
+    pub fn fill(&mut self, calls: u32, per_second: u32, transcoded: u32) {
+        let filled = |limit: &mut u32, found: u32| {
+            let takes = *limit == 0 && found > 0;
+            *limit = if takes { found } else { *limit };
+            takes
+        };
+        self.measured = Measured {
+            calls: filled(&mut self.calls_max, calls),
+            per_second: filled(&mut self.calls_per_second, per_second),
+            transcoded: filled(&mut self.transcoded_calls_max, transcoded),
+        };
+    }
 }
 
 impl Default for LimitsSection {
@@ -32,6 +62,7 @@ impl Default for LimitsSection {
             user_calls_max: 0,
             user_calls_per_second: 0,
             retry_after_s: 10,
+            measured: Measured::default(),
         }
     }
 }

@@ -23,7 +23,7 @@ mod template;
 mod time;
 
 pub use account::{Account, AccountSection, ForwardSection};
-pub use admission::LimitsSection;
+pub use admission::{LimitsSection, Measured};
 pub use error::ConfigError;
 pub use expect::{ExpectSection, USUAL_TIME};
 pub use group::{GroupSection, Member};

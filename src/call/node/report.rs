@@ -14,7 +14,7 @@ impl Node {
             }
         }
         let mut limits = self.calls.limits(&self.cx.snapshot);
-        limits.push(self.cx.transcoding.status(self.cx.snapshot.limits.transcoded_calls_max));
+        limits.push(self.cx.transcoding.status(&self.cx.snapshot.limits));
         Status {
             node: self.cx.snapshot.node.name.clone(),
             mode: self.survival.mode,

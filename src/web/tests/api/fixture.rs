@@ -8,7 +8,9 @@ use http_body_util::BodyExt;
 use ringfort_base::entropy::Seeded;
 use ringfort_base::event::{CallRecord, LegQuality, MissingAudio, Mode, RecordingNote};
 use ringfort_base::{CallId, Now, Pii, SourceNet, Time, Transport, Wall};
-use ringfort_call::status::{AlarmStatus, BanStatus, CallStatus, PeerStatus, RegistrationStatus, SeatStatus, Status, Totals};
+use ringfort_call::status::{
+    AlarmStatus, BanStatus, CallStatus, LimitStatus, PeerStatus, RegistrationStatus, SeatStatus, Status, Totals,
+};
 use ringfort_web::model::{StepView, TimelineView};
 use ringfort_web::{Admins, Backend, Hasher, PhoneAccount, WebOptions, WebState, router};
 use serde_json::{Value, json};
@@ -247,10 +249,24 @@ pub fn status() -> Status {
         recent: vec![record()],
         alarms: vec![AlarmStatus { name: "kernel eth0".into(), reason: "refused".into(), since: Wall(5) }],
         bans: vec![BanStatus { source: banned().into(), reason: "scanner".into(), until: Wall(3_000) }],
-        limits: Vec::new(),
+        limits: vec![limit()],
         seats: Vec::new(),
         subscriptions: 3,
         totals: Totals { calls: 2, ..Totals::default() },
+    }
+}
+
+fn limit() -> LimitStatus {
+    LimitStatus {
+        holder: "node".into(),
+        calls: 1,
+        calls_max: 240,
+        per_second_max: 50,
+        peak: 2,
+        kbit: 174,
+        kbit_max: 0,
+        refused: 3,
+        measured: vec!["calls_max".into()],
     }
 }
 

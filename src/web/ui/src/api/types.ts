@@ -27,6 +27,22 @@ export interface Status {
   recent: CallRecord[];
   totals: Totals;
   alarms: Alarm[];
+  limits: Limit[];
+}
+
+/** What somebody may have, and has. A bound of 0 is none. */
+export interface Limit {
+  /** `node`, `transcoded`, `trunk:NAME`, `realm:NAME` or `account:USER`. */
+  holder: string;
+  calls: number;
+  calls_max: number;
+  per_second_max: number;
+  peak: number;
+  kbit: number;
+  kbit_max: number;
+  refused: number;
+  /** Bounds that were measured on this machine, and not configured. */
+  measured: string[];
 }
 
 /** Something that is wrong for longer than a moment. */

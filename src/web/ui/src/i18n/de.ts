@@ -132,6 +132,16 @@ export const de: Dictionary = {
 
   alarm: "Alarm {name}:",
   "alarm.since": "seit",
+  "limits.title": "Grenzen",
+  "limits.holder": "Für",
+  "limits.calls": "Gespräche",
+  "limits.peak": "Meiste Gespräche",
+  "limits.perSecond": "Neue Gespräche je Sekunde",
+  "limits.kbit": "kbit/s",
+  "limits.refused": "Abgewiesen",
+  "limits.used": "{count} von {most}",
+  "limits.none": "unbegrenzt",
+  "limits.measured": "{count} (gemessen)",
 
   "timeline.open": "Verlauf",
   "timeline.open.label": "Verlauf des Gesprächs von {from} zu {to}",

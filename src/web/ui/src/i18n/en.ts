@@ -129,6 +129,16 @@ export const en = {
 
   alarm: "Alarm {name}:",
   "alarm.since": "since",
+  "limits.title": "Limits",
+  "limits.holder": "For",
+  "limits.calls": "Calls",
+  "limits.peak": "Most calls",
+  "limits.perSecond": "New calls a second",
+  "limits.kbit": "kbit/s",
+  "limits.refused": "Refused",
+  "limits.used": "{count} of {most}",
+  "limits.none": "no limit",
+  "limits.measured": "{count} (measured)",
 
   "timeline.open": "Timeline",
   "timeline.open.label": "Timeline of the call from {from} to {to}",

@@ -12,6 +12,7 @@ import { Span } from "../parts/time";
 import { Alarms } from "./alarms";
 import { LiveCalls } from "./calls";
 import { StatusFeed, type Freshness, type Snapshot } from "./feed";
+import { LimitsCard } from "./limits";
 import { ModePanel } from "./mode-panel";
 import { CloudCard, TrunksCard } from "./peers";
 import { RecentCalls } from "./recent";
@@ -59,6 +60,7 @@ function Content({ status, startedAt }: Snapshot) {
       <Peers status={status} />
       <RegistrationsCard registrations={status.registrations} count={status.registration_count} />
       <RecentCalls records={status.recent} onOpen={setOpened} />
+      <LimitsCard limits={status.limits} />
       <TotalsCard totals={status.totals} />
     </>
   );
