@@ -53,6 +53,12 @@ impl Browser {
         at(host, || Browser::driven(scene, &CHROMIUM, Some(turn)))
     }
 
+    /// Starts Firefox on a host of its own.
+    pub fn start_firefox_on(host: &Host, scene: &Scene) -> Outcome<Browser> {
+        let turn = exclusive("the browser", TURN)?;
+        at(host, || Browser::driven(scene, &FIREFOX, Some(turn)))
+    }
+
     /// Starts Firefox beside this browser, for the same test.
     pub fn firefox(&self, scene: &Scene) -> Outcome<Browser> {
         Browser::driven(scene, &FIREFOX, None)
