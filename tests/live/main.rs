@@ -19,6 +19,7 @@ mod networks;
 mod own_phones;
 mod phone;
 mod presence;
+mod reconnecting;
 mod recording;
 mod registrar;
 mod restart;

@@ -95,6 +95,7 @@ impl Call {
             return refusal.tell(env, &asked);
         }
         if !update {
+            self.no_longer_awaited(env, tables, side);
             let cseq = asked.request.cseq().map_or(0, |(number, _)| number);
             self.invites.push(Awaited { id: asked.id, side, cseq });
             tables.invites.insert(asked.id, self.id);

@@ -148,6 +148,19 @@ impl Call {
         }
     }
 
+    /// Who begins another change has the answer to the last one, or has given it up, as when its connection was lost (RFC 3261 14.1: one INVITE at
+    /// a time). Its ACK is waited for no longer, unless it is to bear an answer.
+    pub(in crate::b2bua) fn no_longer_awaited(&mut self, env: &mut Env<'_>, tables: &mut Tables, side: Side) {
+        if self.offered && side == Side::Caller {
+            return;
+        }
+        let now = env.cx.now.mono;
+        for awaited in self.invites.extract_if(.., |awaited| awaited.side == side && !awaited.id.is_internal()) {
+            env.cx.transactions.ack_received(now, awaited.id);
+            tables.invites.remove(&awaited.id);
+        }
+    }
+
     /// The ACK of a 2xx that bore the node's own offer (RFC 3261 13.2.2.4). Without a usable answer there is no session.
     fn answered_in_ack(&mut self, env: &mut Env<'_>, tables: &mut Tables, ack: &Message) {
         match self.take_answer(env, tables, progress::sdp_of(ack)) {

@@ -171,6 +171,25 @@ fn who_comes_second_is_told_to_come_again() {
     }
 }
 
+/// The answer was lost with the peer's connection, so its ACK never comes. Whoever changes the call again is there.
+#[test]
+fn a_change_whose_answer_was_lost_gives_way_to_the_next() {
+    let (mut desk, mut phone, trunk) = talk::connected(CONFIG, "", "");
+    for (version, direction, answer) in [(2, "sendonly", "recvonly"), (3, "sendrecv", "sendrecv")] {
+        phone.send(&mut desk, "INVITE", "", &sdp(PHONE, version, direction));
+        trunk.answer(&mut desk, "200 OK", "", &sdp(TRUNK, version, answer));
+        assert_eq!(phone.status(&desk), 200);
+    }
+    phone.ack(&mut desk, "");
+    desk.pass(Duration::from_secs(40));
+    assert_eq!((desk.status().calls.len(), desk.status().calls[0].state.as_str()), (1, "connected"));
+    // Nobody comes again: without its ACK the call ends, as before.
+    phone.send(&mut desk, "INVITE", "", &sdp(PHONE, 4, "sendonly"));
+    trunk.answer(&mut desk, "200 OK", "", &sdp(TRUNK, 4, "recvonly"));
+    desk.pass(Duration::from_secs(40));
+    assert_eq!(phone.asked(&desk).method(), Method::Bye);
+}
+
 /// Taken back, but the other leg accepted it before it saw the CANCEL: it is told what really holds.
 #[test]
 fn a_cancelled_change_that_was_accepted_is_undone() {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { keepWhenRefused, type Refusable } from "../src/phone/refusal";
 
 function session(signalingState: string, established = true, holding = false) {
-  const seen = { ended: 0, descriptions: [] as unknown[], refused: 0, told: 0 };
+  const seen = { ended: 0, descriptions: [] as unknown[], undone: 0, lost: 0, told: 0 };
   const fake = {
     _localHold: true,
     _setLocalMediaStatus: () => seen.told++,
@@ -19,7 +19,10 @@ function session(signalingState: string, established = true, holding = false) {
   keepWhenRefused(
     fake as unknown as Refusable,
     () => holding,
-    () => seen.refused++,
+    (lost) => {
+      seen.undone++;
+      seen.lost += Number(lost);
+    },
   );
   const end = (reason?: string) =>
     (fake as unknown as Refusable).terminate(reason === undefined ? {} : { reason_phrase: reason });
@@ -29,7 +32,7 @@ function session(signalingState: string, established = true, holding = false) {
 test("a hold that is refused is undone, and the call goes on", () => {
   const { seen, fake, end } = session("have-local-offer");
   end("Hold Failed");
-  assert.deepEqual([seen.ended, seen.refused, seen.told, fake._localHold], [0, 1, 1, false]);
+  assert.deepEqual([seen.ended, seen.undone, seen.lost, seen.told, fake._localHold], [0, 1, 0, 1, false]);
   assert.deepEqual(seen.descriptions, [{ type: "answer", sdp: "a=setup:passive\r\na=sendonly\r\n" }]);
   end("Unhold Failed");
   assert.equal(fake._localHold, true);
@@ -38,17 +41,17 @@ test("a hold that is refused is undone, and the call goes on", () => {
 test("an ICE restart that is refused is no hold, and is offered until the next", () => {
   const { seen, fake, end } = session("have-local-offer");
   end("Media Renegotiation Failed");
-  assert.deepEqual([seen.ended, seen.refused, seen.descriptions.length, fake._localHold], [0, 0, 0, true]);
+  assert.deepEqual([seen.ended, seen.undone, seen.descriptions.length, fake._localHold], [0, 0, 0, true]);
 });
 
 test("a change that went down with the connection leaves the call; a restart's offer waits for the next one", () => {
   const restart = session("have-local-offer");
   restart.end("Connection Error");
-  assert.deepEqual([restart.seen.ended, restart.seen.refused, restart.fake._localHold], [0, 0, true]);
+  assert.deepEqual([restart.seen.ended, restart.seen.undone, restart.fake._localHold], [0, 0, true]);
   assert.deepEqual(restart.seen.descriptions, []);
   const hold = session("have-local-offer", true, true);
   hold.end("Connection Error");
-  assert.deepEqual([hold.seen.ended, hold.seen.refused, hold.fake._localHold], [0, 1, false]);
+  assert.deepEqual([hold.seen.ended, hold.seen.undone, hold.seen.lost, hold.fake._localHold], [0, 1, 1, false]);
   assert.equal(hold.seen.descriptions.length, 1);
 });
 
@@ -62,5 +65,5 @@ test("whoever hangs up hangs up", () => {
   const { seen, end } = session("stable");
   end();
   end("Decline");
-  assert.deepEqual([seen.ended, seen.refused], [2, 0]);
+  assert.deepEqual([seen.ended, seen.undone], [2, 0]);
 });

@@ -31,7 +31,7 @@ const KEY_GAP_MS = 80;
 /** A path that broke is asked for anew after this time while that is not possible, and after the longer one while it does not help. */
 const RESTART_RETRY_MS = 500;
 const RESTART_AGAIN_MS = 5_000;
-/** A hold that cannot be asked for now, because the other side is changing something, is asked for anew after this time. */
+/** A hold that cannot be asked for now, because the other side is changing something or the connection is away, is asked for anew after this time. */
 const HOLD_RETRY_MS = 100;
 /** A hold that was refused, for the other side asked for something at the same moment, is asked for again so often. */
 const REFUSED_MAX = 3;
@@ -99,7 +99,7 @@ export class ActiveCall {
     keepWhenRefused(
       session,
       () => this.changing,
-      () => this.holdRefused(),
+      (lost) => this.holdUndone(lost),
     );
     session.on("peerconnection", ({ peerconnection }) => this.watchTracks(peerconnection));
     session.on("icecandidate", (event) => this.boundGathering(event));
@@ -141,20 +141,27 @@ export class ActiveCall {
     const { session } = this;
     if (session === null || session.isEnded() || this.changing) return;
     if (session.isOnHold().local === this.held) return this.agreed();
+    if (!this.listener.isConnected()) return this.followHoldLater();
     const done = (): void => {
       this.changing = false;
       this.refusals = 0;
       this.followHold();
     };
     this.changing = this.held ? session.hold({}, done) : session.unhold({}, done);
-    if (!this.changing) this.holdTimer = window.setTimeout(() => this.followHold(), HOLD_RETRY_MS);
+    if (!this.changing) this.followHoldLater();
   }
 
-  /** After a while once more; whoever refuses again and again does not want it. */
-  private holdRefused(): void {
+  private followHoldLater(): void {
+    this.holdTimer = window.setTimeout(() => this.followHold(), HOLD_RETRY_MS);
+  }
+
+  /** Lost with the connection: the node may have heard of it or not, and is asked as soon as it can be. Refused: after a while once more;
+   * whoever refuses again and again does not want it. */
+  private holdUndone(lost: boolean): void {
     const held = this.session?.isOnHold().local ?? false;
     this.changing = false;
     this.listener.event({ type: held ? "held" : "resumed", id: this.id });
+    if (lost) return this.followHoldLater();
     if (++this.refusals > REFUSED_MAX) {
       [this.held, this.refusals] = [held, 0];
       return this.agreed();

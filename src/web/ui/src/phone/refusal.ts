@@ -20,11 +20,11 @@ interface Internals {
 export type Refusable = Pick<RTCSession, "terminate" | "connection" | "isEstablished">;
 
 /**
- * Keeps the call when a change is refused or lost. `holding` says whether a hold, or its end, is being asked for now; `refused` hears of one
- * that was undone. A restart of ICE that came to nothing stays offered until the next one takes its place: Chromium forgets, when it is rolled
- * back, that its path is broken.
+ * Keeps the call when a change is refused or lost. `holding` says whether a hold, or its end, is being asked for now; `undone` hears of one
+ * that did not come about, and whether it was lost. A restart of ICE that came to nothing stays offered until the next one takes its place:
+ * Chromium forgets, when it is rolled back, that its path is broken.
  */
-export function keepWhenRefused(session: Refusable, holding: () => boolean, refused: () => void): void {
+export function keepWhenRefused(session: Refusable, holding: () => boolean, undone: (lost: boolean) => void): void {
   const terminate = session.terminate.bind(session);
   session.terminate = (options = {}) => {
     const reason = options.reason_phrase ?? "";
@@ -36,7 +36,7 @@ export function keepWhenRefused(session: Refusable, holding: () => boolean, refu
     const internals = session as unknown as Internals;
     internals._localHold = !internals._localHold;
     internals._setLocalMediaStatus();
-    refused();
+    undone(lost);
   };
 }
 
