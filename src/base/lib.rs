@@ -8,6 +8,7 @@ pub mod ids;
 pub mod limits;
 pub mod net;
 pub mod pii;
+pub mod signs;
 pub mod step;
 pub mod time;
 

@@ -1,6 +1,7 @@
 //! What the core thread waits for: datagrams on the UDP sockets, which it reads itself, and inputs that other threads hand in. One
 //! wait for both spares each datagram a wake-up of another thread, which costs more than reading and parsing it.
 
+use ringfort_base::signs::Asleep;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::io::Errno;
 use std::io;
@@ -8,7 +9,6 @@ use std::mem::MaybeUninit;
 use std::net::UdpSocket;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Mark of the bell among the things that are ready.
@@ -19,13 +19,13 @@ const READY: usize = 64;
 /// Wakes the core, when it sleeps.
 pub struct Bell {
     counter: OwnedFd,
-    asleep: AtomicBool,
+    asleep: Asleep,
 }
 
 impl Bell {
     /// Something was put where the core looks before it sleeps.
     pub fn ring(&self) {
-        if self.asleep.swap(false, Ordering::SeqCst) {
+        if self.asleep.found() {
             // It fails only when the counter is full, after 2^64 rings.
             let _ = rustix::io::write(&self.counter, &1u64.to_ne_bytes());
         }
@@ -46,7 +46,7 @@ impl Poller {
         let counter = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         // Edge-triggered: each ring tells once, and nobody has to read the counter.
         epoll::add(&epoll, &counter, epoll::EventData::new_u64(BELL), epoll::EventFlags::IN | epoll::EventFlags::ET)?;
-        let bell = Arc::new(Bell { counter, asleep: AtomicBool::new(false) });
+        let bell = Arc::new(Bell { counter, asleep: Asleep::default() });
         Ok(Poller { epoll, bell, ready: Vec::with_capacity(READY) })
     }
 
@@ -65,7 +65,7 @@ impl Poller {
     /// bell, because the core was awake. Returns the numbers of the sockets that are readable.
     pub fn wait(&mut self, at_most: Duration, is_waiting: impl Fn() -> bool) -> &[usize] {
         // The order matters: whoever hands something in after this look rings.
-        self.bell.asleep.store(true, Ordering::SeqCst);
+        self.bell.asleep.lie_down();
         let at_most = if is_waiting() { Duration::ZERO } else { at_most };
         // Whole milliseconds, rounded up: what is due in between would be asked for again and again.
         let ms = at_most.as_micros().div_ceil(1_000) as i64;
@@ -73,7 +73,7 @@ impl Poller {
         self.ready.clear();
         let mut events = [MaybeUninit::uninit(); READY];
         let waited = epoll::wait(&self.epoll, &mut events[..], Some(&timeout));
-        self.bell.asleep.store(false, Ordering::SeqCst);
+        self.bell.asleep.get_up();
         match waited {
             Ok((events, _)) => {
                 let numbers = events.iter().map(|event| event.data.u64()).filter(|number| *number != BELL);
@@ -110,7 +110,7 @@ mod tests {
         assert!(poller.wait(Duration::from_micros(1), || false).is_empty(), "the time is over");
         let bell = poller.bell();
         let ringer = std::thread::spawn(move || {
-            while !bell.asleep.load(Ordering::SeqCst) {
+            while !bell.asleep.is_so() {
                 std::thread::yield_now();
             }
             bell.ring();

@@ -1,8 +1,8 @@
 //! How the core wakes a worker that waits for packets.
 
-use crate::signs::Signs;
 use crate::sys::{self, Epoll};
 use ringfort_base::limits::{AF_XDP_SOCKETS_MAX, SHARED_PORTS_MAX};
+use ringfort_base::signs::Signs;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;

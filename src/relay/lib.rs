@@ -53,7 +53,6 @@ mod protection;
 mod rings;
 mod routes;
 mod shared;
-mod signs;
 mod spent;
 mod steering;
 mod sys;
