@@ -178,9 +178,13 @@ pub(super) fn body(boundary: &str, sdp: &[u8], xml: &str) -> (String, Vec<u8>) {
 }
 
 #[cfg(test)]
+mod schema;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use ringfort_base::entropy::Seeded;
+    use std::collections::BTreeSet;
 
     fn who(aor: &str, name: &str) -> Who {
         Who { aor: aor.into(), name: name.into() }
@@ -225,6 +229,59 @@ mod tests {
         cast.join(Some("Zw==".into()));
         let group = "<group group_id=\"Zw==\"><associate-time>1970-01-01T00:00:00.000Z</associate-time></group>\r\n";
         assert_eq!(said(&cast, [None; 2]), format!("{group}{session}<group-ref>Zw==</group-ref>"));
+    }
+
+    /// Whatever a call becomes, its document is as the schema has it.
+    #[test]
+    fn documents_obey_the_schema() {
+        let mut dice = Seeded::new(1);
+        let mut cast = Cast::new(Wall(0), &mut dice);
+        let people = ["A & <B>", "", "]]>", "\u{1b}x"].map(|name| who("sip:a@x;y=\"z\"", name));
+        let mut documents = BTreeSet::new();
+        for round in 0..people.len() {
+            let seats = [people[round].clone(), people[(round + 1) % people.len()].clone()];
+            cast.enter(Wall(round as u64 * 1_000), &seats, &mut dice);
+            cast.join((round > 1).then(|| uuid(&mut dice)));
+            for (streams, flows, sip) in [(1, true, [None; 2]), (2, true, [Some(1), None]), (2, false, [Some(1), Some(2)])] {
+                let xml = cast.xml(streams, flows, sip);
+                assert_eq!(schema::check(&xml), Ok(()), "{xml}");
+                documents.insert(xml);
+            }
+        }
+        assert_eq!(documents.len(), 12);
+    }
+
+    /// The check sees what a validating recorder would.
+    #[test]
+    fn what_breaks_the_schema_is_found() {
+        let mut dice = Seeded::new(1);
+        let mut cast = Cast::new(Wall(0), &mut dice);
+        cast.enter(Wall(0), &[who("sip:a@x", "A"), who("sip:b@x", "")], &mut dice);
+        cast.join(Some(uuid(&mut dice)));
+        let sound = cast.xml(2, true, [Some(1), Some(2)]);
+        let line = |begin: &str| sound.lines().find(|line| line.starts_with(begin)).expect("a line").to_owned();
+        let (group, session, stream) = (line("<group "), line("<session "), line("<stream "));
+        let times = "<start-time>1970-01-01T00:00:00.000Z</start-time>";
+        let broken = [
+            sound.replace(&format!("{group}\r\n"), "").replace("</recording>", &format!("{group}\r\n</recording>")),
+            sound.replace(&format!("{group}\r\n"), ""),
+            sound.replace(&session, &session.replace(times, "").replace("<sipSessionID>", &format!("{times}<sipSessionID>"))),
+            sound.replace(&stream, &stream.replace("<label>1</label>", "<label>1</label><label>2</label>")),
+            sound.replace(&stream, ""),
+            sound.replacen("<send>", "<sent>", 1).replacen("</send>", "</sent>", 1),
+            sound.replacen("<participant participant_id", "<participant id", 1),
+            sound.replacen(" aor=\"sip:a@x\"", "", 1),
+            sound.replacen(".000Z", "", 1),
+            sound.replacen("complete", "whole", 1),
+            sound.replacen("<name>A</name>", "<name>A</name><name>B</name>", 1),
+            sound.replacen("session_id=\"", "session_id=\"!", 1),
+            sound.replacen("recording:1", "recording:2", 1),
+            sound.replacen("</nameID>", "", 1),
+        ];
+        for (n, xml) in broken.iter().enumerate() {
+            assert_ne!(*xml, sound, "{n}");
+            assert!(schema::check(xml).is_err(), "{n}: {xml}");
+        }
     }
 
     #[test]
