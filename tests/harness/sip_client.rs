@@ -224,10 +224,18 @@ impl SipClient {
         let tag = |field: &str| field.split(";tag=").nth(1).unwrap_or_default().to_string();
         let (to, from) = (tag(&instead.to), tag(&instead.from));
         let replaces = format!("{}%3Bto-tag%3D{to}%3Bfrom-tag%3D{from}", instead.call_id);
-        let refer_to = format!("Refer-To: <sip:{number}@{}?Replaces={replaces}>\r\n", self.domain);
+        self.refer_to(placed, &format!("{number}@{}?Replaces={replaces}", self.domain))
+    }
+
+    /// REFER of a call's peer to this number, unasked (RFC 5589 6); the final answer.
+    pub fn transfer(&mut self, placed: &Placed, number: &str) -> Outcome<SipMessage> {
+        self.refer_to(placed, &format!("{number}@{}", self.domain))
+    }
+
+    fn refer_to(&mut self, placed: &Placed, target: &str) -> Outcome<SipMessage> {
         let request = self.within(placed, "REFER", placed.cseq + 1, &unique())?;
         let (line, rest) = request.split_once("\r\n").during("a request has a first line")?;
-        self.ask(&format!("{line}\r\nContact: {}\r\n{refer_to}{rest}", self.contact()?))
+        self.ask(&format!("{line}\r\nContact: {}\r\nRefer-To: <sip:{target}>\r\n{rest}", self.contact()?))
     }
 
     /// A re-INVITE with this SDP and number; the final answer, which is acknowledged.

@@ -42,11 +42,11 @@ impl Faulty {
         Faulty { cause, user: user.into(), sip, call, goes_on: Box::new(goes_on) }
     }
 
-    /// What the status says of the caller's audio; "null" when it misses nothing.
+    /// What the status says of the caller's audio; "null" when it misses nothing. A transfer is a call of its own.
     fn missing(&self, status: &Value, list: &str) -> String {
         let of_user = |call: &&Value| call["from"].as_str().is_some_and(|from| from.contains(&self.user));
-        let call = status[list].as_array().into_iter().flatten().find(of_user);
-        call.map_or_else(String::new, |call| call["missing"][0].to_string())
+        let calls = status[list].as_array().into_iter().flatten().filter(of_user);
+        calls.map(|call| call["missing"][0].to_string()).collect()
     }
 
     fn is_named(&self, status: &Value, list: &str) -> bool {
@@ -148,10 +148,56 @@ fn unsent(scene: &Scene, node: &Node) -> Outcome<Faulty> {
     }))
 }
 
+/// It was transferred to somebody who rings, and sends from elsewhere meanwhile: nobody is there whom it could be told apart for.
+fn transferred(scene: &Scene, node: &Node) -> Outcome<Faulty> {
+    let (mut near, mut far, mut target) = (client(node, "108")?, client(node, "109")?, client(node, "110")?);
+    let (audio, other) = (TonePeer::start(scene.port()?, 440.0)?, TonePeer::start(scene.port()?, 1_000.0)?);
+    let elsewhere = UdpSocket::bind((Ipv4Addr::LOCALHOST, scene.port()?)).during("a media port")?;
+    let mut asked = None;
+    let ring = || {
+        asked = Some(takes_call(&mut far, other.port())?);
+        Ok(())
+    };
+    let call = beside(ring, || near.call("109", audio.port()))?;
+    let to = call.media_port()?;
+    audio.send_to(to);
+    other.await_tone(440.0, seconds(10))?;
+    let mut asked = asked.during("it was not called")?;
+    ensure!(far.transfer(&asked, "110")?.status() == Some(202), "REFER is accepted");
+    asked.cseq += 1;
+    let invite = target.await_request("INVITE", seconds(5))?;
+    target.wire().send(invite.reply("180 Ringing", "target", "", "").as_bytes())?;
+    ensure!(far.bye(&asked)?.status() == Some(200), "BYE must be answered 200");
+    audio.set_silent(true);
+    let mut sender = Sender::new(4_711);
+    Ok(Faulty::new("not-ready", "108", near, call, move || {
+        let _there = (&audio, &other, &target);
+        elsewhere.send_to(&sender.packet(0, 160, &[0xd5; 160]), Node::at(to)).map(drop).during("sending")
+    }))
+}
+
+/// Answers the call that comes; the dialog as this side has it.
+fn takes_call(phone: &mut SipClient, port: u16) -> Outcome<Placed> {
+    let invite = phone.await_request("INVITE", seconds(8))?;
+    let contact = format!("Contact: <sip:{}>\r\n", phone.wire().local()?);
+    phone.wire().send(invite.reply("200 OK", "far", &contact, &plain_sdp(port, "sendrecv")).as_bytes())?;
+    phone.await_request("ACK", seconds(8))?;
+    let of = |name: &str| invite.header(name).to_string();
+    Ok(Placed {
+        call_id: of("Call-ID"),
+        from: format!("{};tag=far", of("To")),
+        to: of("From"),
+        target: invite.contact_uri().to_string(),
+        cseq: 0,
+        branch: String::new(),
+        answer: invite.clone(),
+    })
+}
+
 #[test]
 fn audio_that_ceases_has_a_name() -> Outcome<()> {
     play("ceasing", |scene| {
-        let users = ["101", "102", "103", "104", "105", "106", "107"];
+        let users = ["101", "102", "103", "104", "105", "106", "107", "108", "109", "110"];
         let site = users.into_iter().fold(Site::new(scene)?.tier("sockets"), |site, user| site.account(user));
         let node = Node::start(scene, site)?;
         let admin = node.admin()?;
@@ -162,6 +208,7 @@ fn audio_that_ceases_has_a_name() -> Outcome<()> {
             replayed(scene, &node)?,
             refused(scene, &node)?,
             unsent(scene, &node)?,
+            transferred(scene, &node)?,
         ];
         let mut last = Value::Null;
         let named = await_until("each of them to be named", seconds(30), || {
