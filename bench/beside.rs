@@ -2,6 +2,7 @@
 
 mod calls;
 mod curve;
+mod floor;
 mod handshakes;
 mod subject;
 mod traffic;
@@ -14,11 +15,12 @@ use crate::media::PACKET;
 use crate::namespaces::{Link, drops, received};
 use crate::report::{Report, Row, Table};
 use crate::rtpengine;
+use calls::ServedBy;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
-use subject::{Running, Subject};
+use subject::{OTHER, Running, Subject};
 use traffic::{Listener, Sender, softirq_cpu};
 
 /// How much to measure.
@@ -48,6 +50,9 @@ pub struct Options {
     /// Only these parts; the result has nothing else then
     #[arg(long, value_delimiter = ',')]
     only: Vec<Part>,
+    /// Another build of this program, whose relay is measured in the same turns
+    #[arg(long)]
+    other: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -61,6 +66,7 @@ impl Default for Options {
             highest: 200_000,
             flows: 8_600,
             only: Vec::new(),
+            other: None,
         }
     }
 }
@@ -99,6 +105,10 @@ const PARTS: [Part; 12] = [
 /// Handshakes of one turn.
 const HANDSHAKES: usize = 300;
 
+/// What stands below a table that has such a row.
+const FLOOR: &str = " Bare sockets: as many as the calls have, one thread that looks every 500 µs, a call for each datagram in and one for each out, and nothing \
+                     between; SRTP goes out as it came. What no relay goes below that has a socket for each leg.";
+
 /// One run.
 #[derive(Clone, Copy, Debug, Default)]
 struct Figures {
@@ -123,6 +133,7 @@ pub fn run(options: &Options, folder: &Path) -> io::Result<Report> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit)?;
+    options.other.iter().for_each(|other| _ = OTHER.set(other.clone()));
     let link = Link::new()?;
     for part in PARTS.into_iter().filter(|part| options.only.is_empty() || options.only.contains(part)) {
         eprintln!("ringfort-bench rtpengine: {part:?}");
@@ -141,14 +152,16 @@ fn measure(part: Part, link: &Link, options: &Options, folder: &Path) -> io::Res
     let plain = [Subject::Rtpengine, Subject::Sockets, Subject::Kernel];
     let by_kernel = [Subject::Rtpengine, Subject::Sockets, Subject::Kernel, Subject::Xdp];
     let secured = [Subject::Rtpengine, Subject::Sockets, Subject::AfXdp];
+    let others = options.other.iter().flat_map(|_| [ServedBy::Sockets, ServedBy::AfXdp].map(Subject::Other));
+    let with_others: Vec<_> = secured.into_iter().chain(others).collect();
     let all = [Subject::Rtpengine, Subject::Sockets, Subject::AfXdp, Subject::Kernel, Subject::Xdp];
     let cost = |load, both, subjects: &[Subject]| cpu(link, options, load, both, subjects);
     match part {
         Part::Plain => cost(Load::Plain, false, &by_kernel),
         Part::Both => cost(Load::Plain, true, &plain),
-        Part::Sdes => cost(Load::Sdes, false, &secured),
+        Part::Sdes => cost(Load::Sdes, false, &[&with_others[..], &[Subject::Floor]].concat()),
         Part::Untouched => cost(Load::Untouched, false, &all),
-        Part::Dtls => cost(Load::Dtls, false, &secured),
+        Part::Dtls => cost(Load::Dtls, false, &with_others),
         Part::Handshakes => handshakes::table(link, &plain[..2], HANDSHAKES, options.rounds),
         Part::Opus => cost(Load::Opus, true, &plain[..2]),
         Part::Delay => delay(link, options, &all),
@@ -193,11 +206,12 @@ fn cpu(link: &Link, options: &Options, load: Load, both: bool, subjects: &[Subje
             "{}{}, from one network namespace to the relay in another one and back by the same veth link; \
              {} s for each of {} rounds in turns, median. Whole: CPU of the sending thread, the relay's process and the kernel's softirq threads by \
              schedstat, less what the sender alone costs when its packets are dropped as they come in. What comes back is dropped as it comes in and \
-             counted by the interface.",
+             counted by the interface.{}",
             goals(load, subjects, &rows),
             what_is_sent(load, both),
             options.seconds,
-            options.rounds
+            options.rounds,
+            if subjects.contains(&Subject::Floor) { FLOOR } else { "" }
         ),
         columns: ["whole, µs", "of rtpengine", "process, µs", "sender alone, µs", "lost, %"].map(String::from).to_vec(),
         rows,

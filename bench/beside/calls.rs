@@ -1,5 +1,6 @@
 //! Calls that a relay is given: what the caller offers, what the callee answers, and the relay of our own that carries them.
 
+use super::floor::Floor;
 use crate::media::{self, CASES};
 use crate::namespaces::{DEVICE, NODE, PEER};
 use ringfort_base::entropy::Seeded;
@@ -149,6 +150,8 @@ pub enum ServedBy {
     AfXdp,
     /// The kernel, where the driver hands it frames.
     Xdp,
+    /// No relay: sockets alone.
+    Floor,
 }
 
 impl ServedBy {
@@ -159,6 +162,7 @@ impl ServedBy {
             ServedBy::Kernel => "kernel",
             ServedBy::AfXdp => "af-xdp",
             ServedBy::Xdp => "xdp",
+            ServedBy::Floor => "floor",
         }
     }
 }
@@ -177,6 +181,7 @@ pub fn serve(options: &ServeOptions) -> io::Result<()> {
         ServedBy::Kernel => (true, false),
         ServedBy::AfXdp => (false, true),
         ServedBy::Xdp => (true, true),
+        ServedBy::Floor => return serve_floor(options.calls),
     };
     let af_xdp = if frames { vec![DEVICE.to_string()] } else { Vec::new() };
     let config = RelayConfig { kernel, af_xdp, ..RelayConfig::default() };
@@ -210,6 +215,17 @@ pub fn serve(options: &ServeOptions) -> io::Result<()> {
         let _ = news.send(News::Ended);
     });
     attend(&relay, &mut calls, &hears);
+    Ok(())
+}
+
+/// The same without a relay.
+fn serve_floor(calls: usize) -> io::Result<()> {
+    let floor = Floor::new(calls)?;
+    for call in 0..calls {
+        println!("{}", serde_json::to_string(&(floor.ports(call)?, ""))?);
+    }
+    std::thread::spawn(move || floor.run());
+    std::io::stdin().lines().for_each(drop);
     Ok(())
 }
 

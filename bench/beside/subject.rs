@@ -7,8 +7,9 @@ use crate::rtpengine;
 use ringfort_base::Time;
 use ringfort_media::{DtlsIdentity, LegSession};
 use std::io::{self, BufRead, BufReader, Error, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,14 @@ pub enum Subject {
     Kernel,
     /// The kernel, where the driver hands it frames.
     Xdp,
+    /// Sockets alone, between which nothing is done: what no relay that uses them can go below.
+    Floor,
+    /// What `--other` names.
+    Other(ServedBy),
 }
+
+/// The build that `--other` names.
+pub static OTHER: OnceLock<PathBuf> = OnceLock::new();
 
 impl Subject {
     pub fn name(self) -> &'static str {
@@ -32,6 +40,10 @@ impl Subject {
             Subject::AfXdp => "Ringfort, AF_XDP",
             Subject::Kernel => "Ringfort, kernel",
             Subject::Xdp => "Ringfort, kernel by XDP",
+            Subject::Floor => "bare sockets",
+            Subject::Other(ServedBy::Sockets) => "other build, sockets",
+            Subject::Other(ServedBy::AfXdp) => "other build, AF_XDP",
+            Subject::Other(_) => "other build",
         }
     }
 }
@@ -40,15 +52,15 @@ impl Subject {
     /// The most of rtpengine's processor time that it is to take, and where more can be saved if it takes more than that.
     pub fn goal(self) -> Option<(f64, &'static str)> {
         match self {
-            Subject::Nobody | Subject::Rtpengine => None,
+            Subject::Nobody | Subject::Rtpengine | Subject::Floor | Subject::Other(_) => None,
             Subject::Sockets => Some((
                 0.5,
-                "nine tenths of it are the kernel's own passes for a packet in and a packet out, which no other use of sockets made cheaper (io_uring, batches of one socket): \
+                "what the kernel itself takes for a packet in and a packet out shows the row of bare sockets, and no other use of sockets made it cheaper (io_uring, batches of one socket): \
                  the lever is to pass them by, with AF_XDP where interfaces are named, or with keys that the sides share, when the kernel carries SRTP",
             )),
             Subject::AfXdp => Some((
                 0.25,
-                "on a veth link frames are copied and generic code sends them; the levers are a driver with zero-copy, and the flows of a batch fetched into the cache ahead of their use",
+                "on a veth link frames are copied and generic code sends them, and where few packets share a wake it is most of their cost; the levers are a driver with zero-copy, and a longer media.gather_us",
             )),
             Subject::Kernel | Subject::Xdp => {
                 Some((0.15, "a driver that takes the program as XDP, before the kernel makes more of a frame"))
@@ -91,6 +103,8 @@ impl Running {
             Subject::AfXdp => own(link, ServedBy::AfXdp, load, offers)?,
             Subject::Kernel => own(link, ServedBy::Kernel, load, offers)?,
             Subject::Xdp => own(link, ServedBy::Xdp, load, offers)?,
+            Subject::Floor => own(link, ServedBy::Floor, load, offers)?,
+            Subject::Other(tier) => served(link, OTHER.get().ok_or_else(|| Error::other("no other build"))?, tier, load, offers)?,
         };
         for (caller, (_, answer)) in callers.iter_mut().zip(&agreed) {
             caller.receive_answer(Time::ZERO, answer.as_bytes()).map_err(Error::other)?;
@@ -112,7 +126,12 @@ impl Running {
 pub type Agreed = Vec<([u16; 2], String)>;
 
 fn own(link: &Link, tier: ServedBy, load: Load, offers: Vec<String>) -> io::Result<(Option<Guard>, Agreed)> {
-    let program = std::env::current_exe()?;
+    served(link, &std::env::current_exe()?, tier, load, offers)
+}
+
+/// By a build of this program.
+fn served(link: &Link, program: &Path, tier: ServedBy, load: Load, offers: Vec<String>) -> io::Result<(Option<Guard>, Agreed)> {
+    let program = program.to_path_buf();
     let arguments = [offers.len().to_string(), tier.word().to_string(), load.word().to_string()];
     let start = move || Command::new(program).arg("serve").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut guard = Guard(link.node.run(start)??);
