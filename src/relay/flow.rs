@@ -1,5 +1,6 @@
 //! One port's packets: its plan with the SRTP contexts that belong to it, its latch, its counters.
 
+mod ahead;
 mod way;
 
 use crate::allowance::Allowance;

@@ -69,8 +69,8 @@ pub fn parse(frame: &[u8]) -> Result<UdpFrame, FrameError> {
         _ => return Err(FrameError::NotIp),
     };
     let udp = UdpPacket::new_checked(udp).map_err(|_| FrameError::Truncated)?;
-    let whole = || udp.verify_checksum(&source.into(), &destination.into());
-    if source.is_ipv6() && udp.checksum() == 0 || !(whole() || udp.checksum() == begun(source, destination, udp.len())) {
+    let is_begun = || udp.checksum() == begun(source, destination, udp.len());
+    if source.is_ipv6() && udp.checksum() == 0 || !(is_begun() || udp.verify_checksum(&source.into(), &destination.into())) {
         return Err(FrameError::Checksum);
     }
     let begin = ETHERNET_HEADER_LEN + header_len + UDP_HEADER_LEN;

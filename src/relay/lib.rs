@@ -13,11 +13,12 @@
 //! | `untouched.rs` | SRTP that goes on as it came |
 //! | `voice.rs` | what the node hears and says on a port itself: an ear, a mouth, and a turn every 20 ms |
 //! | `latch.rs` | which source addresses it takes media from |
+//! | `ahead.rs`, `hash.rs` | memory fetched ahead of a batch, a cheap hash |
 //! | `outbox.rs` | events to the core |
 //! | `port.rs`, `bell.rs`, `sys.rs` | sockets, waking, and the system calls that the standard library does not offer |
 //! | `faults.rs` | fast paths that are wanted and are not there |
 //! | `descent.rs`, `routes.rs`, `kernel/`, `bpf/` | flows that the kernel carries by itself: programs, tables, neighbours |
-//! | `steering.rs`, `rings.rs`, `ways.rs`, `worker/frames.rs` | frames past the kernel's sockets (AF_XDP): the program, the rings, the next hop, a worker's part |
+//! | `steering.rs`, `doors.rs`, `rings.rs`, `ways.rs`, `worker/frames.rs` | frames past the kernel's sockets (AF_XDP): the program, who is behind a port, the rings, the next hop, a worker's part |
 //! | `frame.rs` | whole Ethernet frames, as that tier reads and writes them |
 //! | `capacity/` | what this machine relays in time, found by trying |
 //! | `memory.rs` | how the process takes memory from the system |
@@ -28,6 +29,7 @@
 //! Nothing is allocated for a media packet and its payload is never copied in user space: it is received into a worker's
 //! buffer, unprotected, protected and rewritten there, and sent from there.
 
+mod ahead;
 mod allowance;
 mod apart;
 mod bell;
@@ -36,9 +38,11 @@ mod command;
 mod copied;
 mod descent;
 pub mod directory;
+mod doors;
 mod faults;
 pub mod flow;
 pub mod frame;
+mod hash;
 mod homes;
 mod kernel;
 mod latch;

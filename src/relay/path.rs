@@ -4,6 +4,7 @@
 use crate::allowance::Sources;
 use crate::copied::Copied;
 use crate::flow::{Accepted, Carried, Exit, Flow, Media, Way};
+use crate::hash::OwnKeys;
 use crate::untouched::{Origin, Untouched};
 use ringfort_base::entropy::Seeded;
 use ringfort_base::{PortId, Time};
@@ -93,7 +94,7 @@ struct Entry {
 pub struct Flows {
     entries: Vec<Entry>,
     free: Vec<u32>,
-    by_port: HashMap<PortId, Slot>,
+    by_port: HashMap<PortId, Slot, OwnKeys>,
     /// Ports on which the node speaks.
     pub(crate) speakers: Vec<Slot>,
     /// Ports whose positions are to be told.
@@ -474,6 +475,11 @@ impl Flows {
 
     pub(crate) fn flow(&mut self, slot: Slot) -> Option<&mut Flow> {
         flow_at(&mut self.entries, slot)
+    }
+
+    /// Where a slot's port lies, if one may lie there.
+    pub(crate) fn place(&self, slot: Slot) -> Option<&Option<Flow>> {
+        self.entries.get(slot.index as usize).map(|entry| &entry.flow)
     }
 
     /// The port in a slot, and the room for copies.

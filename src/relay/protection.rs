@@ -110,6 +110,11 @@ impl Receiving {
         }
     }
 
+    /// What unprotects by the keys that were agreed on.
+    pub(crate) fn current(&self) -> Option<&SrtpReceiver> {
+        if let Protection::Srtp(receiver) = &self.keys { Some(receiver) } else { None }
+    }
+
     /// The context of the keys that were agreed on.
     pub(crate) fn context(&mut self) -> Option<&mut SrtpReceiver> {
         if let Protection::Srtp(receiver) = &mut self.keys { Some(receiver) } else { None }
@@ -117,18 +122,17 @@ impl Receiving {
 
     /// Where that stands.
     pub(crate) fn positions(&self) -> Option<SrtpPositions> {
-        if let Protection::Srtp(receiver) = &self.keys { Some(receiver.positions()) } else { None }
+        self.current().map(SrtpReceiver::positions)
     }
 
     /// Which keys were agreed on.
     pub(crate) fn mark(&self) -> Option<KeyMark> {
-        if let Protection::Srtp(receiver) = &self.keys { Some(receiver.mark()) } else { None }
+        self.current().map(SrtpReceiver::mark)
     }
 
     /// The index at which a stream stands under the keys that were agreed on. `None`: it is not known, or those before count too.
     pub(crate) fn stands(&self, ssrc: u32) -> Option<u64> {
-        let Protection::Srtp(receiver) = &self.keys else { return None };
-        receiver.highest(ssrc).filter(|_| self.former.is_none())
+        self.current()?.highest(ssrc).filter(|_| self.former.is_none())
     }
 
     /// Nothing is protected.

@@ -7,8 +7,10 @@
 #![allow(unsafe_code)]
 
 use crate::frame::{self, Addressing};
+use crate::sys::fetch;
 use ringfort_base::limits::SRTP_TRAILER_MAX;
 use rustix::io::Errno;
+use rustix::mm::{Advice, madvise};
 use rustix::net::{SendFlags, send};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -20,6 +22,8 @@ use xdp::{CompletionRing, Packet, RingConfigBuilder, RxRing, Umem, WakableFillRi
 
 /// Frames of one socket: half of them wait to be filled, the others leave or have left.
 const FRAMES: u32 = 4_096;
+/// Octets of each.
+const FRAME: u32 = 2_048;
 /// Length of each ring.
 const RING: u32 = FRAMES / 2;
 /// Room before a frame for the longer header of IPv6.
@@ -56,6 +60,7 @@ impl Rings {
         let frames =
             UmemCfgBuilder { frame_size: FrameSize::TwoK, head_room: HEADROOM, frame_count: FRAMES, ..Default::default() };
         let mut umem = Umem::map(frames.build().map_err(io::Error::other)?)?;
+        in_large_pages(&mut umem);
         let mut builder = XdpSocketBuilder::new().map_err(system)?;
         let sizes = RingConfigBuilder { rx_count: RING, tx_count: RING, fill_count: RING, completion_count: RING };
         let sizes = sizes.build().map_err(io::Error::other)?;
@@ -76,6 +81,7 @@ impl Rings {
         // SAFETY: the packets stay in this value, in `arrivals`, `held` and `departures`, and so with the memory they lie in.
         unsafe { self.received.recv(&self.umem, &mut self.arrivals) };
         while let Some(packet) = self.arrivals.pop_back() {
+            fetch(&packet[..]);
             self.held.push(Some(packet));
         }
         self.held.len()
@@ -183,6 +189,21 @@ impl AsFd for Rings {
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: the descriptor is open as long as `socket` lives, which the borrow of this value outlives.
         unsafe { BorrowedFd::borrow_raw(self.socket.raw_fd()) }
+    }
+}
+
+/// Each frame that comes lies in another page than the ones before. In large pages the processor knows them all. A system that has none
+/// left, or gives none, carries on with small ones.
+fn in_large_pages(umem: &mut Umem) {
+    // SAFETY: the packet goes back below, before the memory can.
+    let Some(packet) = (unsafe { umem.alloc() }) else { return };
+    let page = rustix::param::page_size();
+    let begin = packet.as_ptr().map_addr(|at| at - at % page).cast_mut().cast();
+    umem.free_packet(packet);
+    // SAFETY: `begin` is where the mapping begins, since the first frame lies there and is shorter than a page; it has FRAMES frames and
+    // lives as long as the borrow. The advice changes nothing but the size of its pages.
+    if let Err(error) = unsafe { madvise(begin, (FRAMES * FRAME) as usize, Advice::LinuxHugepage) } {
+        tracing::debug!(%error, "no large pages for AF_XDP");
     }
 }
 

@@ -7,25 +7,23 @@
 //!
 //! Read first: the kernel's Documentation/networking/af_xdp.rst.
 
-use crate::directory::Tenant;
+use crate::doors::{Behind, Doors};
 use crate::faults::{self, Faults};
 use crate::kernel::fronts::Front;
 use crate::kernel::programs::{Programs, unavailable};
 use crate::kernel::{Unavailable, causes};
 use crate::rings::Rings;
 use crate::routes::{Link, Routes};
-use crate::shared::Shared;
 use aya::maps::{HashMap as Table, MapData, XskMap};
 use aya::programs::{Program, ProgramError, Xdp, XdpMode};
 use ringfort_base::limits::{AF_XDP_SOCKETS_MAX, MEDIA_PORTS_MAX};
-use std::collections::HashMap;
 use std::error::Error;
 use std::ffi::CString;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 use xdp::nic::{NicIndex, Queues};
 
@@ -37,15 +35,6 @@ const RELEASE_MAX: Duration = Duration::from_secs(1);
 const DOOR: usize = 20;
 /// An interface: Ethernet address, number of queues, first socket, whether it forwards.
 const LINK: usize = 16;
-
-/// Who is behind a local address.
-#[derive(Clone)]
-pub(crate) enum Behind {
-    /// One leg.
-    Leg(Tenant),
-    /// Several.
-    Shared(Arc<Shared>),
-}
 
 /// One queue of an interface, as a worker has it.
 pub(crate) struct Queue {
@@ -59,7 +48,7 @@ pub(crate) struct Queue {
 /// The program, its tables and who is behind them, shared by the workers. They meet here for calls; for packets they only look.
 pub(crate) struct Steering {
     tables: Mutex<Tables>,
-    behind: RwLock<HashMap<SocketAddr, Behind>>,
+    behind: RwLock<Doors>,
     /// Somebody reads the rings.
     is_read: Arc<AtomicBool>,
 }
@@ -128,7 +117,7 @@ impl Steering {
     /// From now on frames to `local` are steered.
     pub(crate) fn open(&self, local: SocketAddr, behind: Behind) {
         let mut known = self.behind.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MEDIA_PORTS_MAX && !known.contains_key(&local) {
+        if known.len() >= MEDIA_PORTS_MAX && known.get(local).is_none() {
             return;
         }
         known.insert(local, behind);
@@ -148,12 +137,12 @@ impl Steering {
     /// Nobody is behind `local` any more.
     pub(crate) fn forget(&self, local: SocketAddr) {
         self.shut(local);
-        self.behind.write().unwrap_or_else(PoisonError::into_inner).remove(&local);
+        self.behind.write().unwrap_or_else(PoisonError::into_inner).remove(local);
     }
 
-    /// Who is behind `local`.
-    pub(crate) fn behind(&self, local: SocketAddr) -> Option<Behind> {
-        self.behind.read().unwrap_or_else(PoisonError::into_inner).get(&local).cloned()
+    /// Who is behind which address, as it is now. Nothing is opened or forgotten until it is given back.
+    pub(crate) fn known(&self) -> RwLockReadGuard<'_, Doors> {
+        self.behind.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Every change of the tables is whole, also where a thread panicked.

@@ -2,10 +2,11 @@
 
 mod frames;
 mod made;
+mod ready;
 mod shared;
 mod waiting;
 
-use crate::bell::{Bell, ROUTES, WAKE};
+use crate::bell::Bell;
 use crate::descent::Descent;
 use crate::directory::Tenant;
 use crate::flow::Flow;
@@ -20,14 +21,14 @@ use crate::steering::{Queue, Steering};
 use crate::sys::{Batch, Epoll, Outgoing, Ready, Received};
 use crate::voice::{FRAME, Sounds, Turn};
 use crossbeam_channel::{Receiver, Sender};
-use frames::{Frames, Later, frames_of};
+use frames::{Frames, Later};
 use made::{REPORT_MAX, time_of_day};
 use ringfort_base::entropy::Seeded;
 use ringfort_base::{PortId, Time};
 use ringfort_media::audio::Digit;
 use ringfort_media::plan::{Component, FlowPlan, PortPositions, RelayEvent};
 use ringfort_media::tier::{Obstacle, Tier};
-use shared::{Door, shared_of};
+use shared::Door;
 use std::net::{SocketAddr, UdpSocket};
 use std::num::NonZeroU64;
 use std::ops::ControlFlow;
@@ -263,8 +264,7 @@ impl Worker {
 
     /// Waits, then serves each ready socket once.
     fn turn(&mut self) -> ControlFlow<()> {
-        self.rest();
-        let timeout = self.timeout();
+        let timeout = if self.rest() { 0 } else { self.timeout() };
         let count = match self.parts.epoll.wait(&mut self.ready, timeout) {
             Ok(count) => count,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => 0,
@@ -281,18 +281,7 @@ impl Worker {
         self.pace.came(0, count == READY);
         // One that wakes because it speaks, too: what it says may be over.
         self.catch_up();
-        for n in 0..count {
-            match self.ready[n].token() {
-                // Who rang was heard above.
-                WAKE => {}
-                ROUTES => self.reroute(),
-                token => match (shared_of(token), frames_of(token)) {
-                    (Some(number), _) => self.serve_shared(number),
-                    (_, Some(number)) => self.serve_frames(number),
-                    _ => self.serve(token),
-                },
-            }
-        }
+        self.serve_ready(count);
         self.take_later();
         self.take_handed();
         self.speak();
@@ -664,7 +653,9 @@ fn socket_of(token: u64) -> (Slot, Component) {
 
 #[cfg(test)]
 mod tests {
+    use super::shared::shared_of;
     use super::*;
+    use crate::bell::WAKE;
 
     #[test]
     fn tokens_come_back() {

@@ -3,6 +3,7 @@
 use super::SrtpError;
 use super::derive::{Derivation, Label, Schedule};
 use super::header::{RTCP_CLEAR, RtpHeader};
+use super::needed::{Span, span};
 use super::transform::Transform;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
@@ -11,6 +12,8 @@ use sha1::Sha1;
 const TAG: usize = 10;
 /// E bit and index of an SRTCP packet.
 const WORD: usize = 4;
+/// Octets of the longest expanded key, where the processor knows AES. Without that it has more.
+const EXPANDED: usize = 15 * 16;
 
 /// Session keys of SRTP or of SRTCP: expanded cipher key, salt, and the HMAC with its key already absorbed.
 struct Session<C> {
@@ -122,6 +125,11 @@ impl<C: Schedule> Transform for AesCm<C> {
             self.rtcp.crypt(ssrc, u64::from(word & super::transform::INDEX_MAX), &mut body[RTCP_CLEAR..len]);
         }
         Ok(len)
+    }
+
+    fn needed(&self) -> [Span; 2] {
+        let (at, len) = span(&self.rtp.cipher);
+        [(at, len.min(EXPANDED)), span(&self.rtp.mac)]
     }
 
     /// Before the tag.

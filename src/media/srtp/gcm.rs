@@ -3,6 +3,7 @@
 use super::SrtpError;
 use super::derive::{Derivation, Label};
 use super::header::{RTCP_CLEAR, RtpHeader};
+use super::needed::{Span, span};
 use super::transform::{E_BIT, Transform};
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
 
@@ -118,6 +119,10 @@ impl Transform for Gcm {
             self.rtcp.open(nonce, &packet[..len + WORD], tag, &mut [])?;
         }
         Ok(len)
+    }
+
+    fn needed(&self) -> [Span; 2] {
+        [span(&self.rtp.key), span(&self.rtp.salt)]
     }
 
     /// Its last word.

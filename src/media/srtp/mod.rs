@@ -13,6 +13,7 @@ mod derive;
 mod error;
 mod gcm;
 mod header;
+mod needed;
 mod numbering;
 mod parties;
 mod receiver;
@@ -25,6 +26,7 @@ mod window;
 mod tests;
 
 pub use error::SrtpError;
+pub use needed::{Needed, Span};
 pub use receiver::SrtpReceiver;
 pub use sender::SrtpSender;
 pub use streams::{KeyMark, Position, SrtpPositions, StreamPosition};

@@ -10,8 +10,8 @@ use ringfort_base::limits::MEDIA_DATAGRAM_MAX;
 
 /// Unprotects what a peer sends with one set of keys.
 pub struct SrtpReceiver {
-    transform: Box<dyn Transform>,
-    streams: Streams,
+    pub(super) transform: Box<dyn Transform>,
+    pub(super) streams: Streams,
     of: KeyMark,
 }
 

@@ -17,8 +17,8 @@ const RESTORE_LEAP: u32 = 1 << 15;
 /// Protects what the node sends with one set of keys. A relayed stream keeps its own sequence numbers, unless it begins anew with
 /// lower ones.
 pub struct SrtpSender {
-    transform: Box<dyn Transform>,
-    streams: Streams,
+    pub(super) transform: Box<dyn Transform>,
+    pub(super) streams: Streams,
     /// One count for all SSRCs: a gap is as a loss to the receiver, and a forgotten SSRC cannot repeat an index.
     rtcp_next: u32,
     /// SSRCs that were given up, at most [`RETIRED_MAX`].

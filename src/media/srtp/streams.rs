@@ -1,5 +1,6 @@
 //! What is remembered of each SSRC of one direction, and how that is written down.
 
+use super::needed::{Span, span};
 use super::numbering::Numbering;
 use super::window::{RTP_INDEX_MAX, Window};
 use crate::plan::SrtpKeys;
@@ -111,6 +112,11 @@ pub(super) struct Streams {
 }
 
 impl Streams {
+    /// Where the first entry lies, and the count of those in use.
+    pub(super) fn needed(&self) -> [Span; 2] {
+        [span(&self.entries[0]), span(&self.used)]
+    }
+
     /// What is known of `ssrc`; a stream that begins otherwise.
     pub(super) fn state(&self, ssrc: u32) -> Stream {
         self.known(ssrc).copied().unwrap_or(Stream { ssrc, ..Stream::default() })

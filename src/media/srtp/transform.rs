@@ -5,6 +5,7 @@ use super::aes_cm::{AesCm, LONG_TAG, SHORT_TAG};
 use super::derive::{Derivation, Schedule};
 use super::gcm::Gcm;
 use super::header::RtpHeader;
+use super::needed::Span;
 use crate::plan::{SrtpKeys, SrtpProfile};
 use aes::{Aes128Enc, Aes192Enc, Aes256Enc};
 
@@ -25,6 +26,8 @@ pub(super) trait Transform: Send + Sync {
     fn open_rtcp(&self, packet: &mut [u8], ssrc: u32, word: u32) -> Result<usize, SrtpError>;
     /// E bit and index of an SRTCP packet, not yet authenticated.
     fn rtcp_word(&self, packet: &[u8]) -> Result<u32, SrtpError>;
+    /// What the next packet of SRTP needs of it.
+    fn needed(&self) -> [Span; 2];
 }
 
 /// Derives the session keys. Boxed, so that a direction without packets is small and moving one is cheap.

@@ -4,13 +4,14 @@
 use super::{Buffer, Parts, Worker};
 use crate::bell::FRAMES;
 use crate::directory::Tenant;
+use crate::doors::{Behind, Doors};
 use crate::frame::{self, Addressing, UdpFrame};
 use crate::homes;
 use crate::path::{Departure, Slot};
 use crate::port::Marks;
 use crate::rings::FRAMES_AT_ONCE;
 use crate::shared::{Handed, Shared};
-use crate::steering::{Behind, Queue};
+use crate::steering::Queue;
 use crate::sys::{Outgoing, Received};
 use crate::ways::Ways;
 use ringfort_base::limits::{AF_XDP_SOCKETS_MAX, MEDIA_DATAGRAM_MAX, RELAY_HANDED_MAX};
@@ -31,6 +32,8 @@ pub(super) struct Frames {
     queues: Vec<Queue>,
     ways: Ways,
     marks: Marks,
+    /// Whose the frames at hand are.
+    callers: Vec<Caller>,
     /// Frames that the kernel had no place for, as far as they are counted.
     lost: u64,
 }
@@ -53,7 +56,10 @@ impl Frames {
         };
         let waited = (0..).zip(&queues).try_for_each(|(n, queue)| parts.epoll.add(&queue.rings, FRAMES + n));
         match waited.and_then(|()| Ways::new()) {
-            Ok(ways) => Some(Box::new(Frames { queues, ways, marks: parts.marks, lost: 0 })),
+            Ok(ways) => {
+                let callers = Vec::with_capacity(FRAMES_AT_ONCE);
+                Some(Box::new(Frames { queues, ways, marks: parts.marks, callers, lost: 0 }))
+            }
             Err(error) => given_up(error),
         }
     }
@@ -96,6 +102,15 @@ impl Frames {
     }
 }
 
+/// A datagram in a frame of now, and whose it is.
+struct Caller {
+    n: usize,
+    udp: UdpFrame,
+    tenant: Tenant,
+    /// The leg's, where it is this worker's.
+    slot: Option<Slot>,
+}
+
 /// A frame that was taken from a queue.
 struct Place {
     /// The queue, and the frame among those of now.
@@ -117,9 +132,13 @@ impl Worker {
             self.pace.came(count, count == FRAMES_AT_ONCE);
             self.catch_up();
         }
-        for n in 0..count {
-            self.take_frame(&mut frames, number, n);
+        let mut callers = std::mem::take(&mut frames.callers);
+        self.find_callers(&mut frames, number, count, &mut callers);
+        self.flows.fetch(callers.iter().filter_map(|caller| caller.slot));
+        for caller in callers.drain(..) {
+            self.admit(&mut frames, number, &caller);
         }
+        frames.callers = callers;
         if let Some(queue) = frames.queues.get_mut(number) {
             queue.rings.release();
         }
@@ -127,52 +146,69 @@ impl Worker {
         self.frames = Some(frames);
     }
 
+    /// Says of each of the frames at hand whose it is. The table of those is locked once for all of them.
+    fn find_callers(&mut self, frames: &mut Frames, number: usize, count: usize, callers: &mut Vec<Caller>) {
+        let Some(steering) = self.parts.steering.clone() else { return };
+        let known = steering.known();
+        for n in 0..count {
+            callers.extend(self.caller(frames, &known, number, n));
+        }
+    }
+
     /// What is steered here is a datagram to a port of this node, or damaged.
-    fn take_frame(&mut self, frames: &mut Frames, number: usize, n: usize) {
-        let Ok(udp) = frame::parse(frames.queues[number].rings.frame(n)) else { return };
-        let Some(steering) = &self.parts.steering else { return };
-        if !is_elsewhere(udp.source) || steering.behind(udp.source).is_some() {
+    fn caller(&mut self, frames: &mut Frames, known: &Doors, number: usize, n: usize) -> Option<Caller> {
+        let udp = frame::parse(frames.queues[number].rings.frame(n)).ok()?;
+        if !is_elsewhere(udp.source) || known.get(udp.source).is_some() {
             return self.count_stranger();
         }
-        match steering.behind(udp.destination) {
-            Some(Behind::Leg(tenant)) => self.admit(frames, number, n, &udp, tenant),
+        match known.get(udp.destination) {
+            Some(Behind::Leg(tenant, slot)) => Some(Caller { n, udp, tenant: *tenant, slot: Some(*slot) }),
             Some(Behind::Shared(shared)) => {
                 let datagram = &frames.queues[number].rings.frame(n)[udp.payload.clone()];
-                // As in `serve_shared`, but here the datagram cannot wait in the socket.
-                let found = shared.look().map(|directory| directory.find(datagram, udp.source));
-                match found {
-                    Some(Some(tenant)) => self.admit(frames, number, n, &udp, tenant),
-                    Some(None) => shared.refuse(1),
-                    None if self.later.len() < RELAY_HANDED_MAX => {
-                        let handed = Handed::new(PortId(0), udp.source, datagram, datagram.len() > MEDIA_DATAGRAM_MAX);
-                        self.later.push_back((shared, handed));
-                    }
-                    None => shared.refuse(1),
-                }
+                let tenant = self.tenant(shared, udp.source, datagram)?;
+                let slot = self.flows.slot(tenant.port).filter(|_| tenant.worker == self.parts.number);
+                Some(Caller { n, udp, tenant, slot })
             }
             // It went a moment ago.
             None => self.count_stranger(),
         }
     }
 
-    fn count_stranger(&self) {
-        self.parts.strangers.fetch_add(1, Ordering::Relaxed);
+    /// Whose a datagram to a shared port is. As in `serve_shared`, but here it cannot wait in the socket.
+    fn tenant(&mut self, shared: &Arc<Shared>, source: SocketAddr, datagram: &[u8]) -> Option<Tenant> {
+        let found = shared.look().map(|directory| directory.find(datagram, source));
+        match found {
+            Some(Some(tenant)) => return Some(tenant),
+            None if self.later.len() < RELAY_HANDED_MAX => {
+                let handed = Handed::new(PortId(0), source, datagram, datagram.len() > MEDIA_DATAGRAM_MAX);
+                self.later.push_back((shared.clone(), handed));
+            }
+            Some(None) | None => shared.refuse(1),
+        }
+        None
     }
 
-    /// One datagram in frame `n`, for a leg of this worker or another one.
-    fn admit(&mut self, frames: &mut Frames, number: usize, n: usize, udp: &UdpFrame, tenant: Tenant) {
+    fn count_stranger<T>(&self) -> Option<T> {
+        self.parts.strangers.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+
+    /// One datagram in a frame, for a leg of this worker or another one.
+    fn admit(&mut self, frames: &mut Frames, number: usize, caller: &Caller) {
+        let Caller { n, udp, tenant, slot } = caller;
         let truncated = udp.payload.len() > MEDIA_DATAGRAM_MAX;
         if tenant.worker != self.parts.number {
-            let datagram = &frames.queues[number].rings.frame(n)[udp.payload.clone()];
+            let datagram = &frames.queues[number].rings.frame(*n)[udp.payload.clone()];
             let handed = Handed::new(tenant.port, udp.source, datagram, truncated);
-            self.hand(tenant, handed);
-            return self.wake(tenant);
+            self.hand(*tenant, handed);
+            return self.wake(*tenant);
         }
-        let Some(slot) = self.flows.slot(tenant.port) else { return };
+        // A packet before it in the batch may have had the worker look for commands.
+        let Some(slot) = slot.filter(|slot| self.flows.port(*slot) == Some(tenant.port)) else { return };
         let received = Received { from: udp.source, len: udp.payload.len(), truncated };
-        let buffer = frames.queues[number].rings.datagram(n, udp.payload.start);
+        let buffer = frames.queues[number].rings.datagram(*n, udp.payload.start);
         if let Some(departure) = self.judge(slot, Component::Rtp, tenant.port, received, Buffer::Frame(buffer)) {
-            self.leave(frames, Place { number, n, at: udp.payload.start, ecn: udp.ecn }, &departure);
+            self.leave(frames, Place { number, n: *n, at: udp.payload.start, ecn: udp.ecn }, &departure);
         }
         self.descend(slot);
     }
@@ -259,7 +295,7 @@ impl Worker {
         };
         let soon = matches!(obstacle, Obstacle::Settling | Obstacle::Stopped | Obstacle::NotLatched);
         let Some(local) = open.local.filter(|_| !soon) else { return };
-        steering.open(local, Behind::Leg(Tenant { port, worker: self.parts.number }));
+        steering.open(local, Behind::Leg(Tenant { port, worker: self.parts.number }, slot));
         open.is_steered = true;
     }
 

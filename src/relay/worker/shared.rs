@@ -3,9 +3,9 @@
 use super::{Appetite, BATCH, Worker};
 use crate::bell::SHARED;
 use crate::directory::Tenant;
+use crate::doors::Behind;
 use crate::path::Slot;
 use crate::shared::{Handed, Shared};
-use crate::steering::Behind;
 use crate::sys::Received;
 use ringfort_base::limits::{RELAY_HANDED_MAX, SHARED_PORTS_MAX};
 use ringfort_media::plan::Component;

@@ -13,14 +13,16 @@ impl Worker {
         !self.parts.handed.is_empty() || !self.later.is_empty()
     }
 
-    /// Where many packets come, lets them gather.
-    pub(super) fn rest(&mut self) {
-        let Some(due) = self.pace.rest(self.now).filter(|_| !self.is_pressed()) else { return };
+    /// Where many packets come, lets them gather. True: what has gathered is looked at, and not waited for. Who waited would be woken by
+    /// the first packet alone, and whoever sends would have the work of waking.
+    pub(super) fn rest(&mut self) -> bool {
+        let Some(due) = self.pace.rest(self.now).filter(|_| !self.is_pressed()) else { return false };
         let due = self.next_frame.map_or(due, |frame| due.min(frame));
         let time = due.since(self.clock());
         if !time.is_zero() {
             std::thread::sleep(time);
         }
+        true
     }
 
     /// How long to wait for the next packet.
