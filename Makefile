@@ -47,6 +47,9 @@ ui: $(UI)/dist/index.html ## Build the pages, when their sources are newer
 build: setup ui ## Build everything, debug profile
 	cargo build --workspace
 
+release: setup ui ## One static binary of the node, release profile
+	@scripts/release.sh
+
 check: ## Formatting and lints
 	@scripts/check.sh
 
@@ -103,4 +106,4 @@ $(PLAYWRIGHT)/node_modules/.package-lock.json: $(PLAYWRIGHT)/package-lock.json
 	npm --prefix $(PLAYWRIGHT) ci --no-progress
 	@touch $@
 
-.PHONY: help run demo setup setup-test ui build check test live interop sim interop-table fuzz bench clean
+.PHONY: help run demo setup setup-test ui build release check test live interop sim interop-table fuzz bench clean
