@@ -185,6 +185,7 @@ pub fn needs_restart(first: &Snapshot, new: &Snapshot) -> Vec<&'static str> {
         ("media.dscp", media.dscp != new.media.dscp),
         ("media.dscp_video", media.dscp_video != new.media.dscp_video),
         ("media.gather_us", media.gather_us != new.media.gather_us),
+        ("media.realtime", media.realtime != new.media.realtime),
         ("media.tier", media.tier != new.media.tier),
         ("media.af_xdp", media.af_xdp != new.media.af_xdp),
     ];

@@ -251,6 +251,7 @@ fn start_relay(snapshot: &Snapshot, core: CoreHandle) -> Result<Arc<Relay>, Star
     }
     (config.dscp, config.dscp_video) = (snapshot.media.dscp, snapshot.media.dscp_video);
     config.gather_us = snapshot.media.gather_us;
+    config.realtime = snapshot.media.realtime;
     config.reports = Some(SystemEntropy::new().u64());
     config.kernel = snapshot.media.tier == MediaTier::Auto;
     config.af_xdp.clone_from(&snapshot.media.af_xdp);

@@ -13,7 +13,7 @@ use crate::port::{Marks, Sockets};
 use crate::routes::Routes;
 use crate::shared::{Handed, Neighbour, Shared};
 use crate::steering::{Queue, Steering};
-use crate::sys::Epoll;
+use crate::sys::{self, Epoll};
 use crate::voice::Sounds;
 use crate::worker::{Carried, Parts, Work, Worker};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -43,6 +43,8 @@ pub struct RelayConfig {
     pub workers: usize,
     /// How long packets may gather where a worker has many of them, so that one look serves several, microseconds. 0: never.
     pub gather_us: u32,
+    /// Workers go before all threads that are not of a real-time class, where the system allows it.
+    pub realtime: bool,
     /// Receive buffer of each socket, octets. The system may grant less.
     pub receive_buffer: usize,
     /// Differentiated services code point of what is sent (RFC 4594 4.1: 46, expedited forwarding, for telephony).
@@ -63,6 +65,7 @@ impl Default for RelayConfig {
         RelayConfig {
             workers,
             gather_us: limits::RELAY_GATHER_US,
+            realtime: false,
             receive_buffer: 128 * 1024,
             dscp: 46,
             dscp_video: 34,
@@ -178,7 +181,14 @@ impl Handle {
             queues,
             marks,
         };
-        let thread = Builder::new().name(format!("relay-{number}")).spawn(move || Worker::new(parts).run())?;
+        let realtime = config.realtime;
+        let run = move || {
+            if realtime && let Err(error) = sys::go_first() {
+                tracing::warn!(%error, "the relay has no real-time priority (media.realtime)");
+            }
+            Worker::new(parts).run();
+        };
+        let thread = Builder::new().name(format!("relay-{number}")).spawn(run)?;
         Ok(Handle { work, bell, thread: Some(thread) })
     }
 

@@ -1,5 +1,5 @@
-//! System calls that neither the standard library nor socket2 offers: epoll, eventfd, timerfd, recvmmsg, sendmmsg, mallopt. Beside
-//! rings.rs the one file with `unsafe`.
+//! System calls that neither the standard library nor socket2 offers: epoll, eventfd, timerfd, recvmmsg, sendmmsg, mallopt,
+//! sched_setscheduler. Beside rings.rs the one file with `unsafe`.
 
 #![allow(unsafe_code)]
 
@@ -130,6 +130,16 @@ pub(crate) fn set_timer(timer: impl AsFd, delay: Duration) -> io::Result<()> {
     // SAFETY: the descriptor is borrowed and so open during the call; `setting` is a live itimerspec that the kernel only reads,
     // and the old setting is not asked for.
     checked(unsafe { libc::timerfd_settime(timer.as_fd().as_raw_fd(), 0, &setting, ptr::null_mut()) }).map(drop)
+}
+
+/// Has this thread go before all that is not of a real-time class, and go on until it waits itself (sched(7): SCHED_FIFO, the lowest
+/// priority). Threads that it starts are ordinary ones. Needs CAP_SYS_NICE, or a limit of real-time priorities (RLIMIT_RTPRIO).
+pub(crate) fn go_first() -> io::Result<()> {
+    // SAFETY: sched_param is a C structure of integers, for which all zeros is a value; some C libraries have more than one in it.
+    let mut parameters: libc::sched_param = unsafe { mem::zeroed() };
+    parameters.sched_priority = 1;
+    // SAFETY: 0 is this thread; `parameters` is live, and the kernel only reads it.
+    checked(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &parameters) }).map(drop)
 }
 
 /// Tells the C library's allocator how much memory it takes at once and how much that is free it keeps, octets each. Other C

@@ -204,6 +204,8 @@ pub struct MediaSection {
     pub dscp_video: u8,
     /// How long packets gather where a relay worker has many of them, microseconds; 0: never.
     pub gather_us: u32,
+    /// Relay workers go before all threads that are not of a real-time class.
+    pub realtime: bool,
     /// What may carry audio.
     pub tier: MediaTier,
     /// Interfaces whose frames for the node's media ports are read past the kernel's sockets (AF_XDP), by name.
@@ -224,6 +226,7 @@ impl Default for MediaSection {
             dscp: 46,
             dscp_video: 34,
             gather_us: limits::RELAY_GATHER_US,
+            realtime: false,
             tier: MediaTier::Auto,
             af_xdp: Vec::new(),
             transcode: true,
