@@ -4,7 +4,7 @@
 use super::network::at;
 use super::ports::exclusive;
 use super::process::Process;
-use super::programs::{data_folder, require};
+use super::programs::{data_folder, pages, require};
 use super::wait::seconds;
 use super::{Context, Failure, Outcome, Scene};
 use ringfort_relay::namespace::Host;
@@ -65,6 +65,7 @@ impl Browser {
     }
 
     fn driven(scene: &Scene, kind: &Kind, turn: Option<UnixListener>) -> Outcome<Browser> {
+        pages()?;
         let folder = data_folder().join("browser");
         if !folder.join("node_modules").join(kind.package).is_dir() {
             return Err(Failure::new(format!("{} is not installed: run `make setup-test`", kind.package)));

@@ -56,6 +56,32 @@ fn newer_source(binary: &Path, list: &Path) -> Option<PathBuf> {
         .find(|source| is_code(source) && modified(source).is_some_and(|time| time > built))
 }
 
+/// The pages that the node serves, as built last. Older ones than their sources are refused like an old binary.
+pub fn pages() -> Outcome<()> {
+    let folder = data_folder().join("../src/web/ui");
+    let page = folder.join("dist/index.html");
+    let built = modified(&page).during(format_args!("{} is not built: run `make ui`", page.display()))?;
+    match newer_file(&folder.join("src"), built)? {
+        Some(source) => Err(Failure::new(format!("{} is older than {}: run `make ui`", page.display(), source.display()))),
+        None => Ok(()),
+    }
+}
+
+/// The first file below a folder that changed after `built`.
+fn newer_file(folder: &Path, built: SystemTime) -> Outcome<Option<PathBuf>> {
+    for entry in std::fs::read_dir(folder).during(folder.display())? {
+        let path = entry.during(folder.display())?.path();
+        let newer = match path.is_dir() {
+            true => newer_file(&path, built)?,
+            false => modified(&path).filter(|time| *time > built).map(|_| path),
+        };
+        if newer.is_some() {
+            return Ok(newer);
+        }
+    }
+    Ok(None)
+}
+
 fn modified(path: &Path) -> Option<SystemTime> {
     path.metadata().and_then(|m| m.modified()).ok()
 }
