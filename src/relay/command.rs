@@ -375,9 +375,9 @@ impl Relay {
         self.carry(&mut places, port, to);
     }
 
-    /// Codecs and mixing are work, and leave the worker that reads frames.
+    /// Codecs and mixing are work, and leave the worker that reads frames. What is said beside audio that passes is a digit now and then.
     fn make_room(&self, port: PortId, plan: &FlowPlan) {
-        let works = |speech: &Speech| matches!(speech.what, Source::Port(_) | Source::Mix(_));
+        let works = |speech: &Speech| !speech.pauses && matches!(speech.what, Source::Port(_) | Source::Mix(_));
         if !plan.audio.as_ref().and_then(|audio| audio.speak.as_ref()).is_some_and(works) {
             return;
         }

@@ -11,7 +11,7 @@ const TAKEN: u8 = 96;
 const OWN: u32 = 77;
 
 /// As `media/bridge.rs` has it where both sides share their speech, and not their events.
-fn plans(call: &Call) -> [FlowPlan; 2] {
+pub fn plans(call: &Call) -> [FlowPlan; 2] {
     let mut caller = call.plain(B, 0);
     caller.receive.signals = vec![SENT];
     let hear = Hearing { payloads: vec![(SENT, Heard::Events { clock_hz: 8_000 })], in_band: false };

@@ -121,6 +121,22 @@ fn secured_calls_pass_as_frames() {
     }
 }
 
+/// What is said beside audio that passes is a digit now and then: no reason to leave the worker that reads frames.
+#[test]
+fn digits_beside_audio_that_passes_cost_no_frames() {
+    let Some(mut call) = Call::new(&V4, &V4, 2) else { return };
+    let [caller, callee] = super::beside::plans(&call);
+    let mut secure = call.secure();
+    secure.receive.signals = caller.receive.signals;
+    secure.audio = caller.audio;
+    call.plan(A, &secure);
+    call.plan(B, &callee);
+    call.talk(0..500);
+    let [a, b] = call.counters();
+    assert_eq!((a.rtp_in, b.rtp_in, a.rtp_lost, b.rtp_lost), (500, 500, 0, 0));
+    assert!(matches!([a.tier, b.tier], [Tier::AfXdp(_), Tier::AfXdp(_)]), "{:?} and {:?}", a.tier, b.tier);
+}
+
 #[test]
 fn the_mark_is_the_node_s_and_congestion_the_path_s() {
     for (caller, callee) in [(&V4, &V4), (&V6, &V6), (&V4, &V6)] {
